@@ -1,0 +1,46 @@
+package acme
+
+import (
+	"crypto/sha256"
+	"time"
+)
+
+// AccountStatus is the status of an account (RFC 8555, section 7.1.6).
+type AccountStatus string
+
+// The statuses of an account.
+const (
+	// AccountValid accounts may order.
+	AccountValid AccountStatus = "valid"
+	// AccountDeactivated is the account's own, final decision.
+	AccountDeactivated AccountStatus = "deactivated"
+	// AccountRevoked is the operator's, final too.
+	AccountRevoked AccountStatus = "revoked"
+)
+
+// KeyHash is the SHA-256 of a SubjectPublicKeyInfo. Account keys and
+// certificate keys share this one form, so that neither can be used as the
+// other (EK-13).
+type KeyHash [sha256.Size]byte
+
+// Account is a key that may order, in one directory.
+type Account struct {
+	ID        AccountID     `cbor:"1,keyasint,omitempty"`
+	Directory DirectoryName `cbor:"2,keyasint,omitempty"`
+	Status    AccountStatus `cbor:"3,keyasint,omitempty"`
+	// Key is the SubjectPublicKeyInfo, KeyHash its SHA-256 and Thumbprint its
+	// RFC 7638 thumbprint, of which key authorizations are made.
+	Key        []byte    `cbor:"4,keyasint,omitempty"`
+	KeyHash    KeyHash   `cbor:"5,keyasint,omitempty"`
+	Thumbprint string    `cbor:"6,keyasint,omitempty"`
+	Contact    []string  `cbor:"7,keyasint,omitempty"`
+	CreatedAt  time.Time `cbor:"8,keyasint,omitzero"`
+	// TermsAgreedAt is when the terms were agreed to, zero when never.
+	TermsAgreedAt time.Time `cbor:"9,keyasint,omitzero"`
+	// ExternalKey and Member say on whose behalf the account orders; empty
+	// without external account binding. Binding is the JWS that proved it,
+	// returned in the account object (R8555-7.3.4-10).
+	ExternalKey KeyID    `cbor:"10,keyasint,omitempty"`
+	Member      MemberID `cbor:"11,keyasint,omitempty"`
+	Binding     []byte   `cbor:"12,keyasint,omitempty"`
+}

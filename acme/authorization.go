@@ -1,0 +1,79 @@
+package acme
+
+import "time"
+
+// AuthorizationStatus is the status of an authorization (RFC 8555, 7.1.6).
+type AuthorizationStatus string
+
+// The statuses of an authorization.
+const (
+	AuthorizationPending     AuthorizationStatus = "pending"
+	AuthorizationValid       AuthorizationStatus = "valid"
+	AuthorizationInvalid     AuthorizationStatus = "invalid"
+	AuthorizationDeactivated AuthorizationStatus = "deactivated"
+	AuthorizationExpired     AuthorizationStatus = "expired"
+	AuthorizationRevoked     AuthorizationStatus = "revoked"
+)
+
+// ChallengeStatus is the status of a challenge (RFC 8555, 7.1.6).
+type ChallengeStatus string
+
+// The statuses of a challenge.
+const (
+	ChallengePending ChallengeStatus = "pending"
+	// ChallengeProcessing means that the client has responded and the engine
+	// is trying, perhaps not for the first time.
+	ChallengeProcessing ChallengeStatus = "processing"
+	ChallengeValid      ChallengeStatus = "valid"
+	ChallengeInvalid    ChallengeStatus = "invalid"
+)
+
+// ChallengeType names a way to prove control.
+type ChallengeType string
+
+// The challenge types that have a place in the protocol.
+const (
+	HTTP01    ChallengeType = "http-01"
+	DNS01     ChallengeType = "dns-01"
+	TLSALPN01 ChallengeType = "tls-alpn-01"
+)
+
+// Authorization says whether an account may have certificates for an identifier.
+type Authorization struct {
+	ID        AuthorizationID `cbor:"1,keyasint,omitempty"`
+	Account   AccountID       `cbor:"2,keyasint,omitempty"`
+	Directory DirectoryName   `cbor:"3,keyasint,omitempty"`
+	// Order is the order that this authorization was made for.
+	Order OrderID `cbor:"4,keyasint,omitempty"`
+	// Identifier is without the wildcard prefix; Wildcard remembers it.
+	Identifier Identifier          `cbor:"5,keyasint,omitzero"`
+	Wildcard   bool                `cbor:"6,keyasint,omitempty"`
+	Status     AuthorizationStatus `cbor:"7,keyasint,omitempty"`
+	Expires    time.Time           `cbor:"8,keyasint,omitzero"`
+	Challenges []Challenge         `cbor:"9,keyasint,omitempty"`
+}
+
+// Challenge is one offered way to prove control. It lives in its authorization.
+type Challenge struct {
+	Type   ChallengeType   `cbor:"1,keyasint,omitempty"`
+	Status ChallengeStatus `cbor:"2,keyasint,omitempty"`
+	Token  string          `cbor:"3,keyasint,omitempty"`
+	// KeyAuthorization is computed from the account's key when the response
+	// arrives (R8555-8.3-1), so a later key change does not alter it.
+	KeyAuthorization string    `cbor:"4,keyasint,omitempty"`
+	ValidatedAt      time.Time `cbor:"5,keyasint,omitzero"`
+	Attempts         int       `cbor:"6,keyasint,omitempty"`
+	// Problem is the last failure. It is shown when the challenge is invalid
+	// (R8555-8-2).
+	Problem *Problem `cbor:"7,keyasint,omitempty"`
+}
+
+// Challenge returns the position of the challenge of type t, or -1.
+func (a Authorization) Challenge(t ChallengeType) int {
+	for i := range a.Challenges {
+		if a.Challenges[i].Type == t {
+			return i
+		}
+	}
+	return -1
+}

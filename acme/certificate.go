@@ -1,0 +1,66 @@
+package acme
+
+import "time"
+
+// Certificate is one issued, checked certificate. It never changes, but for
+// its revocation.
+type Certificate struct {
+	ID        CertificateID `cbor:"1,keyasint,omitempty"`
+	Order     OrderID       `cbor:"2,keyasint,omitempty"`
+	Account   AccountID     `cbor:"3,keyasint,omitempty"`
+	Directory DirectoryName `cbor:"4,keyasint,omitempty"`
+	Member    MemberID      `cbor:"5,keyasint,omitempty"`
+	Backend   string        `cbor:"6,keyasint,omitempty"`
+	Profile   ProfileName   `cbor:"7,keyasint,omitempty"`
+	// Leaf is the DER of the certificate; Chain names the rest of the chain,
+	// which is stored once for all leaves that share it.
+	Leaf  []byte    `cbor:"8,keyasint,omitempty"`
+	Chain ChainHash `cbor:"9,keyasint,omitzero"`
+	// Serial is the content octets of the serial number and AuthorityKeyID
+	// that of the issuer; together they make the RFC 9773 id.
+	Serial         []byte       `cbor:"10,keyasint,omitempty"`
+	AuthorityKeyID []byte       `cbor:"11,keyasint,omitempty"`
+	KeyHash        KeyHash      `cbor:"12,keyasint,omitempty"`
+	Identifiers    []Identifier `cbor:"13,keyasint,omitempty"`
+	NotBefore      time.Time    `cbor:"14,keyasint,omitzero"`
+	NotAfter       time.Time    `cbor:"15,keyasint,omitzero"`
+	IssuedAt       time.Time    `cbor:"16,keyasint,omitzero"`
+	Revocation     *Revocation  `cbor:"17,keyasint,omitempty"`
+}
+
+// ChainHash is the SHA-256 over the concatenated DER of a chain without its leaf.
+type ChainHash KeyHash
+
+// Chain is the certificates above a leaf, each certifying the one before.
+type Chain struct {
+	Hash         ChainHash `cbor:"1,keyasint,omitempty"`
+	Certificates [][]byte  `cbor:"2,keyasint,omitempty"`
+}
+
+// Revocation records that a certificate was revoked, by whom and why.
+type Revocation struct {
+	At     time.Time        `cbor:"1,keyasint,omitzero"`
+	Reason RevocationReason `cbor:"2,keyasint,omitempty"`
+	// By says on whose word: "account", "key", "authorizations" or "operator".
+	By string `cbor:"3,keyasint,omitempty"`
+	// DoneAt is when the CA knew; zero while it is queued.
+	DoneAt time.Time `cbor:"4,keyasint,omitzero"`
+}
+
+// RevocationReason is a CRLReason of RFC 5280, section 5.3.1.
+type RevocationReason int
+
+// The reasons. Clients may give the four that only they can know; an operator
+// may give more.
+const (
+	Unspecified          RevocationReason = 0
+	KeyCompromise        RevocationReason = 1
+	CACompromise         RevocationReason = 2
+	AffiliationChanged   RevocationReason = 3
+	Superseded           RevocationReason = 4
+	CessationOfOperation RevocationReason = 5
+	CertificateHold      RevocationReason = 6
+	RemoveFromCRL        RevocationReason = 8
+	PrivilegeWithdrawn   RevocationReason = 9
+	AACompromise         RevocationReason = 10
+)

@@ -1,0 +1,69 @@
+package acme
+
+import "time"
+
+// OrderStatus is the status of an order (RFC 8555, section 7.1.6).
+type OrderStatus string
+
+// The statuses of an order.
+const (
+	// OrderPending waits for the client to prove control. It ends when every
+	// authorization is valid (OrderReady), when one is refused, or at Expires.
+	OrderPending OrderStatus = "pending"
+	// OrderReady waits for the client to finalize.
+	OrderReady OrderStatus = "ready"
+	// OrderProcessing belongs to the engine. It ends when a checked chain is
+	// stored (OrderValid) or the backend refuses (OrderInvalid); a restart
+	// resumes it. One that stays is parked: `order explain` says why.
+	OrderProcessing OrderStatus = "processing"
+	// OrderValid has a certificate, for good.
+	OrderValid OrderStatus = "valid"
+	// OrderInvalid is over; Problem says why.
+	OrderInvalid OrderStatus = "invalid"
+)
+
+// Order is a request for one certificate.
+type Order struct {
+	ID             OrderID           `cbor:"1,keyasint,omitempty"`
+	Account        AccountID         `cbor:"2,keyasint,omitempty"`
+	Directory      DirectoryName     `cbor:"3,keyasint,omitempty"`
+	Profile        ProfileName       `cbor:"4,keyasint,omitempty"`
+	Member         MemberID          `cbor:"5,keyasint,omitempty"`
+	Status         OrderStatus       `cbor:"6,keyasint,omitempty"`
+	Identifiers    []Identifier      `cbor:"7,keyasint,omitempty"`
+	Authorizations []AuthorizationID `cbor:"8,keyasint,omitempty"`
+	NotBefore      time.Time         `cbor:"9,keyasint,omitzero"`
+	NotAfter       time.Time         `cbor:"10,keyasint,omitzero"`
+	CreatedAt      time.Time         `cbor:"11,keyasint,omitzero"`
+	Expires        time.Time         `cbor:"12,keyasint,omitzero"`
+	Problem        *Problem          `cbor:"13,keyasint,omitempty"`
+	Submission     SubmissionID      `cbor:"14,keyasint,omitempty"`
+	// CSRHash is the SHA-256 of the CSR that finalized the order: the same
+	// CSR again is a repetition, another one is refused (SP-11).
+	CSRHash     KeyHash       `cbor:"15,keyasint,omitzero"`
+	Certificate CertificateID `cbor:"16,keyasint,omitempty"`
+	// History is what happened, oldest first, for `order explain`.
+	History []Event `cbor:"17,keyasint,omitempty"`
+	// Replaces is the RFC 9773 id of the certificate this order renews.
+	Replaces string `cbor:"18,keyasint,omitempty"`
+}
+
+// Event is one line in the life of an order.
+type Event struct {
+	At   time.Time `cbor:"1,keyasint,omitzero"`
+	What string    `cbor:"2,keyasint,omitempty"`
+}
+
+// maxHistory keeps a record small whatever happens to it: the first events
+// tell how it began, so it is the middle that gives way.
+const maxHistory = 32
+
+// Note adds a line to the order's history. The slice is copied, because the
+// record it came from may still be read by somebody else.
+func (o *Order) Note(now time.Time, what string) {
+	h := o.History
+	if len(h) >= maxHistory {
+		h = append(h[:maxHistory/2:maxHistory/2], h[maxHistory/2+1:]...)
+	}
+	o.History = append(h[:len(h):len(h)], Event{At: now, What: what})
+}

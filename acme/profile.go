@@ -1,0 +1,121 @@
+package acme
+
+import "time"
+
+// ProfileName names a profile, as clients see it.
+type ProfileName string
+
+// Directory is one ACME endpoint with its own account space: the same key in
+// two directories makes two accounts.
+type Directory struct {
+	Name DirectoryName
+	// Path is where the directory object answers; Host, when set, is the host
+	// that this directory alone answers on.
+	Path string
+	Host string
+	// ExternalAccount says whether accounts need a binding to a member.
+	ExternalAccount ExternalAccountRule
+	// Profiles lists what may be ordered here; the first is the default.
+	Profiles []ProfileName
+	// TermsOfService is the URL of the terms that must be agreed to, if any.
+	TermsOfService string
+	Website        string
+}
+
+// ExternalAccountRule says what a directory wants of newAccount.
+type ExternalAccountRule string
+
+// The rules. A binding that is offered without being asked for is checked all
+// the same (R8555-7.3.4-13), except where the rule is off: there it is refused.
+const (
+	ExternalAccountMandatory ExternalAccountRule = "required"
+	ExternalAccountOptional  ExternalAccountRule = "optional"
+	ExternalAccountOff       ExternalAccountRule = "off"
+)
+
+// AuthorizationRule says what entitles an order to its identifiers.
+type AuthorizationRule string
+
+// AuthorizeByChallenge wants control proved for every identifier.
+const AuthorizeByChallenge AuthorizationRule = "challenge"
+
+// Usage is an extended key usage that a profile grants.
+type Usage string
+
+// The usages.
+const (
+	ServerAuth      Usage = "server_auth"
+	ClientAuth      Usage = "client_auth"
+	CodeSigning     Usage = "code_signing"
+	EmailProtection Usage = "email_protection"
+)
+
+// SubjectRule says what the subject of a certificate holds.
+type SubjectRule string
+
+const (
+	// SubjectCommonName puts the first name that fits into the common name.
+	SubjectCommonName SubjectRule = "common_name"
+	// SubjectEmpty leaves it empty; the names are in the SAN, then critical.
+	SubjectEmpty SubjectRule = "empty"
+)
+
+// Profile is what may be ordered: the rules for identifiers and keys, the
+// contents of the certificate, and who issues it.
+type Profile struct {
+	Name          ProfileName
+	Description   string
+	Backend       string
+	Authorization AuthorizationRule
+	Challenges    []ChallengeType
+	Identifiers   IdentifierPolicy
+	Keys          KeyPolicy
+	Usages        []Usage
+	Subject       SubjectRule
+	Validity      time.Duration
+	// OrderLifetime bounds an order until it is finalized, AuthorizationLifetime
+	// how long a proof stands.
+	OrderLifetime         time.Duration
+	AuthorizationLifetime time.Duration
+	// Hold is how long a challenge or finalize answer may wait for the engine.
+	Hold time.Duration
+	// IssuanceDeadline ends an order that its CA never answers.
+	IssuanceDeadline time.Duration
+	// ResubmitOnDoubt allows a second submission when nothing proves that the
+	// first one arrived or not. It can buy twice, so it is off.
+	ResubmitOnDoubt bool
+}
+
+// IdentifierPolicy is what a profile accepts as an identifier.
+type IdentifierPolicy struct {
+	Types []IdentifierType
+	// SingleLabel admits names of one label, such as localhost.
+	SingleLabel bool
+	Wildcard    bool
+	// Suffixes, when not empty, lists the domains that names must lie in.
+	Suffixes []string
+	// Max bounds the identifiers of one order (SL-8).
+	Max int
+}
+
+// KeyPolicy is what a profile accepts as a certificate key (section E of the
+// checklist). The zero value admits RSA 2048 to 4096, P-256, P-384 and P-521.
+type KeyPolicy struct {
+	// Types, when not empty, lists what is accepted: "rsa", "p256", "p384",
+	// "p521", "ed25519".
+	Types []string
+}
+
+// Contract is what a finished certificate must be: the profile's promise,
+// frozen into the submission when the order was finalized, so that a changed
+// profile cannot finish an order begun under another one (SP-16).
+type Contract struct {
+	Profile     ProfileName  `cbor:"1,keyasint,omitempty"`
+	Identifiers []Identifier `cbor:"2,keyasint,omitempty"`
+	KeyHash     KeyHash      `cbor:"3,keyasint,omitempty"`
+	Usages      []Usage      `cbor:"4,keyasint,omitempty"`
+	Subject     SubjectRule  `cbor:"5,keyasint,omitempty"`
+	CommonName  string       `cbor:"6,keyasint,omitempty"`
+	NotBefore   time.Time    `cbor:"7,keyasint,omitzero"`
+	NotAfter    time.Time    `cbor:"8,keyasint,omitzero"`
+}

@@ -1,0 +1,111 @@
+package backends
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"acmebridge/acme"
+)
+
+// Backend is one certificate authority.
+type Backend interface {
+	// Traits are the differences that the engine and the suite must know. They
+	// do not change while the backend is open.
+	Traits() Traits
+	// Submit asks for a certificate. The same Request may come again after a
+	// NotSent error, and after a person decided so.
+	Submit(ctx context.Context, r Request) (Ticket, error)
+	// Poll asks what has become of a request. It may be called at any time and
+	// must not block waiting for the CA: "not yet" is a Result.
+	Poll(ctx context.Context, t Ticket) (Result, error)
+}
+
+// Traits describes how one CA differs from another.
+type Traits struct {
+	// HonoursNotAfter: the CA issues with exactly the end that was asked for.
+	HonoursNotAfter bool
+	// MaxValidity is the longest validity the CA grants, zero for no bound.
+	MaxValidity time.Duration
+	// Private: the CA is not publicly trusted, so its certificates need no
+	// public names.
+	Private bool
+}
+
+// Request is everything a CA may need to know of an order.
+type Request struct {
+	// Key is ours and unique: 32 hexadecimal digits. It goes into whatever
+	// field the CA has for a reference of the customer.
+	Key     string
+	Order   acme.OrderID
+	Account acme.AccountID
+	Member  acme.MemberID
+	// CSR is the DER as the client sent it, already checked. PublicKey is its
+	// SubjectPublicKeyInfo.
+	CSR       []byte
+	PublicKey []byte
+	// Contract is what the certificate must be.
+	Contract acme.Contract
+	// At is when the order was finalized. A backend that signs by itself takes
+	// the time from here, so that signing twice gives the same certificate.
+	At time.Time
+}
+
+// Ticket is the CA's name for a request: batch id, order id or URL. Only its
+// backend understands it. It is at most 2 KiB and holds no secret.
+type Ticket string
+
+// Result is what a CA says of a request.
+type Result struct {
+	// Chain is the certificate and what certifies it, leaf first, in DER;
+	// nil while the CA is not done.
+	Chain [][]byte
+	// After is when the CA would like to be asked again; zero leaves it to
+	// the engine.
+	After time.Duration
+	// Note says what the CA is waiting for, for the operator.
+	Note string
+}
+
+// refusal is the CA's no.
+type refusal struct {
+	detail string
+	cause  error
+}
+
+func (r *refusal) Error() string {
+	if r.cause != nil {
+		return fmt.Sprintf("refused: %s: %v", r.detail, r.cause)
+	}
+	return "refused: " + r.detail
+}
+func (r *refusal) Unwrap() error { return r.cause }
+
+// Refused reports that the CA will not issue this certificate, now or later.
+// detail is shown to the client, so it is in our own words (SC-18); cause is
+// for the operator and may be nil.
+func Refused(detail string, cause error) error { return &refusal{detail: detail, cause: cause} }
+
+// RefusalDetail returns what a client may be told when err is a refusal.
+func RefusalDetail(err error) (string, bool) {
+	var r *refusal
+	if errors.As(err, &r) {
+		return r.detail, true
+	}
+	return "", false
+}
+
+type notSent struct{ error }
+
+func (n notSent) Unwrap() error { return n.error }
+
+// NotSent reports that the request never left us (no connection, no
+// credentials, circuit open), so it may simply be made again later.
+func NotSent(err error) error { return notSent{err} }
+
+// IsNotSent reports whether err proves that nothing was sent.
+func IsNotSent(err error) bool {
+	var n notSent
+	return errors.As(err, &n)
+}

@@ -1,0 +1,31 @@
+// Package challenges proves, or fails to prove, that an account controls an
+// identifier. A [Validator] turns an identifier and a key authorization into
+// an [acme.Outcome]; it writes nothing and decides nothing about orders.
+package challenges
+
+import (
+	"context"
+
+	"acmebridge/acme"
+)
+
+// Validator tries one type of challenge.
+//
+// Validate makes one attempt and returns soon after ctx ends. Whatever goes
+// wrong is an Outcome with a Problem that a person can act on; it never echoes
+// a byte that was fetched (SV-8). It may be called from many goroutines.
+type Validator interface {
+	Type() acme.ChallengeType
+	Validate(ctx context.Context, t Target) acme.Outcome
+}
+
+// Target is what has to be proved.
+type Target struct {
+	Identifier acme.Identifier
+	Wildcard   bool
+	Token      string
+	// KeyAuthorization is what the client must present (RFC 8555, 8.1).
+	KeyAuthorization string
+	// AccountURL is for the methods that name the account.
+	AccountURL string
+}

@@ -1,0 +1,109 @@
+package storage
+
+import (
+	"time"
+
+	"acmebridge/acme"
+)
+
+// JobID names the job of a subject: an order, an authorization, a certificate
+// or a publication. Having one job per subject makes it impossible to step the
+// same thing twice.
+type JobID string
+
+// JobKind says which step a job is for.
+type JobKind string
+
+// The kinds. Each is carried out by the step of the same name.
+const (
+	// JobValidate tries the challenge that a client responded to.
+	JobValidate JobKind = "validate"
+	// JobSubmit asks the CA. A submission found with an attempt but without a
+	// ticket was interrupted, and is looked up before anything is sent.
+	JobSubmit JobKind = "submit"
+	// JobPoll asks the CA whether it is done.
+	JobPoll JobKind = "poll"
+	// JobExpire ends an order that nobody finalized in time.
+	JobExpire JobKind = "expire"
+	// JobRevoke tells the CA of a revocation that was already accepted.
+	JobRevoke JobKind = "revoke"
+	// JobPublish makes a new CRL.
+	JobPublish JobKind = "publish"
+)
+
+// Job is due work. It is stored in the same commit as the change that makes it
+// necessary and removed or replaced in the commit of its result.
+type Job struct {
+	ID   JobID   `cbor:"1,keyasint,omitempty"`
+	Kind JobKind `cbor:"2,keyasint,omitempty"`
+	// Due is when the job may be taken. While it is leased, Due is the end of
+	// the lease, so that a lease left by a crash is due by itself.
+	Due time.Time `cbor:"3,keyasint,omitzero"`
+	// Attempt counts the times the job was taken.
+	Attempt int   `cbor:"4,keyasint,omitempty"`
+	Lease   Lease `cbor:"5,keyasint,omitzero"`
+	// Account is whom the work is for: the engine is fair between accounts.
+	Account acme.AccountID `cbor:"6,keyasint,omitempty"`
+	// Subject is the id of what the job is about, and Challenge the type of
+	// the challenge to validate.
+	Subject   string             `cbor:"7,keyasint,omitempty"`
+	Challenge acme.ChallengeType `cbor:"8,keyasint,omitempty"`
+	// Parked says why the job waits for a person; it is not due then.
+	Parked string `cbor:"9,keyasint,omitempty"`
+	// LastError is the last failure, for the operator.
+	LastError string `cbor:"10,keyasint,omitempty"`
+}
+
+// Lease says which run of the program works on a job, and until when.
+type Lease struct {
+	Holder string    `cbor:"1,keyasint,omitempty"`
+	Until  time.Time `cbor:"2,keyasint,omitzero"`
+}
+
+// Submission is our record of asking a CA for a certificate. It is committed
+// before the CA hears of it.
+type Submission struct {
+	ID acme.SubmissionID `cbor:"1,keyasint,omitempty"`
+	// Key is ours, random, and travels to the CA where the CA has a place for
+	// it; by it a lost reply is found again.
+	Key     string         `cbor:"2,keyasint,omitempty"`
+	Order   acme.OrderID   `cbor:"3,keyasint,omitempty"`
+	Account acme.AccountID `cbor:"4,keyasint,omitempty"`
+	Backend string         `cbor:"5,keyasint,omitempty"`
+	// CSR is dropped when the order is over; its hash stays in the order.
+	CSR      []byte        `cbor:"6,keyasint,omitempty"`
+	Contract acme.Contract `cbor:"7,keyasint,omitzero"`
+	// SentAt is when the request was last about to be sent; with no Ticket
+	// beside it, the outcome is unknown.
+	SentAt   time.Time `cbor:"8,keyasint,omitzero"`
+	Attempts int       `cbor:"9,keyasint,omitempty"`
+	// Ticket is the CA's answer, opaque to the engine.
+	Ticket    string    `cbor:"10,keyasint,omitempty"`
+	CreatedAt time.Time `cbor:"11,keyasint,omitzero"`
+	// Deadline is when the order fails if the CA has not answered.
+	Deadline time.Time `cbor:"12,keyasint,omitzero"`
+	// Quarantine holds a chain that the CA delivered and that is not, or not
+	// yet, known to be what was ordered (SC-8). It is never served.
+	Quarantine [][]byte `cbor:"13,keyasint,omitempty"`
+	// Evidence says what is known of an unknown outcome, for the operator.
+	Evidence string `cbor:"14,keyasint,omitempty"`
+}
+
+// BlockedKey is a key that may never be used again, and why.
+type BlockedKey struct {
+	Hash   acme.KeyHash `cbor:"1,keyasint,omitempty"`
+	Reason string       `cbor:"2,keyasint,omitempty"`
+	At     time.Time    `cbor:"3,keyasint,omitzero"`
+}
+
+// Publication is a signed object that the public may fetch.
+type Publication struct {
+	// Name is the path below the root of the PKI listener, "crl/local.crl".
+	Name        string    `cbor:"1,keyasint,omitempty"`
+	Backend     string    `cbor:"2,keyasint,omitempty"`
+	ContentType string    `cbor:"3,keyasint,omitempty"`
+	Body        []byte    `cbor:"4,keyasint,omitempty"`
+	Number      int64     `cbor:"5,keyasint,omitempty"`
+	At          time.Time `cbor:"6,keyasint,omitzero"`
+	Next        time.Time `cbor:"7,keyasint,omitzero"`
+}

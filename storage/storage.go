@@ -1,0 +1,186 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"acmebridge/acme"
+)
+
+// The errors that callers branch on.
+var (
+	// ErrNotFound is returned by Get for a record that is not there.
+	ErrNotFound = errors.New("storage: not found")
+	// ErrUnknown says that a commit failed in a way that leaves open whether
+	// it happened. The store is closed for writing from then on.
+	ErrUnknown = errors.New("storage: outcome of the commit is unknown")
+	// ErrDamaged says that a stored record failed its checksum or is of a
+	// version this program does not know.
+	ErrDamaged = errors.New("storage: record is damaged")
+	// ErrNewer says that the data was written by a newer program (SS-18).
+	ErrNewer = errors.New("storage: data is newer than this program")
+	// ErrLocked says that another process has the data open.
+	ErrLocked = errors.New("storage: in use by another process")
+	// ErrClosed says that the store was closed.
+	ErrClosed = errors.New("storage: closed")
+)
+
+// Store keeps the records.
+type Store interface {
+	// View runs fn over a consistent state that it cannot change.
+	View(ctx context.Context, fn func(Tx) error) error
+	// Update runs fn and commits what it wrote, whole or not at all. fn may
+	// run again. A ctx that is done before fn first runs leaves no trace; once
+	// the commit has begun, ctx no longer matters.
+	Update(ctx context.Context, fn func(Tx) error) error
+	Close() error
+}
+
+// Tx is one transaction. Prefetch tells a store over a network which records
+// the function is about to Get, so that it may read them in one round trip;
+// the others do nothing. It never changes a result.
+type Tx interface {
+	Prefetch(keys ...Key)
+
+	Accounts() Accounts
+	Orders() Orders
+	Authorizations() Authorizations
+	Jobs() Jobs
+	Submissions() Submissions
+	Certificates() Certificates
+	ExternalKeys() ExternalKeys
+	BlockedKeys() BlockedKeys
+	Publications() Publications
+	Meta() Meta
+}
+
+// Key names a record for Prefetch: a table ("accounts", "orders", ...) and the
+// record's key in it.
+type Key struct {
+	Table string
+	ID    string
+}
+
+// Page asks for up to Limit records after the key After, which is the empty
+// string for the first page. Lists return the key to go on with, or "" at the
+// end. A Limit that is not positive means 100.
+type Page struct {
+	After string
+	Limit int
+}
+
+// Accounts keeps accounts, with an index by directory and key.
+type Accounts interface {
+	Get(acme.AccountID) (acme.Account, error)
+	// Put inserts or replaces. When the account's key changed, the old key no
+	// longer finds it.
+	Put(acme.Account) error
+	// ByKey returns the account of that key in that directory, or ErrNotFound.
+	ByKey(acme.DirectoryName, acme.KeyHash) (acme.Account, error)
+	// KeyInUse reports whether any account of any directory has that key.
+	KeyInUse(acme.KeyHash) (bool, error)
+	// ByMember and List go by id, that is by age.
+	ByMember(acme.MemberID, Page) ([]acme.Account, string, error)
+	List(Page) ([]acme.Account, string, error)
+}
+
+// Orders keeps orders, with indexes by account and by member.
+type Orders interface {
+	Get(acme.OrderID) (acme.Order, error)
+	Put(acme.Order) error
+	// ByAccount lists the orders of an account, oldest first.
+	ByAccount(acme.AccountID, Page) ([]acme.Order, string, error)
+	ByMember(acme.MemberID, Page) ([]acme.Order, string, error)
+	List(Page) ([]acme.Order, string, error)
+}
+
+// Authorizations keeps authorizations and the challenges in them, with an
+// index of the valid ones by account and identifier.
+type Authorizations interface {
+	Get(acme.AuthorizationID) (acme.Authorization, error)
+	Put(acme.Authorization) error
+	// Valid returns the stored authorization for that identifier (without
+	// wildcard prefix) and wildcard flag whose status is valid and whose
+	// expiry is latest, or ErrNotFound. The caller compares the expiry.
+	Valid(owner acme.AccountID, id acme.Identifier, wildcard bool) (acme.Authorization, error)
+}
+
+// Jobs keeps due work. There is at most one job for a subject.
+type Jobs interface {
+	Get(JobID) (Job, error)
+	Put(Job) error
+	// Delete removes the job; removing what is not there is no error.
+	Delete(JobID) error
+	// Due lists up to limit jobs whose Due is not after now, earliest first,
+	// whether leased or not: a leased job is due when its lease ends.
+	Due(now time.Time, limit int) ([]Job, error)
+	// Next returns the earliest Due of all jobs; ok is false when there is none.
+	Next() (due time.Time, ok bool, err error)
+	// LeasedBefore lists jobs with a lease whose holder is not holder, for the
+	// rescuer at start.
+	LeasedByOthers(holder string, p Page) ([]Job, string, error)
+	// Parked lists jobs that wait for a person.
+	Parked(Page) ([]Job, string, error)
+	// Count returns how many jobs there are, and how many of them are parked,
+	// without walking them.
+	Count() (all, parked int, err error)
+}
+
+// Submissions keeps what was asked of the CAs.
+type Submissions interface {
+	Get(acme.SubmissionID) (Submission, error)
+	Put(Submission) error
+	ByKey(key string) (Submission, error)
+}
+
+// Certificates keeps issued certificates, with indexes by serial, by RFC 9773
+// id, by key, by account, by member, by expiry and of the revoked ones.
+type Certificates interface {
+	Get(acme.CertificateID) (acme.Certificate, error)
+	Put(acme.Certificate) error
+	// BySerial returns the certificates of that serial; issuers may repeat
+	// each other's serials.
+	BySerial(serial []byte) ([]acme.Certificate, error)
+	// ByCertID finds by authority key identifier and serial (RFC 9773, 4.1).
+	ByCertID(authorityKeyID, serial []byte) (acme.Certificate, error)
+	// KeyInUse reports whether a certificate has that key.
+	KeyInUse(acme.KeyHash) (bool, error)
+	ByAccount(acme.AccountID, Page) ([]acme.Certificate, string, error)
+	ByMember(acme.MemberID, Page) ([]acme.Certificate, string, error)
+	List(Page) ([]acme.Certificate, string, error)
+	// Expiring lists what ends in [from, to), soonest first.
+	Expiring(from, to time.Time, p Page) ([]acme.Certificate, string, error)
+	// Revoked lists the revoked certificates of a backend.
+	Revoked(backend string, p Page) ([]acme.Certificate, string, error)
+	// Chain and PutChain keep the shared upper part of chains, once each.
+	Chain(acme.ChainHash) (acme.Chain, error)
+	PutChain(acme.Chain) error
+}
+
+// ExternalKeys keeps external account keys, with an index by member.
+type ExternalKeys interface {
+	Get(acme.KeyID) (acme.ExternalAccountKey, error)
+	Put(acme.ExternalAccountKey) error
+	ByMember(acme.MemberID, Page) ([]acme.ExternalAccountKey, string, error)
+	List(Page) ([]acme.ExternalAccountKey, string, error)
+}
+
+// BlockedKeys keeps the keys that may never be used again (EK-9).
+type BlockedKeys interface {
+	Get(acme.KeyHash) (BlockedKey, error)
+	Put(BlockedKey) error
+}
+
+// Publications keeps what is served to the public: CRLs and the like.
+type Publications interface {
+	Get(name string) (Publication, error)
+	Put(Publication) error
+	List(Page) ([]Publication, string, error)
+}
+
+// Meta keeps a few named values, such as the instance id.
+type Meta interface {
+	Get(name string) ([]byte, error)
+	Put(name string, value []byte) error
+}
