@@ -1,0 +1,133 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+
+	"acmebridge/acme"
+)
+
+// Config is the whole configuration, complete and checked: every default is
+// filled in. Paths are as written, relative to the working directory.
+type Config struct {
+	Listen      string               `key:"listen" default:"127.0.0.1:14000" doc:"Address of the ACME server, HTTPS."`
+	BaseURL     string               `key:"base_url" doc:"What clients see: every link is made from it, never from the Host header. Empty: https://localhost with the port of listen."`
+	DataDir     string               `key:"data_dir" default:"./acmebridge-data" doc:"Folder for everything that is kept. It must be on a local disk."`
+	TLS         TLS                  `key:"tls" doc:"Certificate of the ACME server. Empty: it makes its own from a private root, which it writes to <data_dir>/tls-root.pem."`
+	PKIListen   string               `key:"pki_listen" default:"127.0.0.1:14080" doc:"Address for CRL, OCSP and CA certificates, plain HTTP. Empty: not served."`
+	PKIURL      string               `key:"pki_url" doc:"What certificates say about where that is. Empty: http:// and pki_listen, with localhost for a loopback address."`
+	AdminListen string               `key:"admin_listen" doc:"Address of the console and the metrics. Empty: only the admin socket in data_dir."`
+	Storage     Storage              `key:"storage" doc:"Where records are kept."`
+	Validation  Validation           `key:"validation" doc:"How control of a name is checked."`
+	Directories map[string]Directory `key:"directories" doc:"ACME endpoints, each with its own accounts. Names are of a-z, 0-9 and -."`
+	Profiles    map[string]Profile   `key:"profiles" doc:"What may be ordered. Names are of a-z, 0-9 and -; clients see them."`
+	Backends    map[string]Backend   `key:"backends" doc:"Certificate authorities. Names are of a-z, 0-9 and -."`
+	Limits      Limits               `key:"limits" doc:"What one client, or all of them, may use of this server."`
+	CORS        CORS                 `key:"cors" doc:"ACME clients that run in a browser."`
+	Log         Log                  `key:"log" doc:"Log lines, on standard error."`
+	EABKeyFile  string               `key:"eab_key_file" doc:"File with the key that seals external account keys at rest; made on first use. Empty: <data_dir>/eab.key. Keep it out of backups of data_dir."`
+}
+
+// TLS names the certificate of the ACME server.
+type TLS struct {
+	Cert string `key:"cert" doc:"PEM file: the certificate, then its chain."`
+	Key  string `key:"key" doc:"PEM file with the private key."`
+}
+
+// Storage says where records are kept.
+type Storage struct {
+	Bolt Bolt `key:"bolt" doc:"One file, one process. The default."`
+}
+
+// Bolt is the embedded store.
+type Bolt struct {
+	Path           string `key:"path" doc:"Database file. Empty: <data_dir>/acmebridge.db."`
+	AllowNetworkFS bool   `key:"allow_network_fs" default:"false" doc:"Open the database on a network file system all the same. Locks and syncs are not reliable there: records can be lost."`
+}
+
+// Validation says how control of a name is checked.
+type Validation struct {
+	HTTPPort    int            `key:"http_port" default:"80" min:"1" max:"65535" doc:"Port that http-01 asks. Anything but 80 is for tests."`
+	TLSALPNPort int            `key:"tls_alpn_port" default:"443" min:"1" max:"65535" doc:"Port that tls-alpn-01 asks. Anything but 443 is for tests."`
+	Resolvers   []string       `key:"resolvers" doc:"DNS servers as host:port. Empty: those of the system."`
+	Allow       []netip.Prefix `key:"allow" doc:"Networks that may be asked on top of the public ones, for example 10.0.0.0/8."`
+	Deny        []netip.Prefix `key:"deny" doc:"Networks that are never asked; stronger than allow."`
+	Timeout     time.Duration  `key:"timeout" default:"30s" min:"1s" max:"5m" doc:"Longest one attempt may take."`
+	Attempts    int            `key:"attempts" default:"3" min:"1" max:"20" doc:"Attempts before a challenge is invalid."`
+	Interval    time.Duration  `key:"interval" default:"5s" min:"100ms" max:"1h" doc:"Pause between two attempts."`
+}
+
+// Limits protects the server's own resources.
+type Limits struct {
+	Body                  int           `key:"body" default:"51200" min:"1024" max:"1048576" doc:"Bytes of a request body (SL-1)."`
+	Header                int           `key:"header" default:"16384" min:"1024" max:"1048576" doc:"Bytes of a request header (SL-2)."`
+	ReadHeaderTimeout     time.Duration `key:"read_header_timeout" default:"5s" min:"100ms" max:"5m" doc:"Time to send the header (SL-3)."`
+	ReadTimeout           time.Duration `key:"read_timeout" default:"15s" min:"100ms" max:"5m" doc:"Time to send the whole request (SL-3)."`
+	WriteTimeout          time.Duration `key:"write_timeout" default:"30s" min:"1s" max:"10m" doc:"Time to take the answer, on top of the longest hold of a profile (SL-4)."`
+	IdleTimeout           time.Duration `key:"idle_timeout" default:"60s" min:"1s" max:"1h" doc:"How long an idle connection stays open (SL-4)."`
+	Connections           int           `key:"connections" default:"12000" min:"1" max:"1000000" doc:"Open connections (SL-5)."`
+	ConnectionsPerAddress int           `key:"connections_per_address" default:"64" min:"0" max:"1000000" doc:"Open connections of one address (SL-5). 0: not bounded; wanted behind a proxy, where all clients have one address."`
+	Streams               int           `key:"streams" default:"64" min:"1" max:"1000" doc:"HTTP/2 streams of one connection (SL-6)."`
+	Contacts              int           `key:"contacts" default:"10" min:"0" max:"100" doc:"Contacts of an account (SL-9)."`
+	CSR                   int           `key:"csr" default:"24576" min:"1024" max:"1048576" doc:"Bytes of a certificate request (SL-10)."`
+	BadSignatures         int           `key:"bad_signatures" default:"60" min:"0" max:"1000000" doc:"Bad signatures of one address in a minute (SL-11). 0: not bounded."`
+	SignatureChecks       int           `key:"signature_checks" default:"0" min:"0" max:"10000" doc:"Signatures checked at the same time (SL-12). 0: twice the number of processors."`
+	Validations           int           `key:"validations" default:"256" min:"1" max:"100000" doc:"Challenges tried at the same time (SL-13)."`
+	ValidationsPerTarget  int           `key:"validations_per_target" default:"4" min:"1" max:"10000" doc:"Challenges tried at the same time against one network, /24 or /64 (SL-13)."`
+}
+
+// CORS says which web pages may use the ACME server.
+type CORS struct {
+	Origins []string `key:"origins" doc:"Origins such as https://example.org, or * for every one. Empty: none."`
+}
+
+// Log says how log lines look.
+type Log struct {
+	Format string `key:"format" default:"auto" enum:"auto,text,json" doc:"auto is text on a terminal and JSON otherwise."`
+	Level  string `key:"level" default:"info" enum:"debug,info,warn,error" doc:"Least level that is written."`
+}
+
+// Directory is one ACME endpoint.
+type Directory struct {
+	Path            string                   `key:"path" doc:"Path of the directory object. Empty: /directory for the directory called default and for one with a host, /<name>/directory for others."`
+	Host            string                   `key:"host" doc:"Host name that this directory alone answers on. Empty: that of base_url."`
+	ExternalAccount acme.ExternalAccountRule `key:"external_account" default:"optional" enum:"required,optional,off" doc:"Whether a new account must be bound to a member by an external account key."`
+	Profiles        []acme.ProfileName       `key:"profiles" doc:"What may be ordered here; the first is the default. At least one."`
+	TermsOfService  string                   `key:"terms_of_service" doc:"URL of terms that a new account must agree to. Empty: none."`
+	Website         string                   `key:"website" doc:"URL that tells people about this server."`
+}
+
+// Profile is what may be ordered.
+type Profile struct {
+	Description           string                 `key:"description" doc:"One line for clients that list profiles."`
+	Backend               string                 `key:"backend" doc:"Name of the backend that issues. Required."`
+	Authorization         acme.AuthorizationRule `key:"authorization" default:"challenge" enum:"challenge" doc:"What entitles an order to its names: challenge wants control of each one proved."`
+	Challenges            []acme.ChallengeType   `key:"challenges" default:"http-01" enum:"http-01,dns-01,tls-alpn-01" doc:"Ways to prove control that are offered."`
+	Usages                []acme.Usage           `key:"usages" default:"server_auth" enum:"server_auth,client_auth,code_signing,email_protection" doc:"Extended key usages of the certificate."`
+	Subject               acme.SubjectRule       `key:"subject" default:"common_name" enum:"common_name,empty" doc:"common_name puts the first name that fits into the subject, empty leaves it empty."`
+	Validity              time.Duration          `key:"validity" default:"90d" min:"1m" max:"36500d" doc:"How long the certificate is valid."`
+	Identifiers           Identifiers            `key:"identifiers" doc:"Names that may be ordered."`
+	KeyTypes              []string               `key:"key_types" default:"rsa,p256,p384,p521" enum:"rsa,p256,p384,p521,ed25519" doc:"Kinds of certificate key that are accepted."`
+	OrderLifetime         time.Duration          `key:"order_lifetime" default:"7d" min:"1m" max:"90d" doc:"Time to prove and finalize an order."`
+	AuthorizationLifetime time.Duration          `key:"authorization_lifetime" default:"30d" min:"1m" max:"398d" doc:"How long a proof stands."`
+	Hold                  time.Duration          `key:"hold" default:"3s" min:"0s" max:"8s" doc:"How long an answer may wait for the work behind it, so that a fast CA answers in one round trip. Some clients give up after 10 s."`
+	IssuanceDeadline      time.Duration          `key:"issuance_deadline" default:"7d" min:"1m" max:"90d" doc:"Time after which an order that its CA never answers is given up."`
+	ResubmitOnDoubt       bool                   `key:"resubmit_on_doubt" default:"false" doc:"Ask the CA again when nothing tells whether it got the request. This can buy a certificate twice."`
+}
+
+// Identifiers bounds the names of an order.
+type Identifiers struct {
+	Types []acme.IdentifierType `key:"types" default:"dns" enum:"dns,ip" doc:"Kinds of name."`
+	// SingleLabel is never nil in a loaded configuration.
+	SingleLabel *bool    `key:"single_label" doc:"Accept names of one label, such as localhost. Absent: true when the backend is a private CA (localca), false otherwise."`
+	Wildcard    bool     `key:"wildcard" default:"false" doc:"Accept wildcard names; they need dns-01."`
+	Suffixes    []string `key:"suffixes" doc:"Domains that names must lie in. Empty: any."`
+	Max         int      `key:"max" default:"100" min:"1" max:"250" doc:"Names in one order (SL-8)."`
+}
+
+// Backend is one certificate authority. Type says which of the other fields
+// belongs to it.
+type Backend struct {
+	Type    string  `key:"type" enum:"localca" doc:"Kind of CA: localca signs here. Required."`
+	LocalCA LocalCA `when:"localca"`
+}

@@ -1,0 +1,115 @@
+package config
+
+import (
+	"maps"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"acmebridge/acme"
+)
+
+// AcmeDirectories returns the directories as the rules know them, by name.
+func (c *Config) AcmeDirectories() []acme.Directory {
+	var all []acme.Directory
+	for _, name := range slices.Sorted(maps.Keys(c.Directories)) {
+		d := c.Directories[name]
+		all = append(all, acme.Directory{
+			Name:            acme.DirectoryName(name),
+			Path:            d.Path,
+			Host:            d.Host,
+			ExternalAccount: d.ExternalAccount,
+			Profiles:        slices.Clone(d.Profiles),
+			TermsOfService:  d.TermsOfService,
+			Website:         d.Website,
+		})
+	}
+	return all
+}
+
+// AcmeProfiles returns the profiles as the rules know them.
+func (c *Config) AcmeProfiles() map[acme.ProfileName]acme.Profile {
+	all := make(map[acme.ProfileName]acme.Profile, len(c.Profiles))
+	for name, p := range c.Profiles {
+		all[acme.ProfileName(name)] = acme.Profile{
+			Name:          acme.ProfileName(name),
+			Description:   p.Description,
+			Backend:       p.Backend,
+			Authorization: p.Authorization,
+			Challenges:    slices.Clone(p.Challenges),
+			Identifiers: acme.IdentifierPolicy{
+				Types:       slices.Clone(p.Identifiers.Types),
+				SingleLabel: p.Identifiers.SingleLabel != nil && *p.Identifiers.SingleLabel,
+				Wildcard:    p.Identifiers.Wildcard,
+				Suffixes:    slices.Clone(p.Identifiers.Suffixes),
+				Max:         p.Identifiers.Max,
+			},
+			Keys:                  acme.KeyPolicy{Types: slices.Clone(p.KeyTypes)},
+			Usages:                slices.Clone(p.Usages),
+			Subject:               p.Subject,
+			Validity:              p.Validity,
+			OrderLifetime:         p.OrderLifetime,
+			AuthorizationLifetime: p.AuthorizationLifetime,
+			Hold:                  p.Hold,
+			IssuanceDeadline:      p.IssuanceDeadline,
+			ResubmitOnDoubt:       p.ResubmitOnDoubt,
+		}
+	}
+	return all
+}
+
+// BoltPath is where the embedded store lies.
+func (c *Config) BoltPath() string {
+	return orWithin(c.Storage.Bolt.Path, c.DataDir, "acmebridge.db")
+}
+
+// EABKeyPath is where the key lies that seals external account keys.
+func (c *Config) EABKeyPath() string { return orWithin(c.EABKeyFile, c.DataDir, "eab.key") }
+
+// LocalCADir is the folder of a backend of type localca.
+func (c *Config) LocalCADir(backend string) string {
+	return orWithin(c.Backends[backend].LocalCA.Dir, c.DataDir, filepath.Join("ca", backend))
+}
+
+// PKIBaseURL is what certificates say about where CRL, OCSP and CA
+// certificates are, without a slash at the end; empty when nothing serves
+// them.
+func (c *Config) PKIBaseURL() string {
+	if c.PKIURL != "" {
+		return strings.TrimRight(c.PKIURL, "/")
+	}
+	if c.PKIListen == "" {
+		return ""
+	}
+	return urlOf("http", c.PKIListen)
+}
+
+func orWithin(path, folder, name string) string {
+	if path != "" {
+		return path
+	}
+	return filepath.Join(folder, name)
+}
+
+// urlOf is the URL by which clients on this machine reach a listener. A
+// loopback address is called localhost, because that is the name in the
+// server's own certificate; so is the unspecified one, which is no
+// destination.
+func urlOf(scheme, listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return ""
+	}
+	if a, err := netip.ParseAddr(host); host == "" || err == nil && (a.IsLoopback() || a.IsUnspecified()) {
+		host = "localhost"
+	}
+	if scheme == "https" && port == "443" || scheme == "http" && port == "80" {
+		if strings.Contains(host, ":") {
+			host = "[" + host + "]"
+		}
+		return scheme + "://" + host
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}
