@@ -30,21 +30,41 @@ type Revoker interface {
 	Revoke(ctx context.Context, c acme.Certificate, reason acme.RevocationReason) error
 }
 
-// CRLSigner is a backend that signs its own revocation lists. The engine
-// keeps the numbers and the entries.
+// CRLSigner is a backend that signs its own revocation lists, one for each
+// key that it has issued with. The engine keeps the numbers and the entries.
 type CRLSigner interface {
-	// CRLName is the name under which the list is published, "crl/local.crl".
-	CRLName() string
-	// SignCRL returns the DER of a list with that number, valid from thisUpdate,
-	// and when the next one is due.
-	SignCRL(number int64, thisUpdate time.Time, revoked []Revoked) (der []byte, next time.Time, err error)
+	// CRLNames are the names under which the lists are published,
+	// "crl/local.crl". One is added when the CA gets a new key, so ask before
+	// each round of publishing.
+	CRLNames() []string
+	// SignCRL returns the DER of the list of that name, with that number and
+	// valid from thisUpdate, and when the next one is due. revoked holds
+	// whatever the backend's certificates were revoked; the entries of other
+	// issuers than the list's are left out here.
+	SignCRL(name string, number int64, thisUpdate time.Time, revoked []Revoked) (der []byte, next time.Time, err error)
 }
 
 // Revoked is one entry of a revocation list.
 type Revoked struct {
-	Serial []byte
-	At     time.Time
-	Reason acme.RevocationReason
+	// Serial and AuthorityKeyID name the certificate, as in acme.Certificate.
+	Serial         []byte
+	AuthorityKeyID []byte
+	At             time.Time
+	Reason         acme.RevocationReason
+}
+
+// Publisher is a backend that promises, in its certificates, that its own CA
+// certificates can be fetched.
+type Publisher interface {
+	// Publications are what to serve, and may grow while the backend is open.
+	Publications() []Publication
+}
+
+// Publication is one object for the PKI listener.
+type Publication struct {
+	// Name is the path below the root of the listener, "ca/local.cer".
+	Name string
+	DER  []byte
 }
 
 // Rooted is a backend that knows the roots its chains end in.
