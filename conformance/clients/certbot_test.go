@@ -1,0 +1,71 @@
+package clients
+
+import (
+	"crypto"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// newCertbot is certbot with its own web server (standalone).
+func newCertbot(t *testing.T, st setup) client {
+	program := find(t, "certbot")
+	r := st.runner("REQUESTS_CA_BUNDLE=" + st.server.TLSRootPEM)
+	certbot := func(t *testing.T, args ...string) string {
+		t.Helper()
+		return r.run(t, program, append(args, "--non-interactive", "--server", st.directory,
+			"--config-dir", st.path("config"), "--work-dir", st.path("work"), "--logs-dir", st.path("logs"))...)
+	}
+	showsContact := func(t *testing.T, email string) {
+		t.Helper()
+		if out := certbot(t, "show_account"); !strings.Contains(out, email) {
+			t.Errorf("show_account lacks %s:\n%s", email, out)
+		}
+	}
+	return client{
+		issue: func(t *testing.T, names []string) {
+			register := []string{"register", "--agree-tos", "--no-eff-email", "--email", firstEmail}
+			if st.binding.kid != "" {
+				register = append(register, "--eab-kid", st.binding.kid, "--eab-hmac-key", st.binding.hmac)
+			}
+			certbot(t, register...)
+			showsContact(t, firstEmail)
+			certbot(t, append(domainFlags("--domain", names), "certonly", "--cert-name", "test", "--standalone",
+				"--http-01-address", "127.0.0.1", "--http-01-port", strconv.Itoa(st.server.HTTPPort))...)
+		},
+		renew: func(t *testing.T, _ []string) {
+			certbot(t, "renew", "--force-renewal", "--no-random-sleep-on-renew")
+		},
+		files: func(t *testing.T, _ []string) (string, string) {
+			return st.path("config", "live", "test", "fullchain.pem"), st.path("config", "live", "test", "privkey.pem")
+		},
+		revoke: func(t *testing.T, _ []string) {
+			certbot(t, "revoke", "--cert-name", "test", "--reason", "superseded", "--no-delete-after-revoke")
+		},
+		accountKey: func(t *testing.T) crypto.Signer {
+			t.Helper()
+			var key jose.JSONWebKey
+			file := glob(t, st.path("config", "accounts", "*", "*", "*", "private_key.json"))
+			if err := key.UnmarshalJSON(read(t, file)); err != nil {
+				t.Fatal(err)
+			}
+			return key.Key.(crypto.Signer)
+		},
+		updateContact: func(t *testing.T, email string) {
+			certbot(t, "update_account", "--no-eff-email", "--email", email)
+			showsContact(t, email)
+		},
+		deactivate: func(t *testing.T) { certbot(t, "unregister") },
+	}
+}
+
+// domainFlags repeats a flag for each name.
+func domainFlags(flag string, names []string) []string {
+	var flags []string
+	for _, name := range names {
+		flags = append(flags, flag, name)
+	}
+	return flags
+}

@@ -1,0 +1,150 @@
+package clients
+
+import (
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/letsencrypt/challtestsrv"
+	"golang.org/x/crypto/acme"
+)
+
+// setup is what a client needs to know to run.
+type setup struct {
+	server    server
+	directory string
+	binding   binding // empty: none
+	dir       string  // the client's own
+}
+
+func newSetup(t *testing.T, s server, directory string, b binding) setup {
+	t.Helper()
+	return setup{server: s, directory: directory, binding: b, dir: t.TempDir()}
+}
+
+func (st setup) path(elements ...string) string {
+	return filepath.Join(append([]string{st.dir}, elements...)...)
+}
+
+func (st setup) httpAddress() string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(st.server.HTTPPort))
+}
+
+// runner gives the client its environment: some read the trust from one of these.
+func (st setup) runner(env ...string) runner { return runner{dir: st.dir, env: env} }
+
+// serveWebroot is the web server of those clients that only write files. It returns
+// the folder that holds the challenges.
+func (st setup) serveWebroot(t *testing.T) string {
+	t.Helper()
+	const challenges = "/.well-known/acme-challenge/"
+	folder := filepath.Dir(write(t, st.path("webroot", "index.html"), ""))
+	listener, err := net.Listen("tcp", st.httpAddress())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle(challenges, http.StripPrefix(challenges, http.FileServer(http.Dir(folder))))
+	web := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	ended := make(chan error, 1)
+	go func() { ended <- web.Serve(listener) }()
+	t.Cleanup(func() { web.Close(); <-ended })
+	return folder
+}
+
+// acmeClient speaks to the same directory with a client's key.
+func (st setup) acmeClient(t *testing.T, key crypto.Signer) *acme.Client {
+	t.Helper()
+	return &acme.Client{Key: key, DirectoryURL: st.directory, HTTPClient: httpClient(t, st.server.TLSRootPEM)}
+}
+
+// httpClient trusts the given root and nothing else.
+func httpClient(t *testing.T, rootFile string) *http.Client {
+	t.Helper()
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool(t, rootFile)}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: 30 * time.Second}
+}
+
+func pool(t *testing.T, file string) *x509.CertPool {
+	t.Helper()
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(read(t, file)) {
+		t.Fatalf("no certificate in %s", file)
+	}
+	return roots
+}
+
+// keyFromPEM reads an account key in any of the forms that clients write.
+func keyFromPEM(t *testing.T, file string) crypto.Signer {
+	t.Helper()
+	for rest := read(t, file); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			t.Fatalf("no private key in %s", file)
+		}
+		if key, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
+			return key.(crypto.Signer)
+		}
+		if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
+			return key
+		}
+		if key, err := x509.ParseECPrivateKey(block.Bytes); err == nil {
+			return key
+		}
+	}
+}
+
+// startDNS runs a name server that says 127.0.0.1 to every question, because no real
+// one may do so for names that this test makes up.
+func startDNS(t *testing.T) (address string) {
+	t.Helper()
+	address = freeAddress(t)
+	names, err := challtestsrv.New(challtestsrv.Config{DNSAddrs: []string{address}, Log: log.New(io.Discard, "", 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names.SetDefaultDNSIPv6("")
+	ended := make(chan struct{})
+	go func() { defer close(ended); names.Run() }()
+	t.Cleanup(func() { names.Shutdown(); <-ended })
+	return address
+}
+
+// freeAddress is one that nobody listens on now.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	return port(t, freeAddress(t))
+}
+
+func port(t *testing.T, address string) int {
+	t.Helper()
+	_, text, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
