@@ -189,7 +189,7 @@ func TestInterruptReportsWhatWasMeasured(t *testing.T) {
 func TestDurationBoundsTheRun(t *testing.T) {
 	server := startPebble(t, 0)
 	begin := time.Now()
-	r, err := run(t.Context(), mustParse(t, append(server, "-clients", "1", "-orders", "1000000", "-duration", "300ms")...))
+	r, err := run(t.Context(), mustParse(t, append(server, "-clients", "1", "-orders", "1000000", "-duration", "2s")...))
 	if err != nil || r.Failed != 0 || r.Finished == 1000000 || time.Since(begin) > 20*time.Second {
 		t.Errorf("finished %d, failed %d (%v), %v", r.Finished, r.Failed, r.Errors, err)
 	}
