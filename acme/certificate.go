@@ -1,6 +1,9 @@
 package acme
 
-import "time"
+import (
+	"math/big"
+	"time"
+)
 
 // Certificate is one issued, checked certificate. It never changes, but for
 // its revocation.
@@ -64,3 +67,13 @@ const (
 	PrivilegeWithdrawn   RevocationReason = 9
 	AACompromise         RevocationReason = 10
 )
+
+// SerialOctets returns the content octets of a serial number in DER, with the
+// leading zero that keeps a positive number positive.
+func SerialOctets(serial *big.Int) []byte {
+	b := serial.Bytes()
+	if len(b) == 0 || b[0]&0x80 != 0 {
+		b = append([]byte{0}, b...)
+	}
+	return b
+}

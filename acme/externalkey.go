@@ -2,6 +2,8 @@ package acme
 
 import (
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -62,6 +64,69 @@ func UnknownExternalKey() *Problem {
 func ExternalKeyStanding(k ExternalAccountKey, now time.Time) *Problem {
 	if !k.RevokedAt.IsZero() {
 		return Problemf(Unauthorized, "the external account key of this account was revoked; ask the operator for a new one")
+	}
+	return nil
+}
+
+// ExternalKeyAllows returns nil when accounts of k may order those identifiers
+// under that profile. The registry decides who may have what, before anything
+// is proved.
+func ExternalKeyAllows(k ExternalAccountKey, profile ProfileName, identifiers []Identifier) *Problem {
+	if len(k.Profiles) > 0 && !slices.Contains(k.Profiles, profile) {
+		return Problemf(Unauthorized, "your external account key does not allow profile %q; it allows %s", profile, joinNames(k.Profiles))
+	}
+	var refused []Subproblem
+	for _, id := range identifiers {
+		if !k.allowsIdentifier(id) {
+			refused = append(refused, Subproblem{
+				Type: RejectedIdentifier, Identifier: id,
+				Detail: "your external account key does not cover " + id.Value + "; ask the operator to add it",
+			})
+		}
+	}
+	if len(refused) > 0 {
+		return Problemf(RejectedIdentifier, "%s", refused[0].Detail).WithSubproblems(refused...)
+	}
+	return nil
+}
+
+func (k ExternalAccountKey) allowsIdentifier(id Identifier) bool {
+	if len(k.Identifiers) == 0 {
+		return true
+	}
+	name := id.Value
+	if base, ok := id.Wildcard(); ok {
+		// A wildcard covers what lies below its base, so the base must be
+		// allowed as a whole.
+		return slices.ContainsFunc(k.Identifiers, func(allowed string) bool {
+			return allowed == "*" || allowed == id.Value || strings.HasPrefix(allowed, ".") && strings.HasSuffix("."+base.Value, allowed)
+		})
+	}
+	return slices.ContainsFunc(k.Identifiers, func(allowed string) bool {
+		return allowed == "*" || allowed == name || strings.HasPrefix(allowed, ".") && strings.HasSuffix(name, allowed)
+	})
+}
+
+func joinNames(names []ProfileName) string {
+	parts := make([]string, len(names))
+	for i, n := range names {
+		parts[i] = string(n)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// CheckIdentifierPattern refuses what could never match an identifier: an
+// operator who writes "*.example.org" means ".example.org", and one who writes
+// "Example.org" should not wonder why nothing matches.
+func CheckIdentifierPattern(pattern string) *Problem {
+	name := strings.TrimPrefix(strings.TrimPrefix(pattern, "*."), ".")
+	switch {
+	case pattern == "*":
+		return nil
+	case name == "" || strings.ContainsAny(name, "*/: \t") && !strings.Contains(name, "::"):
+		return Problemf(Malformed, "%q is no identifier: write a name, a domain with a leading dot for everything below it, or * for everything", pattern)
+	case name != strings.ToLower(name):
+		return Problemf(Malformed, "%q has capital letters: identifiers are compared in lower case", pattern)
 	}
 	return nil
 }

@@ -29,6 +29,8 @@ const (
 	JobRevoke JobKind = "revoke"
 	// JobPublish makes a new CRL.
 	JobPublish JobKind = "publish"
+	// JobCancel ends the open orders of an account that is gone.
+	JobCancel JobKind = "cancel"
 )
 
 // Job is due work. It is stored in the same commit as the change that makes it
@@ -52,6 +54,9 @@ type Job struct {
 	Parked string `cbor:"9,keyasint,omitempty"`
 	// LastError is the last failure, for the operator.
 	LastError string `cbor:"10,keyasint,omitempty"`
+	// Backend is whom the step talks to, if anybody: a slow CA holds up its
+	// own work only.
+	Backend string `cbor:"11,keyasint,omitempty"`
 }
 
 // Lease says which run of the program works on a job, and until when.
@@ -87,6 +92,10 @@ type Submission struct {
 	Quarantine [][]byte `cbor:"13,keyasint,omitempty"`
 	// Evidence says what is known of an unknown outcome, for the operator.
 	Evidence string `cbor:"14,keyasint,omitempty"`
+	// Misses counts the looks at the CA that did not find the request, and
+	// FirstMiss is when the first of them was: one look proves nothing (SC-4).
+	Misses    int       `cbor:"15,keyasint,omitempty"`
+	FirstMiss time.Time `cbor:"16,keyasint,omitzero"`
 }
 
 // BlockedKey is a key that may never be used again, and why.

@@ -1,0 +1,66 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"acmebridge/acme"
+	"acmebridge/storage"
+)
+
+// sealedFor names the record that a sealed MAC key belongs to.
+func sealedFor(id acme.KeyID) []byte { return []byte("external_keys/" + id) }
+
+// verifyBinding checks the MAC before anything is written. Whether the key has
+// a use left is decided again, for good, in the commit (SP-10).
+func (e *Engine) verifyBinding(ctx context.Context, d acme.Directory, b Binding) error {
+	var k acme.ExternalAccountKey
+	err := e.view(ctx, func(tx storage.Tx) (err error) {
+		k, err = tx.ExternalKeys().Get(b.KeyID)
+		return err
+	})
+	if errors.Is(err, storage.ErrNotFound) {
+		e.refuseBinding(d, b.KeyID, "it is not known")
+		return acme.UnknownExternalKey()
+	}
+	if err != nil {
+		return err
+	}
+	if p, cause := acme.ExternalKeyUsable(k, d.Name, e.now()); p != nil {
+		e.refuseBinding(d, b.KeyID, cause)
+		return p
+	}
+	mac, err := e.cfg.Sealer.Open(k.Sealed, sealedFor(k.ID))
+	if err != nil {
+		return err
+	}
+	if p := b.Verify(mac); p != nil {
+		e.refuseBinding(d, b.KeyID, p.Detail)
+		return p
+	}
+	return nil
+}
+
+func (e *Engine) refuseBinding(d acme.Directory, id acme.KeyID, cause string) {
+	e.log.Warn("external account binding refused", "event", "external_key.refused", "directory", d.Name,
+		"external_key", clip(string(id), 100), "cause", cause)
+}
+
+// bind makes an account the member's, and uses the key up by one, in the
+// transaction that creates the account.
+func bind(tx storage.Tx, d acme.Directory, b *Binding, a *acme.Account, e *Engine) error {
+	k, err := tx.ExternalKeys().Get(b.KeyID)
+	if err != nil {
+		return err
+	}
+	if p, cause := acme.ExternalKeyUsable(k, d.Name, e.now()); p != nil {
+		e.refuseBinding(d, b.KeyID, cause)
+		return p
+	}
+	k.Used++
+	if k.Uses > 0 && k.Used >= k.Uses {
+		k.Sealed = nil // SK-3: a key that binds nothing any more needs no secret
+	}
+	a.ExternalKey, a.Member, a.Binding = k.ID, k.Member, b.Raw
+	return tx.ExternalKeys().Put(k)
+}

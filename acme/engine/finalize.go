@@ -1,0 +1,361 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/backends"
+	"acmebridge/internal/failpoint"
+	"acmebridge/storage"
+)
+
+// Finalize closes an order with a CSR. The answer waits for the certificate,
+// at most for the profile's hold window.
+//
+// A CSR that is refused leaves the order ready (R8555-7.4F-6: certbot would
+// otherwise have to start over), and the same CSR again gets the order as it
+// is (SP-11: the client did not see our answer).
+func (e *Engine) Finalize(ctx context.Context, owner acme.Account, id acme.OrderID, csrDER []byte) (acme.Order, time.Duration, error) {
+	begun := e.now()
+	done, cancel := e.watchers.watch(string(orderJob(id)))
+	defer cancel()
+	f, err := e.prepare(ctx, owner, id, csrDER)
+	if err != nil {
+		return acme.Order{}, 0, err
+	}
+	if !f.repeated {
+		if err := failpoint.Hit(failpoint.FinalizeParsed); err != nil {
+			return acme.Order{}, 0, err
+		}
+		if issued, err := e.close(ctx, owner, f); err != nil || issued.Status == acme.OrderValid {
+			return issued, 0, err
+		}
+	}
+	o, retry, err := e.Order(ctx, owner.ID, id)
+	if err == nil && o.Status == acme.OrderProcessing {
+		wait(ctx, done, f.profile.Hold-e.now().Sub(begun))
+		o, retry, err = e.Order(ctx, owner.ID, id)
+	}
+	return o, retry, err
+}
+
+// finalization is a finalize request that may go through.
+type finalization struct {
+	order     acme.Order
+	profile   acme.Profile
+	authority *authority
+	csrHash   acme.KeyHash
+	csr       acme.CSR
+	contract  acme.Contract
+	repeated  bool
+}
+
+// prepare reads and decides; nothing is written.
+func (e *Engine) prepare(ctx context.Context, owner acme.Account, id acme.OrderID, csrDER []byte) (finalization, error) {
+	f := finalization{csrHash: sha256.Sum256(csrDER)}
+	err := e.view(ctx, func(tx storage.Tx) error {
+		var err error
+		f.order, f.repeated, err = e.finalizable(tx, owner.ID, id, f.csrHash)
+		return err
+	})
+	if err != nil {
+		return f, err
+	}
+	profile, p := e.profileFor(f.order.Directory, f.order.Profile)
+	if p != nil {
+		return f, p // RPROF-5: the profile is not offered any more
+	}
+	f.profile, f.authority = profile, e.backends[profile.Backend]
+	if f.repeated {
+		return f, nil
+	}
+	if f.csr, p = acme.ParseCSR(csrDER); p != nil {
+		return f, p
+	}
+	if f.contract, p = acme.CheckCSR(f.order, profile, f.csr); p != nil {
+		return f, p
+	}
+	return f, e.view(ctx, func(tx storage.Tx) error { return certificateKeyFree(tx, f.csr.KeyHash) })
+}
+
+// finalizable loads the order of a finalize request and says whether it may be
+// closed.
+func (e *Engine) finalizable(tx storage.Tx, owner acme.AccountID, id acme.OrderID, csrHash acme.KeyHash) (acme.Order, bool, error) {
+	o, err := loadOrder(tx, owner, id)
+	if err != nil {
+		return o, false, err
+	}
+	authzs, err := loadAuthorizations(tx, o.Authorizations)
+	if err != nil {
+		return o, false, err
+	}
+	repeated, p := acme.Finalize(o, authzs, csrHash, e.now())
+	if p != nil {
+		return o, false, p
+	}
+	return o, repeated, nil
+}
+
+// certificateKeyFree refuses a key that is an account's or blocked
+// (R8555-7.4F-7, -8; EK-9).
+func certificateKeyFree(tx storage.Tx, key acme.KeyHash) error {
+	used, err := tx.Accounts().KeyInUse(key)
+	if err != nil {
+		return err
+	}
+	if used {
+		return acme.Problemf(acme.BadCSR, "the CSR has the key of an account; a certificate needs a key of its own")
+	}
+	if _, err := tx.BlockedKeys().Get(key); err == nil {
+		return acme.Problemf(acme.BadCSR, "the key of the CSR was reported as compromised; generate another one")
+	} else if !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	return nil
+}
+
+// close commits the order to a CSR: at once with its certificate where the
+// backend is a pure function, and otherwise with a submission and a job.
+func (e *Engine) close(ctx context.Context, owner acme.Account, f finalization) (acme.Order, error) {
+	sub, err := e.newSubmission(f)
+	if err != nil {
+		return acme.Order{}, err
+	}
+	if f.authority.issuer == nil {
+		return e.closeQueued(ctx, owner, f, sub)
+	}
+	chain, err := f.authority.issuer.Issue(request(f.order, sub, f.csr.SPKI))
+	if err != nil {
+		if detail, refused := backends.RefusalDetail(err); refused {
+			return e.closeRefused(ctx, owner, f, detail, err)
+		}
+		return acme.Order{}, fmt.Errorf("engine: issue order %s at %s: %w", f.order.ID, sub.Backend, err)
+	}
+	leaf, err := f.authority.trust.CheckChain(sub.Contract, chain, e.now())
+	if err != nil {
+		return acme.Order{}, e.mismatch(f.order, sub, err)
+	}
+	cert, err := e.newCertificate(f.order, sub, leaf)
+	if err != nil {
+		return acme.Order{}, err
+	}
+	var o acme.Order
+	err = e.commit(ctx, func(tx storage.Tx) error {
+		var repeated bool
+		if o, repeated, err = e.recheck(tx, owner.ID, f); err != nil || repeated {
+			return err
+		}
+		now := e.now()
+		o.CSRHash, o.Submission, o.Status = f.csrHash, sub.ID, acme.OrderProcessing
+		o.Note(now, "finalized")
+		o, err = deliver(tx, o, sub, cert, chain[1:], now)
+		return err
+	}, failpoint.Finalize, failpoint.Intent, failpoint.Deliver)
+	if err == nil && o.Status == acme.OrderValid {
+		e.issued(o, cert)
+	}
+	return o, err
+}
+
+func (e *Engine) closeQueued(ctx context.Context, owner acme.Account, f finalization, sub storage.Submission) (acme.Order, error) {
+	var o acme.Order
+	j := storage.Job{
+		ID: orderJob(f.order.ID), Kind: storage.JobSubmit, Attempt: 1, Account: owner.ID,
+		Subject: string(f.order.ID), Backend: sub.Backend,
+	}
+	// Born leased to this run: it goes straight into its lane.
+	mine := e.inflight.take(string(j.ID))
+	repeated := false
+	err := e.commit(ctx, func(tx storage.Tx) error {
+		var err error
+		if o, repeated, err = e.recheck(tx, owner.ID, f); err != nil || repeated {
+			return err
+		}
+		now := e.now()
+		o.CSRHash, o.Submission, o.Status = f.csrHash, sub.ID, acme.OrderProcessing
+		o.Note(now, "finalized")
+		if err := tx.Submissions().Put(sub); err != nil {
+			return err
+		}
+		job := j
+		if mine {
+			e.lease(&job, now)
+		} else {
+			job.Due = now
+		}
+		if err := tx.Jobs().Put(job); err != nil {
+			return err
+		}
+		return tx.Orders().Put(o)
+	}, failpoint.Finalize)
+	switch {
+	case mine && (err != nil || repeated):
+		e.inflight.release(string(j.ID))
+	case mine:
+		e.launch(j)
+	case err == nil:
+		e.nudge()
+	}
+	return o, err
+}
+
+func (e *Engine) closeRefused(ctx context.Context, owner acme.Account, f finalization, detail string, cause error) (acme.Order, error) {
+	var o acme.Order
+	err := e.commit(ctx, func(tx storage.Tx) error {
+		var repeated bool
+		var err error
+		if o, repeated, err = e.recheck(tx, owner.ID, f); err != nil || repeated {
+			return err
+		}
+		o.CSRHash = f.csrHash
+		o = acme.Fail(o, refusedByCA(detail), e.now())
+		if err := tx.Jobs().Delete(orderJob(o.ID)); err != nil {
+			return err
+		}
+		return tx.Orders().Put(o)
+	}, failpoint.Finalize, failpoint.Fail)
+	if err == nil {
+		e.refused(o, f.authority.name, cause)
+	}
+	return o, err
+}
+
+// recheck decides once more inside of the transaction that closes the order:
+// of any number of requests at once, one closes it (SP-11), and only while
+// account, external key and authorizations are in force (SP-9).
+func (e *Engine) recheck(tx storage.Tx, owner acme.AccountID, f finalization) (acme.Order, bool, error) {
+	_, key, err := e.standing(tx, owner)
+	if err != nil {
+		return acme.Order{}, false, err
+	}
+	o, repeated, err := e.finalizable(tx, owner, f.order.ID, f.csrHash)
+	if err != nil || repeated {
+		return o, repeated, err
+	}
+	if key.ID != "" {
+		if p := acme.ExternalKeyAllows(key, o.Profile, o.Identifiers); p != nil {
+			return o, false, p
+		}
+	}
+	return o, false, certificateKeyFree(tx, f.csr.KeyHash)
+}
+
+// newSubmission freezes what is asked of the CA, under a key of ours.
+func (e *Engine) newSubmission(f finalization) (storage.Submission, error) {
+	now := e.now().Truncate(time.Second).UTC()
+	id, err := acme.MintID[acme.SubmissionID](now, e.cfg.Random)
+	if err != nil {
+		return storage.Submission{}, err
+	}
+	var key [16]byte
+	if _, err := io.ReadFull(e.cfg.Random, key[:]); err != nil {
+		return storage.Submission{}, fmt.Errorf("engine: mint a submission key: %w", err)
+	}
+	c := f.contract
+	c.NotBefore = f.order.NotBefore.UTC()
+	if c.NotAfter = f.order.NotAfter.UTC(); f.order.NotAfter.IsZero() && f.authority.traits.HonoursNotAfter {
+		c.NotAfter = now.Add(f.profile.Validity)
+	}
+	return storage.Submission{
+		ID: id, Key: hex.EncodeToString(key[:]), Order: f.order.ID, Account: f.order.Account, Backend: f.authority.name,
+		CSR: f.csr.Raw, Contract: c, CreatedAt: now, Deadline: now.Add(f.profile.IssuanceDeadline),
+	}, nil
+}
+
+func request(o acme.Order, sub storage.Submission, spki []byte) backends.Request {
+	return backends.Request{
+		Key: sub.Key, Order: o.ID, Account: o.Account, Member: o.Member, CSR: sub.CSR, PublicKey: spki,
+		Contract: sub.Contract, At: sub.CreatedAt,
+	}
+}
+
+func (e *Engine) newCertificate(o acme.Order, sub storage.Submission, leaf *x509.Certificate) (acme.Certificate, error) {
+	id, err := acme.MintID[acme.CertificateID](e.now(), e.cfg.Random)
+	if err != nil {
+		return acme.Certificate{}, err
+	}
+	return acme.Certificate{
+		ID: id, Order: o.ID, Account: o.Account, Directory: o.Directory, Member: o.Member, Backend: sub.Backend,
+		Profile: o.Profile, Leaf: leaf.Raw, Serial: acme.SerialOctets(leaf.SerialNumber), AuthorityKeyID: leaf.AuthorityKeyId,
+		KeyHash: sub.Contract.KeyHash, Identifiers: o.Identifiers, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
+		IssuedAt: e.now(),
+	}, nil
+}
+
+// deliver ends an order with its certificate, in the caller's transaction. A
+// certificate that another order has already is never delivered again (SC-9).
+func deliver(tx storage.Tx, o acme.Order, sub storage.Submission, c acme.Certificate, above [][]byte, now time.Time) (acme.Order, error) {
+	switch other, err := tx.Certificates().ByCertID(c.AuthorityKeyID, c.Serial); {
+	case err == nil:
+		return o, fmt.Errorf("engine: the CA delivered the certificate of order %s for order %s: %w", other.Order, o.ID, errDelivered)
+	case !errors.Is(err, storage.ErrNotFound):
+		return o, err
+	}
+	chain := acme.Chain{Hash: hashChain(above), Certificates: above}
+	if _, err := tx.Certificates().Chain(chain.Hash); errors.Is(err, storage.ErrNotFound) {
+		if err := tx.Certificates().PutChain(chain); err != nil {
+			return o, err
+		}
+	} else if err != nil {
+		return o, err
+	}
+	c.Chain = chain.Hash
+	if err := tx.Certificates().Put(c); err != nil {
+		return o, err
+	}
+	sub.CSR, sub.Quarantine = nil, nil
+	if err := tx.Submissions().Put(sub); err != nil {
+		return o, err
+	}
+	if err := tx.Jobs().Delete(orderJob(o.ID)); err != nil {
+		return o, err
+	}
+	o = acme.Deliver(o, c.ID, now)
+	return o, tx.Orders().Put(o)
+}
+
+// errDelivered says that a CA handed out one certificate twice.
+var errDelivered = errors.New("engine: certificate belongs to another order")
+
+func hashChain(certificates [][]byte) acme.ChainHash {
+	h := sha256.New()
+	for _, c := range certificates {
+		h.Write(c)
+	}
+	return acme.ChainHash(h.Sum(nil))
+}
+
+func (e *Engine) issued(o acme.Order, c acme.Certificate) {
+	e.Counters.OrdersValid.Add(1)
+	e.log.Info("certificate issued", "event", "order.valid", "order", o.ID, "account", o.Account, "member", o.Member,
+		"backend", c.Backend, "certificate", c.ID, "serial", hex.EncodeToString(c.Serial), "not_after", c.NotAfter)
+}
+
+// refusedByCA is the problem of an order that its CA will not fulfil. detail
+// is in the backend's own words (SC-18).
+func refusedByCA(detail string) *acme.Problem {
+	return acme.Problemf(acme.Unauthorized, "the certificate authority refused the request: %s", detail)
+}
+
+func (e *Engine) refused(o acme.Order, backend string, cause error) {
+	e.Counters.OrdersInvalid.Add(1)
+	e.log.Warn("the CA refused an order", "event", "order.refused", "order", o.ID, "account", o.Account, "member", o.Member,
+		"backend", backend, "cause", cause)
+}
+
+// mismatch reports a certificate that is not what was ordered. It is kept from
+// everybody; the client learns no more than where to ask.
+func (e *Engine) mismatch(o acme.Order, sub storage.Submission, cause error) *acme.Problem {
+	e.Counters.Quarantined.Add(1)
+	e.log.Error("the CA issued something else than was ordered; it is quarantined", "event", "order.quarantined",
+		"order", o.ID, "account", o.Account, "member", o.Member, "backend", sub.Backend, "submission", sub.ID, "cause", cause)
+	return acme.Problemf(acme.ServerInternal,
+		"the certificate that was issued is not what was ordered, so it was not delivered; ask the operator about order %s", o.ID)
+}

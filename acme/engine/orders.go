@@ -1,0 +1,255 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/internal/failpoint"
+	"acmebridge/storage"
+)
+
+// OrderRequest is what a client asks for with newOrder.
+type OrderRequest struct {
+	Identifiers []acme.Identifier // as sent
+	Profile     acme.ProfileName  // empty: the directory's first
+	NotBefore   time.Time
+	NotAfter    time.Time
+}
+
+// NewOrder opens an order.
+func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderRequest) (acme.Order, error) {
+	profile, p := e.profileFor(owner.Directory, r.Profile)
+	if p != nil {
+		return acme.Order{}, p
+	}
+	identifiers, p := acme.ParseIdentifiers(r.Identifiers, profile.Identifiers)
+	if p != nil {
+		return acme.Order{}, p
+	}
+	if p := offered(profile, identifiers); p != nil {
+		return acme.Order{}, p
+	}
+	now := e.now()
+	if p := e.checkDates(profile, r.NotBefore, r.NotAfter, now); p != nil {
+		return acme.Order{}, p
+	}
+	o, authzs, err := acme.NewOrder(acme.OrderRequest{
+		Account: owner, Profile: profile, Identifiers: identifiers, NotBefore: r.NotBefore, NotAfter: r.NotAfter,
+	}, now, e.cfg.Random)
+	if err != nil {
+		return acme.Order{}, err
+	}
+	err = e.commit(ctx, func(tx storage.Tx) error {
+		account, key, err := e.standing(tx, owner.ID)
+		if err != nil {
+			return err
+		}
+		if account.ExternalKey != "" {
+			if p := acme.ExternalKeyAllows(key, profile.Name, identifiers); p != nil {
+				return p
+			}
+		}
+		if err := tx.Orders().Put(o); err != nil {
+			return err
+		}
+		for _, a := range authzs {
+			if err := tx.Authorizations().Put(a); err != nil {
+				return err
+			}
+		}
+		return tx.Jobs().Put(storage.Job{
+			ID: orderJob(o.ID), Kind: storage.JobExpire, Due: o.Expires, Account: o.Account, Subject: string(o.ID),
+		})
+	}, failpoint.NewOrder)
+	if err != nil {
+		return acme.Order{}, err
+	}
+	e.Counters.OrdersCreated.Add(1)
+	e.log.Info("order created", "event", "order.created", "order", o.ID, "account", o.Account, "member", o.Member,
+		"profile", o.Profile, "identifiers", len(o.Identifiers))
+	return o, nil
+}
+
+func (e *Engine) profileFor(d acme.DirectoryName, name acme.ProfileName) (acme.Profile, *acme.Problem) {
+	offered := e.directories[d].Profiles
+	if name == "" {
+		name = offered[0]
+	}
+	if !slices.Contains(offered, name) {
+		return acme.Profile{}, acme.Problemf(acme.InvalidProfile, "this directory has no profile %.100q; it has %v", name, offered)
+	}
+	return e.cfg.Profiles[name], nil
+}
+
+// offered refuses identifiers that nobody could prove under the profile,
+// because an authorization without a usable challenge helps nobody.
+func offered(p acme.Profile, identifiers []acme.Identifier) *acme.Problem {
+	var refused []acme.Subproblem
+	for _, id := range identifiers {
+		base, wildcard := id.Wildcard()
+		if !wildcard {
+			base = id
+		}
+		if len(acme.Offer(p, base, wildcard)) == 0 {
+			refused = append(refused, acme.Subproblem{
+				Type: acme.RejectedIdentifier, Identifier: id,
+				Detail: "profile " + string(p.Name) + " has no challenge that could prove " + id.Value,
+			})
+		}
+	}
+	if len(refused) == 0 {
+		return nil
+	}
+	return acme.Problemf(acme.RejectedIdentifier, "%s", refused[0].Detail).WithSubproblems(refused...)
+}
+
+// startTolerance is how far a requested start may lie from the present: it
+// covers clocks that differ, not plans.
+const startTolerance = 5 * time.Minute
+
+// checkDates accepts what the profile can grant exactly, and names the range
+// otherwise (R8555-7.4-12, R8555-7.4-2).
+func (e *Engine) checkDates(p acme.Profile, notBefore, notAfter, now time.Time) *acme.Problem {
+	latest := now.Add(p.Validity)
+	if !notBefore.IsZero() && (notBefore.Before(now.Add(-startTolerance)) || notBefore.After(now.Add(startTolerance))) {
+		return acme.Problemf(acme.Malformed, "notBefore has to lie within %s of now (%s)", startTolerance, now.UTC().Format(time.RFC3339))
+	}
+	if notAfter.IsZero() {
+		return nil
+	}
+	if !e.backends[p.Backend].traits.HonoursNotAfter {
+		return acme.Problemf(acme.Malformed, "profile %s decides the end of its certificates; leave notAfter out", p.Name)
+	}
+	if !notAfter.After(now) || !notAfter.After(notBefore) || notAfter.After(latest) {
+		return acme.Problemf(acme.Malformed, "notAfter has to lie between %s and %s",
+			now.UTC().Format(time.RFC3339), latest.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// Order reads an order of its owner, and when to look again while the engine
+// is at it (zero otherwise).
+func (e *Engine) Order(ctx context.Context, owner acme.AccountID, id acme.OrderID) (o acme.Order, retryAfter time.Duration, err error) {
+	err = e.view(ctx, func(tx storage.Tx) error {
+		if o, err = loadOrder(tx, owner, id); err != nil {
+			return err
+		}
+		o = o.At(e.now())
+		if o.Status == acme.OrderProcessing {
+			retryAfter, err = e.retryAfter(tx, orderJob(id))
+		}
+		return err
+	})
+	return o, retryAfter, err
+}
+
+// retryAfter tells when a job is expected to have got somewhere: when it is
+// due, or soon when it is being stepped (D9).
+func (e *Engine) retryAfter(tx storage.Tx, id storage.JobID) (time.Duration, error) {
+	const soon, late = 3 * time.Second, time.Hour
+	j, err := tx.Jobs().Get(id)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return soon, nil
+	case err != nil:
+		return 0, err
+	case j.Parked != "":
+		return late, nil
+	case j.Lease.Holder != "":
+		return soon, nil
+	}
+	return min(max(j.Due.Sub(e.now())+time.Second, soon), late), nil
+}
+
+// Orders lists the orders of an account that are not invalid, oldest first
+// (R8555-7.1.2-3).
+func (e *Engine) Orders(ctx context.Context, owner acme.AccountID, p storage.Page) (ids []acme.OrderID, next string, err error) {
+	err = e.view(ctx, func(tx storage.Tx) error {
+		ids = nil
+		orders, more, err := tx.Orders().ByAccount(owner, p)
+		if err != nil {
+			return err
+		}
+		next = more
+		for _, o := range orders {
+			if o.At(e.now()).Status != acme.OrderInvalid {
+				ids = append(ids, o.ID)
+			}
+		}
+		return nil
+	})
+	return ids, next, err
+}
+
+// Authorization reads an authorization of its owner, and when to look again
+// while it is being validated.
+func (e *Engine) Authorization(ctx context.Context, owner acme.AccountID, id acme.AuthorizationID) (a acme.Authorization, retryAfter time.Duration, err error) {
+	err = e.view(ctx, func(tx storage.Tx) error {
+		if a, err = loadAuthorization(tx, owner, id); err != nil {
+			return err
+		}
+		a = a.At(e.now())
+		for _, c := range a.Challenges {
+			if a.Status == acme.AuthorizationPending && c.Status == acme.ChallengeProcessing {
+				retryAfter, err = e.retryAfter(tx, authzJob(id))
+			}
+		}
+		return err
+	})
+	return a, retryAfter, err
+}
+
+// DeactivateAuthorization withdraws an authorization: it never counts again,
+// and an order that was waiting on it is over (R8555-7.5.2-2, 7.1.6-3).
+func (e *Engine) DeactivateAuthorization(ctx context.Context, owner acme.AccountID, id acme.AuthorizationID) (acme.Authorization, error) {
+	var a acme.Authorization
+	err := e.commit(ctx, func(tx storage.Tx) error {
+		var err error
+		if a, err = loadAuthorization(tx, owner, id); err != nil {
+			return err
+		}
+		now := e.now()
+		a = a.At(now)
+		if a.Status == acme.AuthorizationDeactivated {
+			return nil
+		}
+		if !a.Status.CanBecome(acme.AuthorizationDeactivated) {
+			return acme.Problemf(acme.Malformed, "the authorization is %s and cannot be deactivated", a.Status)
+		}
+		a.Status = acme.AuthorizationDeactivated
+		if err := tx.Authorizations().Put(a); err != nil {
+			return err
+		}
+		if err := tx.Jobs().Delete(authzJob(id)); err != nil {
+			return err
+		}
+		o, err := tx.Orders().Get(a.Order)
+		if err != nil {
+			return err
+		}
+		if o.Status != acme.OrderPending && o.Status != acme.OrderReady {
+			return nil
+		}
+		p := acme.Problemf(acme.Unauthorized, "the authorization for %s was deactivated", a.Identifier.Value)
+		if err := tx.Jobs().Delete(orderJob(o.ID)); err != nil {
+			return err
+		}
+		return tx.Orders().Put(acme.Fail(o, p, now))
+	}, failpoint.Deactivate)
+	return a, err
+}
+
+// Certificate reads a certificate of its owner, and the chain above it.
+func (e *Engine) Certificate(ctx context.Context, owner acme.AccountID, id acme.CertificateID) (c acme.Certificate, chain acme.Chain, err error) {
+	err = e.view(ctx, func(tx storage.Tx) error {
+		if c, err = loadCertificate(tx, owner, id); err != nil {
+			return err
+		}
+		chain, err = tx.Certificates().Chain(c.Chain)
+		return err
+	})
+	return c, chain, err
+}

@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/backends"
+	"acmebridge/internal/failpoint"
+	"acmebridge/storage"
+)
+
+// stepPoll asks the CA whether it is done. What it sends is stored before it
+// is judged (SC-8), and judged before anybody may have it (D10).
+func (e *Engine) stepPoll(ctx context.Context, j storage.Job) error {
+	l, err := e.load(ctx, j)
+	if err != nil {
+		return err
+	}
+	if l.order.Status != acme.OrderProcessing {
+		return e.commit(ctx, func(tx storage.Tx) error { return tx.Jobs().Delete(j.ID) }, failpoint.Reschedule)
+	}
+	if len(l.sub.Quarantine) > 0 {
+		return e.judge(ctx, l) // an earlier run got this far
+	}
+	call, cancel := context.WithTimeout(ctx, e.cfg.CallTimeout)
+	defer cancel()
+	result, err := l.authority.backend.Poll(call, backends.Ticket(l.sub.Ticket))
+	if hit := failpoint.Hit(failpoint.PollRead); hit != nil {
+		return hit
+	}
+	if detail, refused := backends.RefusalDetail(err); refused {
+		e.refused(l.order, l.authority.name, err)
+		return e.fail(ctx, l, refusedByCA(detail))
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("engine: poll order %s at %s: %w", l.order.ID, l.authority.name, err)
+	case len(result.Chain) == 0 && !e.now().Before(l.sub.Deadline):
+		return e.fail(ctx, l, overdue(l.sub))
+	case len(result.Chain) == 0:
+		return e.pollLater(ctx, l, result)
+	}
+	l.sub.Quarantine = result.Chain
+	err = e.commit(ctx, func(tx storage.Tx) error {
+		if _, err := e.ours(tx, l.job); err != nil {
+			return err
+		}
+		return tx.Submissions().Put(l.sub)
+	}, failpoint.Quarantine)
+	if err != nil {
+		return err
+	}
+	return e.judge(ctx, l)
+}
+
+// pollLater waits as long as the CA would like, and otherwise ever longer.
+func (e *Engine) pollLater(ctx context.Context, l loaded, r backends.Result) error {
+	const first, longest = time.Second, time.Hour
+	pause := r.After
+	if pause <= 0 {
+		pause = first << min(l.job.Attempt, 12)
+	}
+	pause = e.jitter(min(max(pause, first), longest))
+	return e.commit(ctx, func(tx storage.Tx) error {
+		stored, err := e.ours(tx, l.job)
+		if err != nil {
+			return err
+		}
+		now := e.now()
+		stored.Lease, stored.Due, stored.LastError = storage.Lease{}, now.Add(pause), ""
+		if until := l.sub.Deadline; stored.Due.After(until) && until.After(now) {
+			stored.Due = until
+		}
+		if r.Note != "" && (len(l.order.History) == 0 || l.order.History[len(l.order.History)-1].What != r.Note) {
+			o := l.order
+			o.Note(now, r.Note)
+			if err := tx.Orders().Put(o); err != nil {
+				return err
+			}
+		}
+		return tx.Jobs().Put(stored)
+	}, failpoint.Reschedule)
+}
+
+// jitter spreads d by up to a fifth either way (SC-15), so that a restart does
+// not make a thousand orders ask in one second for ever after.
+func (e *Engine) jitter(d time.Duration) time.Duration {
+	var b [2]byte
+	if _, err := e.cfg.Random.Read(b[:]); err != nil {
+		return d
+	}
+	return d - d/5 + time.Duration(int64(d/5*2)*(int64(b[0])<<8|int64(b[1]))/65536)
+}
+
+// judge is the gate: issued equals ordered, or nothing is delivered.
+func (e *Engine) judge(ctx context.Context, l loaded) error {
+	leaf, err := e.check(l)
+	if err != nil {
+		return e.fail(ctx, l, e.mismatch(l.order, l.sub, err))
+	}
+	cert, err := e.newCertificate(l.order, l.sub, leaf)
+	if err != nil {
+		return err
+	}
+	var o acme.Order
+	err = e.commit(ctx, func(tx storage.Tx) error {
+		if _, err := e.ours(tx, l.job); err != nil {
+			return err
+		}
+		var err error
+		if o, err = tx.Orders().Get(l.order.ID); err != nil {
+			return err
+		}
+		if o.Status != acme.OrderProcessing {
+			return tx.Jobs().Delete(l.job.ID)
+		}
+		o, err = deliver(tx, o, l.sub, cert, l.sub.Quarantine[1:], e.now())
+		return err
+	}, failpoint.Deliver)
+	switch {
+	case errors.Is(err, errDelivered):
+		return e.fail(ctx, l, e.mismatch(l.order, l.sub, err))
+	case err != nil:
+		return err
+	}
+	e.issued(o, cert)
+	e.watchers.tell(string(l.job.ID))
+	return nil
+}
+
+// check contains a parser that panics on what a CA sent (PX-4).
+func (e *Engine) check(l loaded) (leaf *x509.Certificate, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the chain cannot be read: %v", r)
+		}
+	}()
+	return l.authority.trust.CheckChain(l.sub.Contract, l.sub.Quarantine, e.now())
+}

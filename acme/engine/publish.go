@@ -1,0 +1,185 @@
+package engine
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/backends"
+	"acmebridge/internal/failpoint"
+	"acmebridge/storage"
+)
+
+// refresh is how old a list gets before it is made anew without a reason.
+const refresh = 24 * time.Hour
+
+// schedulePublications makes sure, at start, that every backend that signs
+// revocation lists has a job for them.
+func (e *Engine) schedulePublications(ctx context.Context) error {
+	return e.commit(ctx, func(tx storage.Tx) error {
+		for _, name := range sortedKeys(e.backends) {
+			a := e.backends[name]
+			if a.crls == nil {
+				continue
+			}
+			due := e.now()
+			j, err := tx.Jobs().Get(publishJob(name))
+			if err == nil && j.Parked == "" && !j.Due.After(due) {
+				continue
+			}
+			if err != nil && !errors.Is(err, storage.ErrNotFound) {
+				return err
+			}
+			// At every start, because the CA may have been rotated meanwhile.
+			if err := e.publishNow(tx, a); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, failpoint.SchedulePublisher)
+}
+
+// publishNow asks for a backend's lists to be made.
+func (e *Engine) publishNow(tx storage.Tx, a *authority) error {
+	j, err := tx.Jobs().Get(publishJob(a.name))
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	next := storage.Job{ID: publishJob(a.name), Kind: storage.JobPublish, Due: e.now(), Subject: a.name, Backend: a.name}
+	if j.Lease.Holder != "" {
+		// A step is making the list at this moment, from records that may lack
+		// what the caller has just written: leave word to do it again.
+		next.Lease, next.Due, next.LastError = j.Lease, j.Due, again
+	}
+	return tx.Jobs().Put(next)
+}
+
+// again in a leased publish job asks its step to run once more.
+const again = "run again"
+
+// stepPublish signs and publishes the revocation lists of a backend.
+func (e *Engine) stepPublish(ctx context.Context, j storage.Job) error {
+	a := e.backends[j.Subject]
+	if a == nil || a.crls == nil {
+		return e.commit(ctx, func(tx storage.Tx) error { return tx.Jobs().Delete(j.ID) }, failpoint.Reschedule)
+	}
+	// Told only after the lists below are stored.
+	revoked, ids, err := e.revokedBy(ctx, a)
+	if err != nil {
+		return err
+	}
+	next := e.now().Add(refresh)
+	for _, name := range a.crls.CRLNames() {
+		due, err := e.publishCRL(ctx, a, name, revoked)
+		if err != nil {
+			return err
+		}
+		// Well before the list ends, however short it lives.
+		if early := e.now().Add(due.Sub(e.now()) / 2); early.Before(next) {
+			next = early
+		}
+	}
+	err = e.commit(ctx, func(tx storage.Tx) error {
+		stored, err := e.ours(tx, j)
+		if err != nil {
+			return err
+		}
+		stored.Due = next
+		if stored.LastError == again {
+			stored.Due = e.now()
+		}
+		stored.Lease, stored.Attempt, stored.LastError = storage.Lease{}, 0, ""
+		return tx.Jobs().Put(stored)
+	}, failpoint.Reschedule)
+	if err == nil {
+		for _, id := range ids {
+			e.watchers.tell(string(certJob(id)))
+		}
+	}
+	return err
+}
+
+func (e *Engine) revokedBy(ctx context.Context, a *authority) (entries []backends.Revoked, ids []acme.CertificateID, err error) {
+	after := ""
+	for {
+		err := e.view(ctx, func(tx storage.Tx) error {
+			certs, next, err := tx.Certificates().Revoked(a.name, storage.Page{After: after, Limit: 500})
+			if err != nil {
+				return err
+			}
+			after = next
+			for _, c := range certs {
+				ids = append(ids, c.ID)
+				entries = append(entries, backends.Revoked{
+					Serial: c.Serial, AuthorityKeyID: c.AuthorityKeyID, At: c.Revocation.At, Reason: c.Revocation.Reason,
+				})
+			}
+			return nil
+		})
+		if err != nil || after == "" {
+			return entries, ids, err
+		}
+	}
+}
+
+// publishCRL makes one list. Its number is stored before it is signed, so that
+// no number is ever used twice, whatever crashes.
+func (e *Engine) publishCRL(ctx context.Context, a *authority, name string, revoked []backends.Revoked) (next time.Time, err error) {
+	var number int64
+	err = e.commit(ctx, func(tx storage.Tx) error {
+		key := "crl_number/" + name
+		stored, err := tx.Meta().Get(key)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
+		number = 1
+		if len(stored) == 8 {
+			number = int64(binary.BigEndian.Uint64(stored)) + 1
+		}
+		return tx.Meta().Put(key, binary.BigEndian.AppendUint64(nil, uint64(number)))
+	}, failpoint.PublishNumber)
+	if err != nil {
+		return next, err
+	}
+	at := e.now().Truncate(time.Second)
+	der, next, err := a.crls.SignCRL(name, number, at, revoked)
+	if err != nil {
+		return next, fmt.Errorf("engine: sign %s: %w", name, err)
+	}
+	err = e.commit(ctx, func(tx storage.Tx) error {
+		return tx.Publications().Put(storage.Publication{
+			Name: name, Backend: a.name, ContentType: "application/pkix-crl", Body: der, Number: number, At: at, Next: next,
+		})
+	}, failpoint.Publish)
+	if err == nil {
+		e.log.Info("revocation list published", "event", "crl.published", "backend", a.name, "name", name, "number", number, "entries", len(revoked))
+	}
+	return next, err
+}
+
+// Publication reads what the public may fetch under a name. ok is false when
+// there is nothing.
+func (e *Engine) Publication(ctx context.Context, name string) (p storage.Publication, ok bool, err error) {
+	for _, backend := range sortedKeys(e.backends) {
+		b, isPublisher := e.backends[backend].backend.(backends.Publisher)
+		if !isPublisher {
+			continue
+		}
+		for _, x := range b.Publications() {
+			if x.Name == name {
+				return storage.Publication{Name: name, Backend: backend, ContentType: "application/pkix-cert", Body: x.DER}, true, nil
+			}
+		}
+	}
+	err = e.view(ctx, func(tx storage.Tx) error {
+		p, err = tx.Publications().Get(name)
+		return err
+	})
+	if errors.Is(err, storage.ErrNotFound) {
+		return p, false, nil
+	}
+	return p, err == nil, err
+}

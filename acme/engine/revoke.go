@@ -1,0 +1,212 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/internal/failpoint"
+	"acmebridge/storage"
+)
+
+// Revocation asks for a certificate to be revoked. Exactly one of Owner and
+// Key says on whose word.
+type Revocation struct {
+	Certificate []byte // DER
+	Reason      acme.RevocationReason
+	// Owner is the account that signed the request: the one the certificate
+	// was issued to, or one that holds valid authorizations for all its names.
+	Owner acme.AccountID
+	// Key is the key that signed it, when that is the certificate's own.
+	Key acme.KeyHash
+}
+
+// clientReasons are what a client may give; the others are for operators.
+var clientReasons = []acme.RevocationReason{acme.Unspecified, acme.KeyCompromise, acme.Superseded, acme.CessationOfOperation}
+
+// Revoke revokes a certificate. It is done, as far as the client is concerned,
+// when it is durably queued; the answer waits for the CA at most for the
+// profile's hold window (R8555-7.6-13).
+func (e *Engine) Revoke(ctx context.Context, r Revocation) error {
+	if !slices.Contains(clientReasons, r.Reason) {
+		return acme.Problemf(acme.BadRevocationReason, "reason %d is not accepted; give one of 0 (unspecified), 1 (keyCompromise), 4 (superseded), 5 (cessationOfOperation) or none", r.Reason)
+	}
+	cert, err := e.certificateOf(ctx, r.Certificate)
+	if err != nil {
+		return err
+	}
+	by, err := e.mayRevoke(ctx, cert, r)
+	if err != nil {
+		return err
+	}
+	switch {
+	case by == "key":
+		// R8555-7.6-10: who has the key says that others may have it too.
+		r.Reason = acme.KeyCompromise
+	case by == "authorizations":
+		r.Reason = acme.CessationOfOperation
+	}
+	return e.revoke(ctx, cert.ID, r.Reason, by)
+}
+
+// certificateOf finds the stored certificate with these very bytes.
+func (e *Engine) certificateOf(ctx context.Context, der []byte) (acme.Certificate, error) {
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		return acme.Certificate{}, acme.Problemf(acme.Malformed, "certificate is not the DER of an X.509 certificate")
+	}
+	var cert acme.Certificate
+	err = e.view(ctx, func(tx storage.Tx) error {
+		cert, err = tx.Certificates().ByCertID(parsed.AuthorityKeyId, acme.SerialOctets(parsed.SerialNumber))
+		return err
+	})
+	if errors.Is(err, storage.ErrNotFound) || err == nil && !bytes.Equal(cert.Leaf, der) {
+		return acme.Certificate{}, acme.Problemf(acme.Malformed, "this server did not issue that certificate").WithStatus(404)
+	}
+	return cert, err
+}
+
+// mayRevoke says on whose word the certificate is revoked (SP-12): each right
+// is proved on its own path.
+func (e *Engine) mayRevoke(ctx context.Context, c acme.Certificate, r Revocation) (by string, err error) {
+	refused := acme.Problemf(acme.Unauthorized,
+		"only the account that the certificate was issued to, its own key, or an account with valid authorizations for all its names may revoke it")
+	if r.Owner == "" {
+		if r.Key != c.KeyHash || r.Key == (acme.KeyHash{}) {
+			return "", refused
+		}
+		return "key", nil
+	}
+	if r.Owner == c.Account {
+		return "account", nil
+	}
+	err = e.view(ctx, func(tx storage.Tx) error {
+		now := e.now()
+		for _, id := range c.Identifiers {
+			base, wildcard := id.Wildcard()
+			if !wildcard {
+				base = id
+			}
+			a, err := tx.Authorizations().Valid(r.Owner, base, wildcard)
+			if errors.Is(err, storage.ErrNotFound) || err == nil && a.At(now).Status != acme.AuthorizationValid {
+				return refused
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return "authorizations", err
+}
+
+// revoke records the decision and waits for it to be carried out.
+func (e *Engine) revoke(ctx context.Context, id acme.CertificateID, reason acme.RevocationReason, by string) error {
+	done, cancel := e.watchers.watch(string(certJob(id)))
+	defer cancel()
+	var cert acme.Certificate
+	err := e.commit(ctx, func(tx storage.Tx) error {
+		var err error
+		if cert, err = tx.Certificates().Get(id); err != nil {
+			return err
+		}
+		if p := revocable(cert, reason, by, e.now()); p != nil {
+			return p
+		}
+		now := e.now()
+		cert.Revocation = &acme.Revocation{At: now, Reason: reason, By: by}
+		if reason == acme.KeyCompromise {
+			blocked := storage.BlockedKey{Hash: cert.KeyHash, At: now, Reason: "certificate " + string(cert.ID) + " was revoked for key compromise"}
+			if err := tx.BlockedKeys().Put(blocked); err != nil {
+				return err
+			}
+		}
+		if err := tx.Certificates().Put(cert); err != nil {
+			return err
+		}
+		return tx.Jobs().Put(storage.Job{
+			ID: certJob(id), Kind: storage.JobRevoke, Due: now, Account: cert.Account, Subject: string(id), Backend: cert.Backend,
+		})
+	}, failpoint.RevokeIntent)
+	if err != nil {
+		return err
+	}
+	e.Counters.Revocations.Add(1)
+	e.log.Info("revocation accepted", "event", "certificate.revoked", "certificate", id, "order", cert.Order, "account", cert.Account,
+		"member", cert.Member, "backend", cert.Backend, "reason", int(reason), "by", by)
+	e.nudge()
+	wait(ctx, done, e.cfg.Profiles[cert.Profile].Hold)
+	return nil
+}
+
+// revocable decides about a certificate that may have been revoked before. The
+// one thing that may be said later is that its key is compromised.
+func revocable(c acme.Certificate, reason acme.RevocationReason, by string, now time.Time) *acme.Problem {
+	if !now.Before(c.NotAfter) {
+		return acme.Problemf(acme.Unauthorized, "the certificate expired at %s, so there is nothing left to revoke", c.NotAfter.UTC().Format(time.RFC3339))
+	}
+	if c.Revocation == nil {
+		return nil
+	}
+	if by == "key" && reason == acme.KeyCompromise && c.Revocation.Reason != acme.KeyCompromise {
+		return nil // R8555-7.6-11
+	}
+	return acme.Problemf(acme.AlreadyRevoked, "the certificate was revoked at %s", c.Revocation.At.UTC().Format(time.RFC3339))
+}
+
+// stepRevoke tells the CA, and has its list published where we sign that.
+func (e *Engine) stepRevoke(ctx context.Context, j storage.Job) error {
+	var cert acme.Certificate
+	err := e.view(ctx, func(tx storage.Tx) (err error) {
+		if _, err = e.ours(tx, j); err != nil {
+			return err
+		}
+		cert, err = tx.Certificates().Get(acme.CertificateID(j.Subject))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	a := e.backends[cert.Backend]
+	if a == nil || a.revoker == nil {
+		return fmt.Errorf("engine: certificate %s: backend %q cannot revoke; revoke it at the CA", cert.ID, cert.Backend)
+	}
+	call, cancel := context.WithTimeout(ctx, e.cfg.CallTimeout)
+	defer cancel()
+	if err := a.revoker.Revoke(call, cert, cert.Revocation.Reason); err != nil {
+		return fmt.Errorf("engine: revoke certificate %s at %s: %w", cert.ID, cert.Backend, err)
+	}
+	if err := failpoint.Hit(failpoint.RevokeSent); err != nil {
+		return err
+	}
+	err = e.commit(ctx, func(tx storage.Tx) error {
+		if _, err := e.ours(tx, j); err != nil {
+			return err
+		}
+		c, err := tx.Certificates().Get(cert.ID)
+		if err != nil {
+			return err
+		}
+		done := *c.Revocation
+		done.DoneAt = e.now()
+		c.Revocation = &done
+		if err := tx.Certificates().Put(c); err != nil {
+			return err
+		}
+		if a.crls != nil {
+			if err := e.publishNow(tx, a); err != nil {
+				return err
+			}
+		}
+		return tx.Jobs().Delete(j.ID)
+	}, failpoint.RevokeResult)
+	if err == nil && a.crls == nil {
+		e.watchers.tell(string(j.ID))
+	}
+	return err
+}

@@ -1,0 +1,218 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"acmebridge/internal/failpoint"
+	"acmebridge/storage"
+)
+
+const (
+	// claimAtOnce is how many due jobs one commit takes, claimAhead how many
+	// may wait in the lanes before no more are taken.
+	claimAtOnce = 64
+	claimAhead  = 1024
+	// idle is how long Run sleeps when no job is due.
+	idle = time.Minute
+)
+
+// Run does the work half until ctx is done, then lets the running steps end
+// (at most for Config.Drain) and returns nil. It returns an error when the
+// process should end at once because the store cannot be trusted any more.
+func (e *Engine) Run(ctx context.Context) error {
+	// Steps outlive ctx by the drain window: a step that has asked a CA wants
+	// to store the answer.
+	work, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	if err := e.rescue(ctx); err != nil {
+		return fmt.Errorf("engine: rescue jobs of an earlier run: %w", err)
+	}
+	if err := e.schedulePublications(ctx); err != nil {
+		return fmt.Errorf("engine: schedule publications: %w", err)
+	}
+	e.lanes.start(work)
+	e.startOnce.Do(func() { close(e.started) })
+	err := e.dispatchUntil(ctx)
+	e.lanes.close()
+	if err != nil {
+		cut() // nothing can be stored any more
+	}
+	if !e.drain() {
+		cut()
+		e.log.Warn("steps were cut off; the next start resumes them", "event", "engine.drain_timeout", "after", e.cfg.Drain)
+		e.lanes.running.Wait()
+	}
+	return err
+}
+
+// Started is closed once Run is at work.
+func (e *Engine) Started() <-chan struct{} { return e.started }
+
+// Depth returns how many steps wait for their turn and how many run.
+func (e *Engine) Depth() (waiting, running int) { return e.lanes.depth() }
+
+func (e *Engine) drain() bool {
+	done := make(chan struct{})
+	go func() {
+		e.lanes.running.Wait()
+		close(done)
+	}()
+	t := time.NewTimer(e.cfg.Drain)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+// dispatchUntil takes due jobs and hands them to the lanes.
+func (e *Engine) dispatchUntil(ctx context.Context) error {
+	t := time.NewTimer(0)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-e.fatal:
+			return err
+		case <-e.wake:
+		case <-t.C:
+		}
+		pause, err := e.dispatch(ctx)
+		if err != nil && ctx.Err() == nil {
+			e.log.Error("cannot take due jobs", "event", "engine.dispatch", "cause", err)
+			pause = 5 * time.Second
+		}
+		t.Reset(pause)
+	}
+}
+
+// dispatch claims what is due and returns how long nothing more will be.
+func (e *Engine) dispatch(ctx context.Context) (time.Duration, error) {
+	for {
+		if waiting, _ := e.lanes.depth(); waiting >= claimAhead {
+			return time.Second, nil
+		}
+		claimed, more, err := e.claim(ctx)
+		if err != nil {
+			return 0, err
+		}
+		for _, j := range claimed {
+			e.launch(j)
+		}
+		if !more {
+			return e.untilNext(ctx)
+		}
+	}
+}
+
+func (e *Engine) untilNext(ctx context.Context) (pause time.Duration, err error) {
+	pause = idle
+	err = e.view(ctx, func(tx storage.Tx) error {
+		due, ok, err := tx.Jobs().Next()
+		if err == nil && ok {
+			pause = min(idle, max(due.Sub(e.now()), 10*time.Millisecond))
+		}
+		return err
+	})
+	return pause, err
+}
+
+// claim leases jobs that are due to this run.
+func (e *Engine) claim(ctx context.Context) (claimed []storage.Job, more bool, err error) {
+	var due []storage.Job
+	err = e.view(ctx, func(tx storage.Tx) error {
+		var err error
+		due, err = tx.Jobs().Due(e.now(), claimAtOnce)
+		return err
+	})
+	if err != nil || len(due) == 0 {
+		return nil, false, err
+	}
+	// What is still being stepped here keeps its lease; the others are taken.
+	held := map[storage.JobID]bool{}
+	for _, j := range due {
+		held[j.ID] = !e.inflight.take(string(j.ID))
+	}
+	err = e.commit(ctx, func(tx storage.Tx) error {
+		claimed = nil
+		now := e.now()
+		for _, j := range due {
+			stored, err := tx.Jobs().Get(j.ID)
+			if errors.Is(err, storage.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if stored.Parked != "" || stored.Due.After(now) {
+				continue
+			}
+			if !held[j.ID] {
+				stored.Attempt++
+			}
+			e.lease(&stored, now)
+			if err := tx.Jobs().Put(stored); err != nil {
+				return err
+			}
+			if !held[j.ID] {
+				claimed = append(claimed, stored)
+			}
+		}
+		return nil
+	}, failpoint.Claim)
+	mine := map[storage.JobID]bool{}
+	if err == nil {
+		for _, j := range claimed {
+			mine[j.ID] = true
+		}
+	} else {
+		claimed = nil
+	}
+	for id, h := range held {
+		if !h && !mine[id] {
+			e.inflight.release(string(id))
+		}
+	}
+	return claimed, len(due) == claimAtOnce && len(claimed) > 0, err
+}
+
+// lease makes j ours until the lease ends, when it is due again by itself.
+func (e *Engine) lease(j *storage.Job, now time.Time) {
+	j.Lease = storage.Lease{Holder: e.cfg.Holder, Until: now.Add(e.cfg.Lease)}
+	j.Due = j.Lease.Until
+}
+
+// launch queues the step of a job that is leased to this run and taken in
+// e.inflight.
+func (e *Engine) launch(j storage.Job) {
+	e.lanes.add(laneOf(j), j.Account, func(ctx context.Context) {
+		defer e.nudge()
+		defer e.inflight.release(string(j.ID))
+		e.step(ctx, j)
+	})
+}
+
+func laneOf(j storage.Job) string {
+	switch {
+	case j.Kind == storage.JobValidate:
+		return laneValidate
+	case j.Backend != "":
+		return "backend " + j.Backend
+	default:
+		return laneHousework
+	}
+}
+
+// nudge makes Run look for due jobs.
+func (e *Engine) nudge() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,112 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"acmebridge/internal/failpoint"
+	"acmebridge/storage"
+)
+
+// errLeaseLost says that a job was given to somebody else, or is gone, while
+// its step was under way. The step's result is dropped: whoever has the job
+// now finds out the same.
+var errLeaseLost = errors.New("engine: the job is no longer ours")
+
+// step does one job once. What the step itself did not settle is tried again
+// later, and parked when it never works (SS-15).
+func (e *Engine) step(ctx context.Context, j storage.Job) {
+	err := e.attempt(ctx, j)
+	switch {
+	case err == nil, errors.Is(err, errLeaseLost), errors.Is(err, storage.ErrUnknown):
+		return
+	case ctx.Err() != nil:
+		return // cut off by a stop; the lease brings the job back
+	}
+	e.Counters.StepFailures.Add(1)
+	e.log.Error("step failed", "event", "step.failed", "job", j.ID, "kind", j.Kind, "account", j.Account,
+		"backend", j.Backend, "attempt", j.Attempt, "cause", err)
+	if err := e.stumble(ctx, j, err); err != nil && !errors.Is(err, errLeaseLost) {
+		e.log.Error("cannot reschedule", "event", "step.failed", "job", j.ID, "cause", err)
+	}
+}
+
+// attempt runs the step of j's kind and contains its panic.
+func (e *Engine) attempt(ctx context.Context, j storage.Job) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	switch j.Kind {
+	case storage.JobValidate:
+		return e.stepValidate(ctx, j)
+	case storage.JobSubmit:
+		return e.stepSubmit(ctx, j)
+	case storage.JobPoll:
+		return e.stepPoll(ctx, j)
+	case storage.JobExpire:
+		return e.stepExpire(ctx, j)
+	case storage.JobRevoke:
+		return e.stepRevoke(ctx, j)
+	case storage.JobPublish:
+		return e.stepPublish(ctx, j)
+	case storage.JobCancel:
+		return e.stepCancel(ctx, j)
+	default:
+		return fmt.Errorf("engine: job %s is of unknown kind %q", j.ID, j.Kind)
+	}
+}
+
+// ours returns the stored job if it is still leased to this run.
+func (e *Engine) ours(tx storage.Tx, j storage.Job) (storage.Job, error) {
+	stored, err := tx.Jobs().Get(j.ID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return stored, errLeaseLost
+	}
+	if err == nil && (stored.Lease.Holder != e.cfg.Holder || stored.Kind != j.Kind) {
+		err = errLeaseLost
+	}
+	return stored, err
+}
+
+// stumble puts a failed job back, later each time, or parks it.
+func (e *Engine) stumble(ctx context.Context, j storage.Job, cause error) error {
+	return e.commit(ctx, func(tx storage.Tx) error {
+		stored, err := e.ours(tx, j)
+		if err != nil {
+			return err
+		}
+		stored.LastError = clip(cause.Error(), 1024)
+		if stored.Attempt >= e.cfg.MaxAttempts {
+			return e.park(tx, stored, fmt.Sprintf("failed %d times, last with: %s", stored.Attempt, clip(cause.Error(), 300)))
+		}
+		stored.Lease = storage.Lease{}
+		stored.Due = e.now().Add(backoff(stored.Attempt))
+		return tx.Jobs().Put(stored)
+	}, failpoint.Reschedule)
+}
+
+// park takes a job out of the queue until a person decides.
+func (e *Engine) park(tx storage.Tx, j storage.Job, why string) error {
+	e.Counters.Parked.Add(1)
+	e.log.Error("parked: a person has to decide", "event", "job.parked", "job", j.ID, "kind", j.Kind,
+		"account", j.Account, "backend", j.Backend, "cause", why)
+	j.Parked, j.Lease = why, storage.Lease{}
+	return tx.Jobs().Put(j)
+}
+
+// backoff is 2 s, doubled with each attempt, and never more than 10 minutes.
+func backoff(attempt int) time.Duration {
+	return min(2*time.Second<<min(attempt, 16), 10*time.Minute)
+}
+
+func clip(s string, n int) string {
+	if len(s) > n {
+		return s[:n] + "..."
+	}
+	return s
+}

@@ -1,0 +1,298 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/backends"
+	"acmebridge/internal/failpoint"
+	"acmebridge/storage"
+)
+
+// visibility is how long a CA may take to show a request that it has accepted:
+// one look that finds nothing proves nothing, two this far apart may (SC-4).
+const visibility = 2 * time.Minute
+
+// loaded is what a step on an order works with.
+type loaded struct {
+	job       storage.Job
+	order     acme.Order
+	sub       storage.Submission
+	profile   acme.Profile
+	authority *authority
+}
+
+func (e *Engine) load(ctx context.Context, j storage.Job) (l loaded, err error) {
+	err = e.view(ctx, func(tx storage.Tx) error {
+		if l.job, err = e.ours(tx, j); err != nil {
+			return err
+		}
+		if l.order, err = tx.Orders().Get(acme.OrderID(j.Subject)); err != nil {
+			return err
+		}
+		l.sub, err = tx.Submissions().Get(l.order.Submission)
+		return err
+	})
+	if err != nil {
+		return l, err
+	}
+	l.profile = e.cfg.Profiles[l.order.Profile]
+	if l.authority = e.backends[l.sub.Backend]; l.authority == nil {
+		err = fmt.Errorf("engine: order %s was submitted to backend %q, which is not configured any more", l.order.ID, l.sub.Backend)
+	}
+	return l, err
+}
+
+func (l loaded) request() (backends.Request, error) {
+	csr, p := acme.ParseCSR(l.sub.CSR)
+	if p != nil {
+		return backends.Request{}, p
+	}
+	return request(l.order, l.sub, csr.SPKI), nil
+}
+
+// stepSubmit asks the CA, at most once for as long as nobody can tell what
+// became of the first time.
+func (e *Engine) stepSubmit(ctx context.Context, j storage.Job) error {
+	l, err := e.load(ctx, j)
+	if err != nil {
+		return err
+	}
+	if l.order.Status != acme.OrderProcessing {
+		return e.commit(ctx, func(tx storage.Tx) error { return tx.Jobs().Delete(j.ID) }, failpoint.Reschedule)
+	}
+	r, err := l.request()
+	if err != nil {
+		return err
+	}
+	if !l.sub.SentAt.IsZero() {
+		// An earlier attempt reached this point, so the CA may know.
+		return e.reconcile(ctx, l, r)
+	}
+	if !e.now().Before(l.sub.Deadline) {
+		return e.fail(ctx, l, overdue(l.sub))
+	}
+	// SC-1: from this commit on, the CA may have heard of it.
+	if l.sub, err = e.intend(ctx, l); err != nil {
+		return err
+	}
+	e.Counters.Submissions.Add(1)
+	call, cancel := context.WithTimeout(ctx, e.cfg.CallTimeout)
+	defer cancel()
+	ticket, err := l.authority.backend.Submit(call, r)
+	if hit := failpoint.Hit(failpoint.Sent); hit != nil {
+		return hit
+	}
+	if detail, refused := backends.RefusalDetail(err); refused {
+		e.refused(l.order, l.authority.name, err)
+		return e.fail(ctx, l, refusedByCA(detail))
+	}
+	switch {
+	case err == nil:
+		return e.ticketed(ctx, l, ticket, failpoint.Ticket)
+	case backends.IsNotSent(err):
+		return e.notSent(ctx, l, err)
+	default:
+		return e.doubt(ctx, l, fmt.Sprintf("submitted at %s, then: %v", l.sub.SentAt.Format(time.RFC3339), err))
+	}
+}
+
+// intend records that the request is about to be sent.
+func (e *Engine) intend(ctx context.Context, l loaded) (sub storage.Submission, err error) {
+	err = e.commit(ctx, func(tx storage.Tx) error {
+		if _, err := e.ours(tx, l.job); err != nil {
+			return err
+		}
+		sub = l.sub
+		sub.SentAt, sub.Attempts = e.now(), sub.Attempts+1
+		sub.Misses, sub.FirstMiss = 0, time.Time{}
+		return tx.Submissions().Put(sub)
+	}, failpoint.Intent)
+	return sub, err
+}
+
+// ticketed stores the CA's name for the request, and polls at once: a CA that
+// is done already saves its client a round trip.
+func (e *Engine) ticketed(ctx context.Context, l loaded, t backends.Ticket, w failpoint.Write) error {
+	return e.commit(ctx, func(tx storage.Tx) error {
+		stored, err := e.ours(tx, l.job)
+		if err != nil {
+			return err
+		}
+		sub := l.sub
+		sub.Ticket, sub.Evidence = string(t), ""
+		if err := tx.Submissions().Put(sub); err != nil {
+			return err
+		}
+		stored.Kind, stored.Attempt, stored.LastError = storage.JobPoll, 0, ""
+		stored.Lease, stored.Due = storage.Lease{}, e.now()
+		o := l.order
+		o.Note(e.now(), "the CA has accepted the request")
+		if err := tx.Orders().Put(o); err != nil {
+			return err
+		}
+		return tx.Jobs().Put(stored)
+	}, w)
+}
+
+// notSent takes the intention back: nothing left us, so it may be sent later.
+func (e *Engine) notSent(ctx context.Context, l loaded, cause error) error {
+	err := e.commit(ctx, func(tx storage.Tx) error {
+		if _, err := e.ours(tx, l.job); err != nil {
+			return err
+		}
+		sub := l.sub
+		sub.SentAt = time.Time{}
+		return tx.Submissions().Put(sub)
+	}, failpoint.Reschedule)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("engine: order %s was not sent to %s: %w", l.order.ID, l.authority.name, cause)
+}
+
+// doubt keeps the evidence of an unknown outcome and looks at the CA soon. A
+// CA in which nothing can be looked up leaves the decision to a person.
+func (e *Engine) doubt(ctx context.Context, l loaded, evidence string) error {
+	e.log.Warn("the outcome of a submission is unknown", "event", "submission.unknown", "order", l.order.ID,
+		"account", l.order.Account, "member", l.order.Member, "backend", l.authority.name, "key", l.sub.Key, "cause", evidence)
+	return e.commit(ctx, func(tx storage.Tx) error {
+		stored, err := e.ours(tx, l.job)
+		if err != nil {
+			return err
+		}
+		sub := l.sub
+		sub.Evidence = clip(evidence, 1024)
+		if err := tx.Submissions().Put(sub); err != nil {
+			return err
+		}
+		if l.authority.finder == nil && !l.profile.ResubmitOnDoubt {
+			return e.park(tx, stored, "the CA may or may not have the request, and it cannot be looked up: "+sub.Evidence)
+		}
+		stored.Lease, stored.Due, stored.LastError = storage.Lease{}, e.now().Add(backoff(stored.Attempt)), sub.Evidence
+		return tx.Jobs().Put(stored)
+	}, failpoint.Reschedule)
+}
+
+// reconcile finds out what became of a request whose reply was lost. It never
+// sends anything by itself: at most it takes the intention back, so that the
+// next step may send once more, and that only with the profile's permission
+// and after two looks far enough apart.
+func (e *Engine) reconcile(ctx context.Context, l loaded, r backends.Request) error {
+	if l.authority.finder == nil {
+		if l.profile.ResubmitOnDoubt {
+			return e.sendAgain(ctx, l)
+		}
+		return e.doubt(ctx, l, nonEmpty(l.sub.Evidence, "interrupted after "+l.sub.SentAt.Format(time.RFC3339)))
+	}
+	call, cancel := context.WithTimeout(ctx, e.cfg.CallTimeout)
+	defer cancel()
+	ticket, found, err := l.authority.finder.Find(call, r)
+	if err != nil {
+		return fmt.Errorf("engine: look up order %s at %s: %w", l.order.ID, l.authority.name, err)
+	}
+	if found {
+		return e.ticketed(ctx, l, ticket, failpoint.Reconcile)
+	}
+	now := e.now()
+	if l.sub.Misses > 0 && now.Sub(l.sub.FirstMiss) >= visibility {
+		if l.profile.ResubmitOnDoubt {
+			return e.sendAgain(ctx, l)
+		}
+		return e.parkSubmission(ctx, l, fmt.Sprintf("the CA does not show the request (looked %d times since %s), and the profile does not allow to send it again",
+			l.sub.Misses+1, l.sub.FirstMiss.Format(time.RFC3339)))
+	}
+	return e.commit(ctx, func(tx storage.Tx) error {
+		stored, err := e.ours(tx, l.job)
+		if err != nil {
+			return err
+		}
+		sub := l.sub
+		if sub.Misses == 0 {
+			sub.FirstMiss = now
+		}
+		sub.Misses++
+		if err := tx.Submissions().Put(sub); err != nil {
+			return err
+		}
+		stored.Lease, stored.Due = storage.Lease{}, sub.FirstMiss.Add(visibility)
+		return tx.Jobs().Put(stored)
+	}, failpoint.Reschedule)
+}
+
+func (e *Engine) parkSubmission(ctx context.Context, l loaded, why string) error {
+	return e.commit(ctx, func(tx storage.Tx) error {
+		stored, err := e.ours(tx, l.job)
+		if err != nil {
+			return err
+		}
+		sub := l.sub
+		sub.Evidence = clip(why, 1024)
+		if err := tx.Submissions().Put(sub); err != nil {
+			return err
+		}
+		return e.park(tx, stored, why)
+	}, failpoint.Reschedule)
+}
+
+// sendAgain takes the intention back, on the profile's permission.
+func (e *Engine) sendAgain(ctx context.Context, l loaded) error {
+	return e.commit(ctx, func(tx storage.Tx) error {
+		stored, err := e.ours(tx, l.job)
+		if err != nil {
+			return err
+		}
+		sub := l.sub
+		sub.SentAt = time.Time{}
+		o := l.order
+		o.Note(e.now(), "sending the request once more: the CA does not show it, and the profile allows it")
+		if err := tx.Orders().Put(o); err != nil {
+			return err
+		}
+		if err := tx.Submissions().Put(sub); err != nil {
+			return err
+		}
+		stored.Lease, stored.Due = storage.Lease{}, e.now()
+		return tx.Jobs().Put(stored)
+	}, failpoint.Reschedule)
+}
+
+// fail ends an order badly, and its job with it.
+func (e *Engine) fail(ctx context.Context, l loaded, p *acme.Problem) error {
+	err := e.commit(ctx, func(tx storage.Tx) error {
+		if _, err := e.ours(tx, l.job); err != nil {
+			return err
+		}
+		o, err := tx.Orders().Get(l.order.ID)
+		if err != nil {
+			return err
+		}
+		if o.Status.Final() {
+			return tx.Jobs().Delete(l.job.ID)
+		}
+		if err := tx.Jobs().Delete(l.job.ID); err != nil {
+			return err
+		}
+		if err := tx.Submissions().Put(l.sub); err != nil {
+			return err
+		}
+		return tx.Orders().Put(acme.Fail(o, p, e.now()))
+	}, failpoint.Fail)
+	if err == nil {
+		e.watchers.tell(string(l.job.ID))
+	}
+	return err
+}
+
+func overdue(sub storage.Submission) *acme.Problem {
+	return acme.Problemf(acme.ServerInternal, "the certificate authority has not answered by %s; place a new order", sub.Deadline.Format(time.RFC3339))
+}
+
+func nonEmpty(s, otherwise string) string {
+	if s != "" {
+		return s
+	}
+	return otherwise
+}
