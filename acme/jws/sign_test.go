@@ -151,3 +151,8 @@ func mustVerify(t testing.TB, body []byte, k *jws.Key) jws.Verified {
 	}
 	return v
 }
+
+// goodBinding is a binding of the key jwk with macKey.
+func goodBinding(t testing.TB, header headers, jwk map[string]any) []byte {
+	return signMAC(t, crypto.SHA256, macKey, header, string(marshal(t, jwk)))
+}
