@@ -10,8 +10,8 @@
 //     no neighbour was harmed.
 //   - Any other error of Update, one for which errors.Is(err, ErrUnknown) holds,
 //     means that nobody knows: the write may be there after a restart or not.
-//     The store refuses everything from then on (SS-4) and the process should
-//     end and let recovery decide.
+//     The store refuses everything from then on with ErrClosed (SS-4) and the
+//     process should end and let recovery decide.
 //   - The function given to Update may run again, so it does no I/O, keeps no
 //     state outside of its transaction, and assigns its results rather than
 //     accumulating them.
@@ -19,7 +19,10 @@
 //     encoded before the call returns. Nothing is shared.
 //   - A record that cannot be trusted (checksum, unknown version) is
 //     ErrDamaged: never served, never half decoded (SS-9).
-//   - A Tx is used by one goroutine and ends with its function.
+//   - A Tx is used by one goroutine and ends with its function. The function
+//     calls neither View nor Update: a store may run one of them at a time.
+//   - Times come back in UTC, exact to the nanosecond. An empty slice may come
+//     back as nil.
 //
 // Nothing here scans all records: every list goes by an index and by pages.
 package storage

@@ -12,8 +12,15 @@ import (
 var (
 	// ErrNotFound is returned by Get for a record that is not there.
 	ErrNotFound = errors.New("storage: not found")
+	// ErrConflict is returned by Put for a record whose unique value belongs to
+	// another record: the key of an account within its directory, and the key
+	// of a submission (SC-2).
+	ErrConflict = errors.New("storage: the value belongs to another record")
+	// ErrReadOnly is returned by what writes within a View.
+	ErrReadOnly = errors.New("storage: written to within a View")
 	// ErrUnknown says that a commit failed in a way that leaves open whether
-	// it happened. The store is closed for writing from then on.
+	// it happened. The store refuses everything from then on, with ErrClosed,
+	// because what it would read may not survive the next start.
 	ErrUnknown = errors.New("storage: outcome of the commit is unknown")
 	// ErrDamaged says that a stored record failed its checksum or is of a
 	// version this program does not know.
@@ -32,12 +39,14 @@ type Store interface {
 	View(ctx context.Context, fn func(Tx) error) error
 	// Update runs fn and commits what it wrote, whole or not at all. fn may
 	// run again. A ctx that is done before fn first runs leaves no trace; once
-	// the commit has begun, ctx no longer matters.
+	// the commit has begun, ctx no longer matters. A panic of fn reaches the
+	// caller like one of its own, after what fn wrote was undone.
 	Update(ctx context.Context, fn func(Tx) error) error
 	Close() error
 }
 
-// Tx is one transaction. Prefetch tells a store over a network which records
+// Tx is one transaction, over when its function returns: used afterwards it
+// answers ErrClosed. Records without a key are refused. Prefetch tells a store over a network which records
 // the function is about to Get, so that it may read them in one round trip;
 // the others do nothing. It never changes a result.
 type Tx interface {
@@ -63,18 +72,29 @@ type Key struct {
 }
 
 // Page asks for up to Limit records after the key After, which is the empty
-// string for the first page. Lists return the key to go on with, or "" at the
-// end. A Limit that is not positive means 100.
+// string for the first page. Lists return the key to go on with, or "" when
+// there is nothing more. Where a list goes by id the key is an id, which need
+// not exist; elsewhere it is opaque, printable, and only good for that list. A
+// Limit that is not positive means 100.
 type Page struct {
 	After string
 	Limit int
+}
+
+// Size returns how many records the page asks for.
+func (p Page) Size() int {
+	if p.Limit <= 0 {
+		return 100
+	}
+	return p.Limit
 }
 
 // Accounts keeps accounts, with an index by directory and key.
 type Accounts interface {
 	Get(acme.AccountID) (acme.Account, error)
 	// Put inserts or replaces. When the account's key changed, the old key no
-	// longer finds it.
+	// longer finds it. A key that another account of that directory has is
+	// ErrConflict.
 	Put(acme.Account) error
 	// ByKey returns the account of that key in that directory, or ErrNotFound.
 	ByKey(acme.DirectoryName, acme.KeyHash) (acme.Account, error)
@@ -113,12 +133,14 @@ type Jobs interface {
 	// Delete removes the job; removing what is not there is no error.
 	Delete(JobID) error
 	// Due lists up to limit jobs whose Due is not after now, earliest first,
-	// whether leased or not: a leased job is due when its lease ends.
+	// whether leased or not: a leased job is due when its lease ends. Parked
+	// jobs are never due.
 	Due(now time.Time, limit int) ([]Job, error)
-	// Next returns the earliest Due of all jobs; ok is false when there is none.
+	// Next returns the earliest Due of all jobs that are not parked; ok is
+	// false when there is none.
 	Next() (due time.Time, ok bool, err error)
-	// LeasedBefore lists jobs with a lease whose holder is not holder, for the
-	// rescuer at start.
+	// LeasedByOthers lists jobs with a lease whose holder is not holder, for
+	// the rescuer at start.
 	LeasedByOthers(holder string, p Page) ([]Job, string, error)
 	// Parked lists jobs that wait for a person.
 	Parked(Page) ([]Job, string, error)
@@ -130,6 +152,8 @@ type Jobs interface {
 // Submissions keeps what was asked of the CAs.
 type Submissions interface {
 	Get(acme.SubmissionID) (Submission, error)
+	// Put inserts or replaces. A key that another submission has is
+	// ErrConflict: one reference never stands for two purchases (SC-2).
 	Put(Submission) error
 	ByKey(key string) (Submission, error)
 }
@@ -139,10 +163,11 @@ type Submissions interface {
 type Certificates interface {
 	Get(acme.CertificateID) (acme.Certificate, error)
 	Put(acme.Certificate) error
-	// BySerial returns the certificates of that serial; issuers may repeat
-	// each other's serials.
+	// BySerial returns the certificates of that serial, oldest first; issuers
+	// may repeat each other's serials. None is no error.
 	BySerial(serial []byte) ([]acme.Certificate, error)
-	// ByCertID finds by authority key identifier and serial (RFC 9773, 4.1).
+	// ByCertID finds by authority key identifier and serial (RFC 9773, 4.1),
+	// the oldest when a CA repeated itself.
 	ByCertID(authorityKeyID, serial []byte) (acme.Certificate, error)
 	// KeyInUse reports whether a certificate has that key.
 	KeyInUse(acme.KeyHash) (bool, error)
