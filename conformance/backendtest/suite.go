@@ -1,0 +1,107 @@
+package backendtest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"acmebridge/backends"
+)
+
+// Subject is a backend under test, and what its surroundings can arrange.
+// Only Backend is needed.
+type Subject struct {
+	Backend backends.Backend
+	// Roots are what chains must lead to, in DER; those of a Rooted backend
+	// unless set.
+	Roots [][]byte
+	// Request returns a request that the CA will grant, with a key and a
+	// public key that were never used before. NewRequest unless set.
+	Request func() backends.Request
+	// Now is the time at the CA, time.Now unless set.
+	Now func() time.Time
+	// Settle makes the CA finish what was submitted to it. It is called before
+	// each poll.
+	Settle func()
+	// Reopen returns another instance on the state that the backend keeps, as
+	// after a restart.
+	Reopen func() backends.Backend
+	// Refuse returns a request that the CA will refuse.
+	Refuse func() backends.Request
+	// LoseReply makes the next request reach the CA and its reply get lost.
+	LoseReply func()
+	// Unreachable returns an instance whose CA cannot be connected to.
+	Unreachable func() backends.Backend
+	// Derived says that certificates are a function of the request, so that
+	// Find may also find what was never sent.
+	Derived bool
+}
+
+// patience bounds one check, including whatever time the CA takes.
+const patience = 2 * time.Minute
+
+// Run runs every check that fits the subject, each on a subject of its own.
+func Run(t *testing.T, open func(t *testing.T) Subject) {
+	for _, c := range checks {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t).complete()
+			if c.fits != nil && !c.fits(s) {
+				t.Logf("not applicable to this backend")
+				return
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			if err := c.run(ctx, s); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// check is one property. It returns an error instead of failing a test, so
+// that the suite can itself be tested with backends that break the contract.
+type check struct {
+	name string
+	fits func(Subject) bool // nil fits all
+	run  func(context.Context, Subject) error
+}
+
+var checks = []check{
+	{"traits do not change", nil, checkTraits},
+	{"a submitted request is granted as its contract says", nil, checkGranted},
+	{"polling again gives the same", nil, checkPollAgain},
+	{"another instance polls the same", func(s Subject) bool { return s.Reopen != nil }, checkReopened},
+	{"the end asked for is honoured as the traits say", nil, checkNotAfter},
+	{"no validity beyond the traits", func(s Subject) bool { return s.Backend.Traits().MaxValidity > 0 }, checkMaxValidity},
+	{"an unknown ticket is an error", nil, checkUnknownTicket},
+	{"methods return when their context has ended", nil, checkCancelled},
+	{"many at once", nil, checkConcurrent},
+	{"issuing is a function of the request", has[backends.Issuer], checkIssuer},
+	{"a lost request is found", has[backends.Finder], checkFinder},
+	{"a request never sent is not found", has[backends.Finder], checkNotFound},
+	{"revoking may be repeated", has[backends.Revoker], checkRevoker},
+	{"lists say what was revoked", has[backends.CRLSigner], checkCRL},
+	{"roots certify what was issued", has[backends.Rooted], checkRoots},
+	{"a check of a healthy CA finds nothing", has[backends.Checker], checkChecker},
+	{"a refusal is one", func(s Subject) bool { return s.Refuse != nil }, checkRefusal},
+	{"not sent is said when nothing was sent", func(s Subject) bool { return s.Unreachable != nil }, checkNotSent},
+}
+
+func has[A any](s Subject) bool { _, ok := s.Backend.(A); return ok }
+
+func (s Subject) complete() Subject {
+	if s.Now == nil {
+		s.Now = time.Now
+	}
+	if s.Settle == nil {
+		s.Settle = func() {}
+	}
+	if r, ok := s.Backend.(backends.Rooted); ok && s.Roots == nil {
+		s.Roots = r.Roots()
+	}
+	if s.Request == nil {
+		s.Request = func() backends.Request { return NewRequest(s.Now(), s.Backend.Traits()) }
+	}
+	return s
+}

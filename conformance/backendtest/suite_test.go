@@ -1,0 +1,110 @@
+package backendtest
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"acmebridge/backends"
+)
+
+func subject(t *testing.T, fault string, issuer bool) Subject {
+	g := newRegistry(t)
+	c := &client{registry: g, fault: fault}
+	s := Subject{
+		Backend: c,
+		Settle:  func() { g.release(fault) },
+		Reopen: func() backends.Backend {
+			if fault == "forgets" {
+				return &client{registry: newRegistry(t)}
+			}
+			return &client{registry: g, fault: fault}
+		},
+		Refuse: func() backends.Request {
+			r := NewRequest(time.Now(), c.Traits())
+			r.Contract.NotAfter = r.At.AddDate(4, 0, 0)
+			return r
+		},
+		LoseReply:   func() { g.mu.Lock(); g.loseNext = true; g.mu.Unlock() },
+		Unreachable: func() backends.Backend { return &client{registry: g, fault: fault, down: true} },
+	}
+	if issuer {
+		s.Backend, s.LoseReply = issuing{c}, nil
+		s.Reopen = nil
+	}
+	return s
+}
+
+// TestRun is also the proof that a backend can pass.
+func TestRun(t *testing.T) {
+	Run(t, func(t *testing.T) Subject { return subject(t, "", false) })
+}
+
+func TestRunIssuer(t *testing.T) {
+	Run(t, func(t *testing.T) Subject { return subject(t, "", true) })
+}
+
+// TestFaults breaks one thing at a time and names the check that must notice.
+func TestFaults(t *testing.T) {
+	const granted = "a submitted request is granted as its contract says"
+	for fault, want := range map[string]string{
+		"traits change":          "traits do not change",
+		"wrong key":              granted,
+		"extra name":             granted,
+		"missing name":           granted,
+		"usage dropped":          granted,
+		"no common name":         granted,
+		"begins late":            granted,
+		"leaf is a CA":           granted,
+		"broken signature":       granted,
+		"spoils the request":     granted,
+		"long ticket":            granted,
+		"own end":                "the end asked for is honoured as the traits say",
+		"signs each time":        "polling again gives the same",
+		"forgets":                "another instance polls the same",
+		"any validity":           "no validity beyond the traits",
+		"waits for the unknown":  "an unknown ticket is an error",
+		"refuses when cancelled": "methods return when their context has ended",
+		"serial repeated":        "many at once",
+		"finds nothing":          "a lost request is found",
+		"lost is not sent":       "a lost request is found",
+		"finds anything":         "a request never sent is not found",
+		"revokes once":           "revoking may be repeated",
+		"own numbers":            "lists say what was revoked",
+		"any list":               "lists say what was revoked",
+		"lists all":              "lists say what was revoked",
+		"unsorted list":          "lists say what was revoked",
+		"reason said":            "lists say what was revoked",
+		"next too late":          "lists say what was revoked",
+		"always alarmed":         "a check of a healthy CA finds nothing",
+		"refusal unsaid":         "a refusal is one",
+		"unsure when down":       "not sent is said when nothing was sent",
+	} {
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			if err := runNamed(t.Context(), t, want, subject(t, fault, false)); err == nil {
+				t.Errorf("the check %q did not notice", want)
+			} else if testing.Verbose() {
+				t.Log(strings.ReplaceAll(err.Error(), "\n", "; "))
+			}
+		})
+	}
+	t.Run("issues anew", func(t *testing.T) {
+		t.Parallel()
+		if err := runNamed(t.Context(), t, "issuing is a function of the request", subject(t, "issues anew", true)); err == nil {
+			t.Error("nobody noticed")
+		}
+	})
+}
+
+func runNamed(ctx context.Context, t *testing.T, name string, s Subject) error {
+	t.Helper()
+	for _, c := range checks {
+		if c.name == name {
+			return c.run(ctx, s.complete())
+		}
+	}
+	t.Fatalf("there is no check %q", name)
+	return nil
+}
