@@ -139,7 +139,7 @@ func (e *Engine) Order(ctx context.Context, owner acme.AccountID, id acme.OrderI
 		}
 		o = o.At(e.now())
 		if o.Status == acme.OrderProcessing {
-			retryAfter, err = e.retryAfter(tx, orderJob(id))
+			retryAfter, err = e.retryAfter(tx, orderJob(id), 3*time.Second)
 		}
 		return err
 	})
@@ -148,8 +148,8 @@ func (e *Engine) Order(ctx context.Context, owner acme.AccountID, id acme.OrderI
 
 // retryAfter tells when a job is expected to have got somewhere: when it is
 // due, or soon when it is being stepped (D9).
-func (e *Engine) retryAfter(tx storage.Tx, id storage.JobID) (time.Duration, error) {
-	const soon, late = 3 * time.Second, time.Hour
+func (e *Engine) retryAfter(tx storage.Tx, id storage.JobID, soon time.Duration) (time.Duration, error) {
+	const late = time.Hour
 	j, err := tx.Jobs().Get(id)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
@@ -164,12 +164,12 @@ func (e *Engine) retryAfter(tx storage.Tx, id storage.JobID) (time.Duration, err
 	return min(max(j.Due.Sub(e.now())+time.Second, soon), late), nil
 }
 
-// Orders lists the orders of an account that are not invalid, oldest first
-// (R8555-7.1.2-3).
-func (e *Engine) Orders(ctx context.Context, owner acme.AccountID, p storage.Page) (ids []acme.OrderID, next string, err error) {
+// Orders lists the orders of an account that are not invalid, oldest first, a
+// page at a time: those after the given one (R8555-7.1.2-3).
+func (e *Engine) Orders(ctx context.Context, owner acme.AccountID, after string, limit int) (ids []acme.OrderID, next string, err error) {
 	err = e.view(ctx, func(tx storage.Tx) error {
 		ids = nil
-		orders, more, err := tx.Orders().ByAccount(owner, p)
+		orders, more, err := tx.Orders().ByAccount(owner, storage.Page{After: after, Limit: limit})
 		if err != nil {
 			return err
 		}
@@ -194,7 +194,7 @@ func (e *Engine) Authorization(ctx context.Context, owner acme.AccountID, id acm
 		a = a.At(e.now())
 		for _, c := range a.Challenges {
 			if a.Status == acme.AuthorizationPending && c.Status == acme.ChallengeProcessing {
-				retryAfter, err = e.retryAfter(tx, authzJob(id))
+				retryAfter, err = e.retryAfter(tx, authzJob(id), time.Second)
 			}
 		}
 		return err

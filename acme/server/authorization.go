@@ -1,0 +1,112 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"acmebridge/acme"
+)
+
+// authorizationObject is the wire form of an authorization (RFC 8555, 7.1.4).
+type authorizationObject struct {
+	Identifier identifierObject  `json:"identifier"`
+	Status     string            `json:"status"`
+	Expires    string            `json:"expires"`
+	Challenges []challengeObject `json:"challenges"`
+	// Wildcard is absent unless true (R8555-7.4-7).
+	Wildcard bool `json:"wildcard,omitempty"`
+}
+
+// challengeObject is the wire form of a challenge (RFC 8555, 8).
+type challengeObject struct {
+	Type      string         `json:"type"`
+	URL       string         `json:"url"`
+	Status    string         `json:"status"`
+	Validated string         `json:"validated,omitempty"`
+	Token     string         `json:"token,omitempty"`
+	Error     *problemObject `json:"error,omitempty"`
+}
+
+func (st *site) authorizationWire(a acme.Authorization) authorizationObject {
+	w := authorizationObject{
+		Identifier: identifierObject{Type: string(a.Identifier.Type), Value: a.Identifier.Wire()},
+		Status:     string(a.Status), Expires: stamp(a.Expires), Wildcard: a.Wildcard,
+		Challenges: make([]challengeObject, len(a.Challenges)),
+	}
+	for i, c := range a.Challenges {
+		w.Challenges[i] = st.challengeWire(a, c)
+	}
+	return w
+}
+
+func (st *site) challengeWire(a acme.Authorization, c acme.Challenge) challengeObject {
+	w := challengeObject{
+		Type: string(c.Type), URL: st.challengeURL(a.ID, c.Type), Status: string(c.Status),
+		Validated: stamp(c.ValidatedAt), Token: c.Token,
+	}
+	if c.Status == acme.ChallengeInvalid { // R8555-8-2
+		w.Error = problemWire(c.Problem)
+	}
+	return w
+}
+
+// authorization reads or deactivates an authorization (RFC 8555, 7.5).
+func (st *site) authorization(rq *request) error {
+	id, p := rq.id("authz")
+	if p != nil {
+		return p
+	}
+	if rq.signed.PostAsGet() {
+		a, retry, err := st.cfg.Engine.Authorization(rq.r.Context(), rq.account.ID, acme.AuthorizationID(id))
+		if err != nil {
+			return err
+		}
+		rq.retryAfter(retry)
+		return rq.json(http.StatusOK, st.authorizationWire(a))
+	}
+	var update struct {
+		Status string `json:"status"`
+	}
+	if p := rq.decode(&update); p != nil {
+		return p
+	}
+	if update.Status != string(acme.AuthorizationDeactivated) {
+		return acme.Problemf(acme.Malformed, "an authorization can only be read, or be deactivated with {\"status\":\"deactivated\"}")
+	}
+	a, err := st.cfg.Engine.DeactivateAuthorization(rq.r.Context(), rq.account.ID, acme.AuthorizationID(id))
+	if err != nil {
+		return err
+	}
+	return rq.json(http.StatusOK, st.authorizationWire(a))
+}
+
+// challenge reads a challenge, or takes the client's word that it is ready to
+// be tried (RFC 8555, 7.5.1). An object does the latter, whatever is in it
+// (R8555-7.5.1-1).
+func (st *site) challenge(rq *request) error {
+	v, p := rq.id("authz")
+	if p != nil {
+		return p
+	}
+	id, t := acme.AuthorizationID(v), acme.ChallengeType(rq.variable("type"))
+	if !rq.signed.PostAsGet() {
+		var ignored map[string]json.RawMessage
+		if p := rq.decode(&ignored); p != nil {
+			return p
+		}
+	}
+	ctx, owner := rq.r.Context(), rq.account
+	a, retry, err := st.cfg.Engine.Authorization(ctx, owner.ID, id)
+	if err == nil && a.Challenge(t) < 0 {
+		err = acme.NotFound()
+	}
+	if err == nil && !rq.signed.PostAsGet() {
+		a, retry, err = st.cfg.Engine.Respond(ctx, owner, id, t)
+	}
+	if err != nil {
+		return err
+	}
+	rq.link(st.authorizationURL(a.ID), "up") // D8: certbot insists
+	rq.retryAfter(retry)
+	return rq.json(http.StatusOK, st.challengeWire(a, a.Challenges[a.Challenge(t)]))
+}

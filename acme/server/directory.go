@@ -1,0 +1,74 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"acmebridge/acme"
+)
+
+// directoryObject builds the directory from the table of routes: what has no
+// row is not advertised (RFC 8555, 7.1.1).
+func (st *site) directoryObject() ([]byte, error) {
+	object := map[string]any{}
+	for _, row := range routes {
+		if row.entry != "" {
+			object[row.entry] = st.url(row.path)
+		}
+	}
+	meta := map[string]any{}
+	if st.directory.TermsOfService != "" {
+		meta["termsOfService"] = st.directory.TermsOfService
+	}
+	if st.directory.Website != "" {
+		meta["website"] = st.directory.Website
+	}
+	// R8555-7.1.1-5: if and only if every newAccount needs a binding.
+	if st.directory.ExternalAccount == acme.ExternalAccountMandatory {
+		meta["externalAccountRequired"] = true
+	}
+	profiles := map[string]string{}
+	for _, name := range st.directory.Profiles {
+		p, _ := st.cfg.Engine.Profile(name)
+		profiles[string(name)] = p.Description
+		if p.Description == "" {
+			profiles[string(name)] = string(name)
+		}
+	}
+	meta["profiles"] = profiles
+	object["meta"] = meta
+	return json.MarshalIndent(object, "", "  ")
+}
+
+func (st *site) showDirectory(rq *request) error {
+	if rq.r.Method == http.MethodPost {
+		if p := rq.read(); p != nil { // R8555-6.3-3
+			return p
+		}
+	}
+	h := rq.w.Header()
+	h.Del("Link") // R8555-7.1-2: on every resource but this one
+	h.Set("Cache-Control", "public, max-age=0, no-cache")
+	h.Set("Replay-Nonce", st.cfg.Nonces.Issue()) // acme.sh looks for one here (C-SH-4)
+	rq.send(http.StatusOK, "application/json", st.object)
+	return nil
+}
+
+// newNonce hands out a nonce (RFC 8555, 7.2). The header is set before the
+// status is written, or it would not be sent (R8555-7.2-3).
+func (st *site) newNonce(rq *request) error {
+	status := http.StatusOK // HEAD and POST-as-GET
+	switch rq.r.Method {
+	case http.MethodPost:
+		if p := rq.read(); p != nil {
+			return p
+		}
+	case http.MethodGet:
+		status = http.StatusNoContent
+		rq.w.Header().Set("Replay-Nonce", st.cfg.Nonces.Issue())
+	default:
+		rq.w.Header().Set("Replay-Nonce", st.cfg.Nonces.Issue())
+	}
+	rq.w.WriteHeader(status)
+	return nil
+}
