@@ -15,18 +15,20 @@ const redacted = "[redacted]"
 // Secret holds bytes that nothing prints (SK-1). The zero value is the empty
 // secret. A Secret is copied like a string; its bytes never change.
 //
-// The value is hidden behind a pointer to keep it out of reach of packages that
-// print unexported fields by reflection. That also makes == compare places
-// and not contents, so it never says yes by accident; use Equal.
-type Secret struct{ value *[]byte }
+// Methods cannot help where package fmt prints an unexported field that holds a
+// Secret, because it does not call them there. What it then shows is an address:
+// it follows pointers to structs, slices and maps, and none to a string. The
+// pointer also makes == compare places and not contents, so that it never says
+// yes by accident; use Equal.
+type Secret struct{ value *string }
 
 // New returns a secret with a copy of value.
 func New(value []byte) Secret {
 	if len(value) == 0 {
 		return Secret{}
 	}
-	b := append([]byte(nil), value...)
-	return Secret{value: &b}
+	text := string(value)
+	return Secret{value: &text}
 }
 
 // Reveal returns a copy of the value. The name is long to be found by a search:
@@ -35,7 +37,7 @@ func (s Secret) Reveal() []byte {
 	if s.value == nil {
 		return nil
 	}
-	return append([]byte(nil), *s.value...)
+	return []byte(*s.value)
 }
 
 // Empty reports whether there is no value.

@@ -1,0 +1,277 @@
+package config_test
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/cmd/acmebridge/config"
+)
+
+// example is the file that the design shows, as it stands there.
+const example = `listen: 127.0.0.1:14000              # ACME over HTTPS
+base_url: https://localhost:14000    # what clients see; links are minted from it, never from Host
+data_dir: ./acmebridge-data
+tls: {cert: "", key: ""}             # empty: own server certificate from a private root, root written to <data_dir>/tls-root.pem
+pki_listen: 127.0.0.1:14080          # plain HTTP: CRL, OCSP, CA certificates
+admin_listen: ""                     # console and metrics; empty: only the admin socket
+storage:
+  bolt: {path: ""}                   # empty: <data_dir>/acmebridge.db
+  # postgres: {dsn_file: /run/secrets/dsn}
+validation:
+  http_port: 80
+  tls_alpn_port: 443
+  resolvers: []                      # empty: the system's; host:port
+  allow: []                          # CIDRs opened on top of the public ones, e.g. 10.0.0.0/8
+  deny: []
+directories:
+  default:
+    path: /directory                 # others: /<name>/directory, or a host of their own
+    host: ""
+    external_account: optional       # required | optional | off
+    profiles: [tls]                  # the first is the default
+profiles:
+  tls: {backend: local, authorization: challenge, usages: [server_auth, client_auth], validity: 90d}
+backends:
+  local: {type: localca}
+`
+
+func parse(t *testing.T, text string, env ...string) *config.Config {
+	t.Helper()
+	c, err := config.Parse("test.yaml", []byte(text), env)
+	if err != nil {
+		t.Fatalf("Parse: %v\nof:\n%s", err, text)
+	}
+	return c
+}
+
+// TestExampleIsTheDefault: the documented file says nothing but the defaults.
+func TestExampleIsTheDefault(t *testing.T) {
+	t.Parallel()
+	if got, want := parse(t, example), parse(t, "# nothing\n"); !reflect.DeepEqual(got, want) {
+		t.Errorf("the example differs from an empty file:\n got %+v\nwant %+v", got, want)
+	}
+}
+
+// TestDefault: without a file the ports and loopback are those of a first try,
+// and nothing else differs from a file that says nothing.
+func TestDefault(t *testing.T) {
+	t.Parallel()
+	got, file := config.Default(), parse(t, "")
+	v := got.Validation
+	if v.HTTPPort != 5002 || v.TLSALPNPort != 5001 {
+		t.Errorf("ports without a file: %d and %d, want 5002 and 5001", v.HTTPPort, v.TLSALPNPort)
+	}
+	want := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	if !reflect.DeepEqual(v.Allow, want) {
+		t.Errorf("allow without a file: %v, want %v", v.Allow, want)
+	}
+	if f := file.Validation; f.HTTPPort != 80 || f.TLSALPNPort != 443 || len(f.Allow) != 0 {
+		t.Errorf("a file that says nothing gets ports %d, %d and allow %v, want 80, 443 and none", f.HTTPPort, f.TLSALPNPort, f.Allow)
+	}
+	file.Validation = v
+	if !reflect.DeepEqual(got, file) {
+		t.Errorf("apart from validation the defaults differ:\n%+v\n%+v", got, file)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a.yaml")
+	if err := os.WriteFile(path, []byte("validation: {attempts: 7}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, load := range map[string]func() (*config.Config, error){
+		"path":     func() (*config.Config, error) { return config.Load(path, nil) },
+		"variable": func() (*config.Config, error) { return config.Load("", []string{"ACMEBRIDGE_CONFIG=" + path}) },
+	} {
+		c, err := load()
+		if err != nil || c.Validation.Attempts != 7 || c.Validation.HTTPPort != 80 {
+			t.Errorf("%s: %+v, %v; want 7 attempts and port 80", name, c, err)
+		}
+	}
+	if c, err := config.Load("", nil); err != nil || !reflect.DeepEqual(c, config.Default()) {
+		t.Errorf("without a file: %+v, %v; want the defaults", c, err)
+	}
+	if _, err := config.Load(filepath.Join(t.TempDir(), "none.yaml"), nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is not there: %v; want the cause", err)
+	}
+}
+
+// TestAbsent: sections whose lines are all commented out keep their defaults.
+func TestAbsent(t *testing.T) {
+	t.Parallel()
+	got := parse(t, "listen:\nvalidation:\n  # http_port: 81\ndirectories:\nprofiles: {tls: {backend: local, usages: [server_auth, client_auth], identifiers: , hold: }}\nlog: ~\n")
+	if want := parse(t, ""); !reflect.DeepEqual(got, want) {
+		t.Errorf("keys without values changed something:\n got %+v\nwant %+v", got, want)
+	}
+}
+
+func TestDerived(t *testing.T) {
+	t.Parallel()
+	c := parse(t, `
+listen: 0.0.0.0:443
+pki_listen: "[::1]:80"
+data_dir: /var/lib/acmebridge
+directories:
+  default: {profiles: [tls]}
+  xroad: {profiles: [tls, dev]}
+  own: {profiles: [dev], host: acme.example.org}
+profiles:
+  tls: {backend: local}
+  dev: {backend: second, identifiers: {single_label: false}, key_types: [p256]}
+backends:
+  local: {type: localca}
+  second: {type: localca, dir: /etc/second}
+`)
+	for _, check := range []struct{ what, got, want string }{
+		{"base_url", c.BaseURL, "https://localhost"},
+		{"PKIBaseURL", c.PKIBaseURL(), "http://localhost"},
+		{"BoltPath", c.BoltPath(), "/var/lib/acmebridge/acmebridge.db"},
+		{"EABKeyPath", c.EABKeyPath(), "/var/lib/acmebridge/eab.key"},
+		{"LocalCADir local", c.LocalCADir("local"), "/var/lib/acmebridge/ca/local"},
+		{"LocalCADir second", c.LocalCADir("second"), "/etc/second"},
+		{"path of default", c.Directories["default"].Path, "/directory"},
+		{"path of xroad", c.Directories["xroad"].Path, "/xroad/directory"},
+		{"path of own", c.Directories["own"].Path, "/directory"},
+	} {
+		if check.got != check.want {
+			t.Errorf("%s is %q, want %q", check.what, check.got, check.want)
+		}
+	}
+	if !*c.Profiles["tls"].Identifiers.SingleLabel {
+		t.Error("a profile of a private CA refuses names of one label")
+	}
+	if *c.Profiles["dev"].Identifiers.SingleLabel {
+		t.Error("single_label: false had no effect")
+	}
+}
+
+func TestPKIBaseURL(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ text, want string }{
+		{"pki_listen: 127.0.0.1:14080", "http://localhost:14080"},
+		{"pki_listen: ':8080'", "http://localhost:8080"},
+		{"pki_listen: 192.0.2.7:80", "http://192.0.2.7"},
+		{"pki_listen: '[2001:db8::7]:80'", "http://[2001:db8::7]"},
+		{"pki_listen: '[2001:db8::7]:81'", "http://[2001:db8::7]:81"},
+		{"pki_listen: pki.example.org:80", "http://pki.example.org"},
+		{"pki_listen: ''", ""},
+		{"{pki_listen: '', pki_url: 'http://pki.example.org/ca/'}", "http://pki.example.org/ca"},
+	} {
+		if got := parse(t, test.text).PKIBaseURL(); got != test.want {
+			t.Errorf("%s: %q, want %q", test.text, got, test.want)
+		}
+	}
+}
+
+// TestDomain gives every field a value of its own, so that none can be lost on
+// the way.
+func TestDomain(t *testing.T) {
+	t.Parallel()
+	c := parse(t, `
+directories:
+  default: {profiles: [full]}
+  b: {path: /b/dir, external_account: required, profiles: [full, other], terms_of_service: "https://example.org/terms", website: "https://example.org/"}
+profiles:
+  other: {backend: local}
+  full:
+    description: for everything
+    backend: local
+    challenges: [dns-01, http-01]
+    usages: [client_auth, email_protection]
+    subject: empty
+    validity: 1d12h
+    identifiers: {types: [ip, dns], single_label: true, wildcard: true, suffixes: [example.org], max: 7}
+    key_types: [ed25519, p384]
+    order_lifetime: 2h
+    authorization_lifetime: 3h
+    hold: 4s
+    issuance_deadline: 5h
+    resubmit_on_doubt: true
+`)
+	wantProfile := acme.Profile{
+		Name: "full", Description: "for everything", Backend: "local",
+		Authorization: acme.AuthorizeByChallenge,
+		Challenges:    []acme.ChallengeType{acme.DNS01, acme.HTTP01},
+		Identifiers: acme.IdentifierPolicy{
+			Types:       []acme.IdentifierType{acme.IPIdentifier, acme.DNSIdentifier},
+			SingleLabel: true, Wildcard: true, Suffixes: []string{"example.org"}, Max: 7,
+		},
+		Keys:     acme.KeyPolicy{Types: []string{"ed25519", "p384"}},
+		Usages:   []acme.Usage{acme.ClientAuth, acme.EmailProtection},
+		Subject:  acme.SubjectEmpty,
+		Validity: 36 * time.Hour, OrderLifetime: 2 * time.Hour, AuthorizationLifetime: 3 * time.Hour,
+		Hold: 4 * time.Second, IssuanceDeadline: 5 * time.Hour, ResubmitOnDoubt: true,
+	}
+	if got := c.AcmeProfiles()["full"]; !reflect.DeepEqual(got, wantProfile) {
+		t.Errorf("profile:\n got %+v\nwant %+v", got, wantProfile)
+	}
+	wantDirectories := []acme.Directory{
+		{
+			Name: "b", Path: "/b/dir", ExternalAccount: acme.ExternalAccountMandatory,
+			Profiles: []acme.ProfileName{"full", "other"}, TermsOfService: "https://example.org/terms", Website: "https://example.org/",
+		},
+		{
+			Name: "default", Path: "/directory", ExternalAccount: acme.ExternalAccountOptional,
+			Profiles: []acme.ProfileName{"full"},
+		},
+	}
+	if got := c.AcmeDirectories(); !reflect.DeepEqual(got, wantDirectories) {
+		t.Errorf("directories:\n got %+v\nwant %+v", got, wantDirectories)
+	}
+}
+
+// TestPrintReadsBack: what is printed is the same configuration, and defaults
+// are part of it.
+func TestPrintReadsBack(t *testing.T) {
+	t.Parallel()
+	for _, c := range []*config.Config{
+		config.Default(),
+		parse(t, "data_dir: 'yes'\nbackends: {local: {type: localca, organization: '# 12: \"x\"'}}\nvalidation: {resolvers: ['192.0.2.1:53'], timeout: 1m30s}\n"),
+	} {
+		var b bytes.Buffer
+		if err := c.Print(&b); err != nil {
+			t.Fatal(err)
+		}
+		again, err := config.Parse("printed", b.Bytes(), nil)
+		if err != nil {
+			t.Fatalf("what was printed is refused: %v\n%s", err, &b)
+		}
+		if !reflect.DeepEqual(again, c) {
+			t.Errorf("what was printed reads as something else:\n%s", &b)
+		}
+		for _, line := range []string{"\n  interval: 5s\n", "\n    hold: 3s\n", "\n      single_label: true\n"} {
+			if !strings.Contains(b.String(), line) {
+				t.Errorf("the print lacks %q:\n%s", line, &b)
+			}
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	if got := parse(t, "backends: {local: {type: localca, passphrase_file: /run/p}}").Warnings(); len(got) != 0 {
+		t.Errorf("a quiet configuration warns: %q", got)
+	}
+	loud := parse(t, `
+validation: {http_port: 5002, allow: [127.0.0.1/32]}
+storage: {bolt: {allow_network_fs: true}}
+cors: {origins: ["*"]}
+profiles: {tls: {backend: local, resubmit_on_doubt: true}}
+`, "ACMEBRIDGE_BACKENDS_LOCAL_PASSPHRASE=xyzzy-hunter2")
+	got := strings.Join(loud.Warnings(), "\n")
+	for _, want := range []string{"validation.allow", "http_port", "allow_network_fs", "cors.origins", "profiles.tls.resubmit_on_doubt", "ACMEBRIDGE_BACKENDS_LOCAL_PASSPHRASE"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no warning about %s in:\n%s", want, got)
+		}
+	}
+}

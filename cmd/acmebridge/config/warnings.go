@@ -1,0 +1,46 @@
+package config
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+)
+
+// Warnings lists settings that are allowed and yet deserve a second look. They
+// are shown at start, in health and by doctor for as long as they stand
+// (SA-13, SV-4).
+func (c *Config) Warnings() []string {
+	var all []string
+	for _, p := range c.Validation.Allow {
+		if p.Overlaps(netip.MustParsePrefix("127.0.0.0/8")) || p.Overlaps(netip.MustParsePrefix("::1/128")) {
+			all = append(all, "validation.allow opens loopback: clients can make this server ask other services on this machine")
+			break
+		}
+	}
+	if c.Validation.HTTPPort != 80 || c.Validation.TLSALPNPort != 443 {
+		all = append(all, "validation.http_port or validation.tls_alpn_port is not the standard one: ordinary clients will not pass, and any user of a host may open a high port")
+	}
+	if c.Storage.Bolt.AllowNetworkFS {
+		all = append(all, "storage.bolt.allow_network_fs is set: locks and syncs on network file systems are not reliable")
+	}
+	if slices.Contains(c.CORS.Origins, "*") {
+		all = append(all, "cors.origins has *: every web page may use this server from its visitors' browsers")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Profiles)) {
+		if c.Profiles[name].ResubmitOnDoubt {
+			all = append(all, "profiles."+name+".resubmit_on_doubt is set: a certificate may be bought twice")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Backends)) {
+		b := c.Backends[name]
+		if b.Type != TypeLocalCA {
+			continue
+		}
+		if !b.LocalCA.PassphraseValue.Empty() {
+			all = append(all, variable("backends."+name+".passphrase")+" holds a secret: child processes and crash reports can show it; passphrase_file is safer")
+		} else if b.LocalCA.PassphraseFile == "" {
+			all = append(all, "backends."+name+" has a software key without a passphrase: who reads its folder can issue")
+		}
+	}
+	return all
+}

@@ -1,0 +1,86 @@
+package secret
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// ErrExposed reports a file that others than its owner can read or change.
+var ErrExposed = errors.New("others can get at it")
+
+// maxFile bounds what is read as a secret.
+const maxFile = 64 << 10
+
+// FromFile reads a secret from a regular file, without the line break at its
+// end. The file must belong to the user of this process or to root, and nobody
+// else may have any right to it (SK-2).
+func FromFile(path string) (Secret, error) {
+	b, err := readPrivate(path)
+	if err != nil {
+		return Secret{}, err
+	}
+	b = bytes.TrimSuffix(b, []byte("\n"))
+	b = bytes.TrimSuffix(b, []byte("\r"))
+	if len(b) == 0 {
+		return Secret{}, fmt.Errorf("read the secret in %s: the file is empty", path)
+	}
+	return New(b), nil
+}
+
+// readPrivate checks the file that it has open, not the name: between two looks
+// at a name it can come to mean another file.
+func readPrivate(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the secret in %s: %w", path, cause(err))
+	}
+	if !info.Mode().IsRegular() {
+		// Before opening: to open a pipe could wait for ever.
+		return nil, fmt.Errorf("read the secret in %s: it is not a regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the secret in %s: %w", path, cause(err))
+	}
+	defer func() { _ = f.Close() }()
+	info, err = f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read the secret in %s: %w", path, cause(err))
+	}
+	if err := checkPrivate(info); err != nil {
+		return nil, fmt.Errorf("read the secret in %s: %w", path, err)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the secret in %s: %w", path, cause(err))
+	}
+	if len(b) > maxFile {
+		return nil, fmt.Errorf("read the secret in %s: it has more than %d bytes", path, maxFile)
+	}
+	return b, nil
+}
+
+func checkPrivate(info os.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return errors.New("it is not a regular file")
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("%w: its mode is %04o; run chmod 600 on it", ErrExposed, info.Mode().Perm())
+	}
+	if owner, known := ownerOf(info); known && owner != os.Geteuid() && owner != 0 {
+		return fmt.Errorf("%w: it belongs to user %d; give it to user %d with chown", ErrExposed, owner, os.Geteuid())
+	}
+	return nil
+}
+
+// cause drops the path from an error of package os, which our text has already.
+func cause(err error) error {
+	var p *os.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
