@@ -37,8 +37,9 @@ type CSR struct {
 // everyKey admits every type of key that a certificate can have.
 var everyKey = KeyPolicy{Types: []string{keyRSA, keyP256, keyP384, keyP521, keyEd25519}}
 
-// csrSignatures lists what may sign a CSR: SHA-256 or better (EK-12).
-var csrSignatures = map[x509.SignatureAlgorithm]bool{
+// strongSignatures lists what may sign a CSR (EK-12) or a certificate: SHA-256
+// or better.
+var strongSignatures = map[x509.SignatureAlgorithm]bool{
 	x509.SHA256WithRSA: true, x509.SHA384WithRSA: true, x509.SHA512WithRSA: true,
 	x509.SHA256WithRSAPSS: true, x509.SHA384WithRSAPSS: true, x509.SHA512WithRSAPSS: true,
 	x509.ECDSAWithSHA256: true, x509.ECDSAWithSHA384: true, x509.ECDSAWithSHA512: true,
@@ -58,7 +59,7 @@ func ParseCSR(der []byte) (CSR, *Problem) {
 	if err != nil {
 		return CSR{}, Problemf(BadCSR, "the CSR cannot be read: %v", err)
 	}
-	if !csrSignatures[parsed.SignatureAlgorithm] {
+	if !strongSignatures[parsed.SignatureAlgorithm] {
 		return CSR{}, Problemf(BadCSR, "the CSR is signed with %v; use SHA-256 or better", parsed.SignatureAlgorithm)
 	}
 	if p := CheckCertificateKey(parsed.PublicKey, everyKey); p != nil {

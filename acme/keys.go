@@ -2,6 +2,7 @@ package acme
 
 import (
 	"crypto"
+	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -95,20 +96,38 @@ func examineEC(k *ecdsa.PublicKey) (kind, why string) {
 	if k == nil {
 		return "", "there is no key"
 	}
+	var curve ecdh.Curve
+	var size int // bytes of a coordinate
 	switch k.Curve {
 	case elliptic.P256():
-		kind = keyP256
+		kind, curve, size = keyP256, ecdh.P256(), 32
 	case elliptic.P384():
-		kind = keyP384
+		kind, curve, size = keyP384, ecdh.P384(), 48
 	case elliptic.P521():
-		kind = keyP521
+		kind, curve, size = keyP521, ecdh.P521(), 66
 	default:
 		return "", "the elliptic curve must be P-256, P-384 or P-521"
 	}
-	if _, err := k.ECDH(); err != nil {
+	if !onCurve(k, curve, size) {
 		return kind, "its point is not on the curve"
 	}
 	return kind, ""
+}
+
+// onCurve leaves the arithmetic to the decoder of encoded points, which takes
+// neither infinity nor a coordinate that is out of range. The method of the key
+// that does the same checks twice, and every request comes through here.
+func onCurve(k *ecdsa.PublicKey, curve ecdh.Curve, size int) bool {
+	if k.X == nil || k.Y == nil || k.X.Sign() < 0 || k.Y.Sign() < 0 || k.X.BitLen() > size*8 || k.Y.BitLen() > size*8 {
+		return false
+	}
+	const uncompressed = 4
+	point := make([]byte, 1+2*size)
+	point[0] = uncompressed
+	k.X.FillBytes(point[1 : 1+size])
+	k.Y.FillBytes(point[1+size:])
+	_, err := curve.NewPublicKey(point)
+	return err == nil
 }
 
 // examineRSA goes from cheap to dear, so that a bad key costs less than a good one.
