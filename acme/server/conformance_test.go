@@ -1,0 +1,36 @@
+package server_test
+
+import (
+	"context"
+	"testing"
+
+	"acmebridge/acme/engine"
+	"acmebridge/acme/server/servertest"
+	"acmebridge/conformance/acmetest"
+)
+
+// TestConformance runs the black-box suite against the whole server, with the
+// local CA issuing at once and with it going the way of a remote CA.
+func TestConformance(t *testing.T) {
+	for name, o := range map[string]servertest.Options{
+		"inline": {},
+		"queued": {Queued: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o.Server = func(c *serverConfig) { c.BadSignatures = -1 } // the suite sends more than an honest address would
+			s := servertest.Start(t, o)
+			acmetest.Run(t, acmetest.Config{
+				DirectoryURL: s.DirectoryURL("default"), RootCAs: s.TLSRoot, HTTP01Listener: s.HTTP01, NameSuffix: "localhost",
+				ExternalAccounts: &acmetest.ExternalAccounts{
+					DirectoryURL: s.DirectoryURL("eab"),
+					NewKey: func() (acmetest.ExternalAccountKey, error) {
+						k, mac, err := s.Engine.Operator().CreateExternalKey(context.Background(), engine.NewExternalKey{
+							Directory: "eab", Member: "member-1", Uses: 1,
+						})
+						return acmetest.ExternalAccountKey{KID: string(k.ID), HMAC: mac}, err
+					},
+				},
+			})
+		})
+	}
+}

@@ -1,0 +1,5 @@
+package server_test
+
+import "acmebridge/acme/server"
+
+type serverConfig = server.Config
