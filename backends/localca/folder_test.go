@@ -1,0 +1,399 @@
+package localca
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/asn1"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+type asn1BitString = asn1.BitString
+
+func unmarshal(t testing.TB, der []byte, into any) {
+	t.Helper()
+	if rest, err := asn1.Unmarshal(der, into); err != nil || len(rest) > 0 {
+		t.Fatalf("unmarshal: %v, %d octets left", err, len(rest))
+	}
+}
+
+func newKey(t testing.TB) string {
+	t.Helper()
+	var b [16]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+func TestFilesOfANewCA(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	open(t, cfg)
+	entries, err := os.ReadDir(cfg.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	modes := map[string]fs.FileMode{"root.pem": 0o644, "root.key": 0o600, "issuer-1.pem": 0o644, "issuer-1.key": 0o600}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want, ok := modes[e.Name()]; !ok || info.Mode() != want {
+			t.Errorf("%s has mode %s, want %s", e.Name(), info.Mode(), want)
+		}
+		delete(modes, e.Name())
+	}
+	if len(modes) > 0 {
+		t.Errorf("missing: %v", modes)
+	}
+	if info, err := os.Stat(cfg.Dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder has mode %v: %v", info.Mode(), err)
+	}
+}
+
+var errPlug = errors.New("the plug was pulled")
+
+// TestPulledPlug cuts every sequence of files short after each step, and just
+// before its result counts, and wants the next start to go on: with the same
+// root if there was one already.
+func TestPulledPlug(t *testing.T) {
+	t.Parallel()
+	for _, passphrase := range []string{"", "correct horse"} {
+		for steps := range 4 {
+			for _, littered := range []bool{false, true} {
+				cfg := testConfig(t)
+				if passphrase != "" {
+					cfg.iterations = 100
+					cfg.Passphrase = func() ([]byte, error) { return []byte(passphrase), nil }
+				}
+				full, err := cfg.complete()
+				if err != nil {
+					t.Fatal(err)
+				}
+				f := full.folder()
+				done := 0
+				f.create = func(dir, name string, data []byte) error {
+					if done == steps {
+						if littered {
+							// What a crash in the middle of createFile leaves.
+							if err := os.WriteFile(filepath.Join(dir, tempPrefix+name+"-1"), data[:len(data)/2], 0o600); err != nil {
+								t.Fatal(err)
+							}
+						}
+						return errPlug
+					}
+					done++
+					return createFile(dir, name, data)
+				}
+				if _, err := f.begin(full); !errors.Is(err, errPlug) {
+					t.Fatalf("after %d steps: got %v, want the plug pulled", steps, err)
+				}
+				before, _ := os.ReadFile(f.path(rootCertFile))
+				beforeKey, _ := os.ReadFile(f.path(rootKeyFile))
+
+				ca := open(t, cfg)
+				after, err := os.ReadFile(f.path(rootCertFile))
+				if err != nil {
+					t.Fatal(err)
+				}
+				afterKey, err := os.ReadFile(f.path(rootKeyFile))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if before != nil && !bytes.Equal(before, after) || beforeKey != nil && !bytes.Equal(beforeKey, afterKey) {
+					t.Errorf("after %d steps: the root was made anew", steps)
+				}
+				if _, err := ca.Issue(newRequest(birth)); err != nil {
+					t.Errorf("after %d steps: %v", steps, err)
+				}
+				if left, _ := filepath.Glob(filepath.Join(cfg.Dir, ".*")); len(left) > 0 {
+					t.Errorf("after %d steps: left lying about: %v", steps, left)
+				}
+				if err := ca.Rotate(); err != nil {
+					t.Errorf("after %d steps: %v", steps, err)
+				}
+			}
+		}
+	}
+}
+
+func TestPulledPlugInRotation(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	ca := open(t, cfg)
+	ca.dir.create = func(dir, name string, data []byte) error {
+		if strings.HasSuffix(name, ".pem") {
+			return errPlug
+		}
+		return createFile(dir, name, data)
+	}
+	if err := ca.Rotate(); !errors.Is(err, errPlug) {
+		t.Fatalf("got %v, want the plug pulled", err)
+	}
+	lonely, err := os.ReadFile(filepath.Join(cfg.Dir, "issuer-2.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca = open(t, cfg)
+	if n := ca.state.Load().current().number; n != 1 {
+		t.Errorf("issuer %d is in use after half a rotation", n)
+	}
+	if err := ca.Rotate(); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := os.ReadFile(filepath.Join(cfg.Dir, "issuer-2.key")); err != nil || !bytes.Equal(now, lonely) {
+		t.Errorf("the key of the half rotation was replaced: %v", err)
+	}
+	if n := ca.state.Load().current().number; n != 2 {
+		t.Errorf("issuer %d is in use after the rotation", n)
+	}
+}
+
+// TestCreateFileNeverReplaces: two processes that both make a CA must not end
+// up with the key of one and the certificate of the other.
+func TestCreateFileNeverReplaces(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := createFile(dir, "root.key", []byte("first")); err != nil {
+		t.Fatal(err)
+	}
+	if err := createFile(dir, "root.key", []byte("second")); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("got %v, want that it exists", err)
+	}
+	if got, _ := os.ReadFile(dir + "/root.key"); string(got) != "first" {
+		t.Errorf("the file holds %q", got)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+		t.Errorf("left lying about: %v", entries)
+	}
+}
+
+// TestRefusedFolders damages a CA and wants Open to say what to do.
+func TestRefusedFolders(t *testing.T) {
+	t.Parallel()
+	move := func(t *testing.T, dir, from, to string) {
+		t.Helper()
+		if err := os.Rename(filepath.Join(dir, from), filepath.Join(dir, to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remove := func(name string) func(*testing.T, *Config) {
+		return func(t *testing.T, c *Config) { move(t, c.Dir, name, name+".gone") }
+	}
+	mode := func(name string, mode fs.FileMode) func(*testing.T, *Config) {
+		return func(t *testing.T, c *Config) {
+			if err := os.Chmod(filepath.Join(c.Dir, name), mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	swap := func(name string) func(*testing.T, *Config) {
+		return func(t *testing.T, c *Config) {
+			other := testConfig(t)
+			open(t, other)
+			data, err := os.ReadFile(filepath.Join(other.Dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(c.Dir, name), data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write := func(name, data string) func(*testing.T, *Config) {
+		return func(t *testing.T, c *Config) {
+			if err := os.WriteFile(filepath.Join(c.Dir, name), []byte(data), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	at := func(now time.Time) func(*testing.T, *Config) {
+		return func(_ *testing.T, c *Config) { c.Now = func() time.Time { return now } }
+	}
+	for name, c := range map[string]struct {
+		damage func(*testing.T, *Config)
+		want   string
+	}{
+		"root certificate missing":  {remove("root.pem"), "root.pem is missing while issuer-1.pem is there: restore it"},
+		"issuing key missing":       {remove("issuer-1.key"), "issuer-1.key is missing while certificates of that key are in use"},
+		"key of another CA":         {swap("issuer-1.key"), "is not the key of"},
+		"certificate of another CA": {swap("issuer-1.pem"), "the files are of two CAs"},
+		"root of another CA":        {swap("root.pem"), "the files are of two CAs"},
+		"key readable by group":     {mode("issuer-1.key", 0o640), "chmod 600"},
+		"key readable by all":       {mode("issuer-1.key", 0o604), "chmod 600"},
+		"root key readable by all":  {mode("root.key", 0o644), "chmod 600"},
+		"empty key":                 {write("issuer-1.key", ""), "does not hold exactly one PEM block"},
+		"certificate as a key":      {write("issuer-1.key", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), "a CA key is a"},
+		"damaged certificate":       {write("issuer-1.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), "read"},
+		"issuer ended":              {at(birth.Add(5*year + day)), "rotate the CA"},
+		"root ended":                {at(birth.Add(10*year + day)), "make a new CA"},
+		"clock behind":              {at(birth.Add(-day)), "correct the clock"},
+		"root key lost before the first issuer": {func(t *testing.T, c *Config) {
+			remove("issuer-1.pem")(t, c)
+			remove("root.key")(t, c)
+		}, "put it back"},
+		"passphrase for plain keys": {func(_ *testing.T, c *Config) {
+			c.Passphrase = func() ([]byte, error) { return []byte("x"), nil }
+		}, "is not encrypted although a passphrase is configured"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := testConfig(t)
+			open(t, cfg)
+			c.damage(t, &cfg)
+			if _, err := Open(cfg); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want an error with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestRootKeyMayBeElsewhere(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	open(t, cfg)
+	key, away := filepath.Join(cfg.Dir, "root.key"), filepath.Join(t.TempDir(), "root.key")
+	if err := os.Rename(key, away); err != nil {
+		t.Fatal(err)
+	}
+	ca := open(t, cfg)
+	if _, err := ca.Issue(newRequest(birth)); err != nil {
+		t.Error(err)
+	}
+	if err := ca.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := ca.Rotate(); err == nil || !strings.Contains(err.Error(), "the key of the root is needed") {
+		t.Errorf("got %v, want that the key of the root is needed", err)
+	}
+	if err := os.Rename(away, key); err != nil {
+		t.Fatal(err)
+	}
+	if err := ca.Rotate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEncryptedKeys(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.iterations = 100
+	secret := []byte("correct horse battery staple")
+	cfg.Passphrase = func() ([]byte, error) { return secret, nil }
+	before := open(t, cfg)
+	r := newRequest(birth)
+	first, err := before.Issue(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := open(t, cfg).Issue(r)
+	if err != nil || !bytes.Equal(first[0], again[0]) {
+		t.Errorf("reopened, the CA issues something else: %v", err)
+	}
+
+	path := filepath.Join(cfg.Dir, "issuer-1.key")
+	if data, err := os.ReadFile(path); err != nil || !bytes.HasPrefix(data, []byte("-----BEGIN ENCRYPTED PRIVATE KEY-----")) {
+		t.Errorf("the key file begins %.40q: %v", data, err)
+	}
+	secret = []byte("wrong")
+	if _, err := Open(cfg); !errors.Is(err, errPassphrase) {
+		t.Errorf("got %v, want a wrong passphrase", err)
+	}
+	cfg.Passphrase = func() ([]byte, error) { return nil, errPlug }
+	if _, err := Open(cfg); !errors.Is(err, errPlug) {
+		t.Errorf("got %v, want what the source of the passphrase said", err)
+	}
+	cfg.Passphrase = nil
+	if _, err := Open(cfg); err == nil || !strings.Contains(err.Error(), "configure its passphrase") {
+		t.Errorf("got %v, want to be told to configure a passphrase", err)
+	}
+	if all, err := Inspect(cfg); err != nil || all[1].Key != "encrypted file" {
+		t.Errorf("inspected without the passphrase: %+v, %v", all, err)
+	}
+}
+
+// TestOpenSSLReadsOurKeysAndWeItsKeys: the operator is not locked in.
+func TestOpenSSLReadsOurKeysAndWeItsKeys(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.Passphrase = func() ([]byte, error) { return []byte("pass"), nil }
+	before := open(t, cfg)
+	path := filepath.Join(cfg.Dir, "issuer-1.key")
+	plain, other := filepath.Join(t.TempDir(), "plain"), filepath.Join(t.TempDir(), "other")
+	openssl(t, "pkcs8", "-in", path, "-passin", "pass:pass", "-out", plain)
+	openssl(t, "pkcs8", "-topk8", "-v2", "aes-256-cbc", "-in", plain, "-passout", "pass:pass", "-out", other)
+	if err := os.Chmod(other, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(other, path); err != nil {
+		t.Fatal(err)
+	}
+	after := open(t, cfg)
+	r := newRequest(birth)
+	a, err := before.Issue(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := after.Issue(r); err != nil || !bytes.Equal(a[0], b[0]) {
+		t.Errorf("with the key as openssl wrote it the CA issues something else: %v", err)
+	}
+	// What we do not read is said, not misread.
+	openssl(t, "pkcs8", "-topk8", "-v2", "aes-128-cbc", "-in", plain, "-passout", "pass:pass", "-out", other)
+	if err := os.Chmod(other, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(other, path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(cfg); err == nil || !strings.Contains(err.Error(), "convert it") {
+		t.Errorf("got %v, want to be told to convert the key", err)
+	}
+}
+
+func openssl(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "openssl", args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("openssl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// FuzzOpenKey: whatever is in a key file, reading it ends, and only what was
+// sealed with the passphrase opens with it.
+func FuzzOpenKey(f *testing.F) {
+	pass := []byte("pass")
+	// Few iterations keep the fuzzer fast: it must not spend its time there.
+	seal := func(key []byte) []byte {
+		der, err := sealKey(key, pass, rand.Reader, 1)
+		if err != nil {
+			f.Fatal(err)
+		}
+		return der
+	}
+	f.Add(seal([]byte("a key")), []byte("a key"))
+	f.Add(seal(bytes.Repeat([]byte{16}, 16)), []byte{})
+	f.Add([]byte{0x30, 0}, bytes.Repeat([]byte{1}, 100))
+	f.Fuzz(func(t *testing.T, sealed, key []byte) {
+		if len(sealed) < 2000 && !bytes.Contains(sealed, []byte{2, 3}) && !bytes.Contains(sealed, []byte{2, 4}) { // no large counts
+			_, _ = openKey(sealed, pass)
+		}
+		der, err := sealKey(key, pass, rand.Reader, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := openKey(der, pass); err != nil || !bytes.Equal(got, key) {
+			t.Errorf("sealed and opened, %x is %x: %v", key, got, err)
+		}
+		if got, err := openKey(der, []byte("other")); err == nil && len(key) > 0 && bytes.Equal(got, key) {
+			t.Error("any passphrase opens it")
+		}
+	})
+}

@@ -1,0 +1,476 @@
+package localca
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/backends"
+	"acmebridge/conformance/backendtest"
+)
+
+// birth is when the CAs of these tests are made.
+var birth = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func testConfig(t testing.TB) Config {
+	t.Helper()
+	return Config{Dir: t.TempDir() + "/ca", Name: "local", PublicURL: "http://pki.example.org", Now: func() time.Time { return birth }}
+}
+
+func open(t testing.TB, cfg Config) *CA {
+	t.Helper()
+	ca, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca
+}
+
+func newRequest(at time.Time) backends.Request { return backendtest.NewRequest(at, backends.Traits{}) }
+
+func leafOf(t testing.TB, chain [][]byte) *x509.Certificate {
+	t.Helper()
+	leaf, err := x509.ParseCertificate(chain[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return leaf
+}
+
+func TestContract(t *testing.T) {
+	for name, configure := range map[string]func(*Config){
+		"issuer": func(*Config) {},
+		"queued": func(c *Config) { c.Queued = true },
+		"p384":   func(c *Config) { c.KeyType, c.RootKeyType = P384, P384 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			backendtest.Run(t, func(t *testing.T) backendtest.Subject {
+				cfg := testConfig(t)
+				configure(&cfg)
+				return backendtest.Subject{
+					Backend: open(t, cfg).Backend(),
+					Now:     cfg.Now,
+					Derived: true,
+					Reopen:  func() backends.Backend { return open(t, cfg).Backend() },
+					Refuse: func() backends.Request {
+						r := newRequest(birth)
+						r.Contract.Usages = []acme.Usage{"time_stamping"}
+						return r
+					},
+				}
+			})
+		})
+	}
+}
+
+func TestQueuedHidesIssue(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	if _, ok := open(t, cfg).Backend().(backends.Issuer); !ok {
+		t.Error("the CA does not offer to issue at once")
+	}
+	cfg.Queued = true
+	b := open(t, cfg).Backend()
+	if _, ok := b.(backends.Issuer); ok {
+		t.Error("the queued CA offers to issue at once")
+	}
+	_, finder := b.(backends.Finder)
+	_, revoker := b.(backends.Revoker)
+	_, signer := b.(backends.CRLSigner)
+	_, rooted := b.(backends.Rooted)
+	_, checker := b.(backends.Checker)
+	_, publisher := b.(backends.Publisher)
+	if !finder || !revoker || !signer || !rooted || !checker || !publisher {
+		t.Error("the queued CA lost abilities that it should keep")
+	}
+}
+
+// TestLeafIsWhatTheStandardLibraryMakes holds our encoding against that of
+// crypto/x509, signature included, for every shape that a leaf can have.
+func TestLeafIsWhatTheStandardLibraryMakes(t *testing.T) {
+	t.Parallel()
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	edKey, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	withKey := func(r *backends.Request, key any) {
+		der, err := x509.MarshalPKIXPublicKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.PublicKey, r.Contract.KeyHash = der, sha256.Sum256(der)
+	}
+	dns := func(names ...string) (ids []acme.Identifier) {
+		for _, n := range names {
+			ids = append(ids, acme.Identifier{Type: acme.DNSIdentifier, Value: n})
+		}
+		return ids
+	}
+	ips := func(addrs ...string) (ids []acme.Identifier) {
+		for _, a := range addrs {
+			ids = append(ids, acme.Identifier{Type: acme.IPIdentifier, Value: a})
+		}
+		return ids
+	}
+	cases := map[string]struct {
+		config func(*Config)
+		change func(*backends.Request)
+	}{
+		"plain":         {},
+		"p384 issuer":   {config: func(c *Config) { c.KeyType = P384 }},
+		"no public URL": {config: func(c *Config) { c.PublicURL = "" }},
+		"rsa key":       {change: func(r *backends.Request) { withKey(r, &rsaKey.PublicKey) }},
+		"rsa code signing": {change: func(r *backends.Request) {
+			withKey(r, &rsaKey.PublicKey)
+			r.Contract.Usages = []acme.Usage{acme.CodeSigning}
+		}},
+		"p384 key":      {change: func(r *backends.Request) { withKey(r, &p384.PublicKey) }},
+		"ed25519 key":   {change: func(r *backends.Request) { withKey(r, edKey) }},
+		"empty subject": {change: func(r *backends.Request) { r.Contract.Subject = acme.SubjectEmpty }},
+		"no common name": {change: func(r *backends.Request) {
+			r.Contract.CommonName, r.Contract.Identifiers = "", ips("192.0.2.7", "2001:db8::1")
+		}},
+		"names and addresses": {change: func(r *backends.Request) {
+			r.Contract.Identifiers = append(dns("localhost", "*.example.org", "xn--bcher-kva.example"), ips("2001:db8::1", "10.0.0.1")...)
+			r.Contract.CommonName = "*.example.org" // no PrintableString has an asterisk
+		}},
+		"all usages": {change: func(r *backends.Request) {
+			r.Contract.Usages = []acme.Usage{acme.EmailProtection, acme.CodeSigning, acme.ClientAuth, acme.ServerAuth}
+		}},
+		"no usage":    {change: func(r *backends.Request) { r.Contract.Usages = nil }},
+		"other words": {change: func(r *backends.Request) { r.Contract.CommonName = "überall gmbh & co" }},
+		"beyond 2049": {
+			config: func(c *Config) { c.RootValidity, c.IssuerValidity = 40*year, 40*year },
+			change: func(r *backends.Request) {
+				r.Contract.NotAfter = time.Date(2060, 1, 2, 3, 4, 5, 0, time.UTC)
+			},
+		},
+		"a hundred names": {change: func(r *backends.Request) {
+			r.Contract.Identifiers = nil
+			for i := range 100 {
+				r.Contract.Identifiers = append(r.Contract.Identifiers, dns(strings.Repeat("n", 1+i%60)+".example.org")...)
+			}
+		}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := testConfig(t)
+			if c.config != nil {
+				c.config(&cfg)
+			}
+			ca := open(t, cfg)
+			r := newRequest(birth)
+			if c.change != nil {
+				c.change(&r)
+			}
+			chain, err := ca.Issue(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := standardLeaf(t, ca, r, leafOf(t, chain).SerialNumber); !bytes.Equal(chain[0], want) {
+				t.Errorf("the certificate differs from that of crypto/x509:\n got %x\nwant %x", chain[0], want)
+			}
+			if _, err := acme.CheckChain(r.Contract, chain, ca.Roots(), birth); err != nil {
+				t.Errorf("the engine would not deliver it: %v", err)
+			}
+		})
+	}
+}
+
+// standardLeaf makes the certificate for r with crypto/x509 alone.
+func standardLeaf(t testing.TB, ca *CA, r backends.Request, serial *big.Int) []byte {
+	t.Helper()
+	is := ca.state.Load().current()
+	key, err := x509.ParsePKIXPublicKey(r.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial, BasicConstraintsValid: true,
+		NotBefore: r.At.Add(-time.Minute), NotAfter: r.Contract.NotAfter,
+		KeyUsage: x509.KeyUsageDigitalSignature,
+	}
+	if _, ok := key.(*rsa.PublicKey); ok && !slices.Contains(r.Contract.Usages, acme.CodeSigning) {
+		template.KeyUsage |= x509.KeyUsageKeyEncipherment
+	}
+	if r.Contract.CommonName != "" && r.Contract.Subject != acme.SubjectEmpty {
+		template.Subject = pkix.Name{CommonName: r.Contract.CommonName}
+	}
+	for _, id := range r.Contract.Identifiers {
+		if id.Type == acme.IPIdentifier {
+			template.IPAddresses = append(template.IPAddresses, net.IP(netip.MustParseAddr(id.Value).AsSlice()))
+		} else {
+			template.DNSNames = append(template.DNSNames, id.Value)
+		}
+	}
+	for _, u := range r.Contract.Usages {
+		template.ExtKeyUsage = append(template.ExtKeyUsage, map[acme.Usage]x509.ExtKeyUsage{
+			acme.ServerAuth: x509.ExtKeyUsageServerAuth, acme.ClientAuth: x509.ExtKeyUsageClientAuth,
+			acme.CodeSigning: x509.ExtKeyUsageCodeSigning, acme.EmailProtection: x509.ExtKeyUsageEmailProtection,
+		}[u])
+	}
+	if ca.cfg.PublicURL != "" {
+		template.CRLDistributionPoints = []string{"http://pki.example.org/crl/local.crl"}
+		template.IssuingCertificateURL = []string{"http://pki.example.org/ca/local.cer"}
+	}
+	var info struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       asn1BitString
+	}
+	unmarshal(t, r.PublicKey, &info)
+	id := sha256.Sum256(info.Key.Bytes)
+	template.SubjectKeyId = id[:20]
+	der, err := x509.CreateCertificate(nil, template, is.cert, key, is.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+func TestSerialNumbers(t *testing.T) {
+	t.Parallel()
+	ca := open(t, testConfig(t))
+	seen := map[string]string{}
+	serial := func(what string, r backends.Request) *big.Int {
+		chain, err := ca.Issue(r)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		n := leafOf(t, chain).SerialNumber
+		if n.Sign() <= 0 || n.BitLen() > 127 {
+			t.Errorf("%s: the serial number %x is not positive in 127 bits", what, n)
+		}
+		if before, ok := seen[n.String()]; ok {
+			t.Errorf("%s and %s share a serial number", before, what)
+		}
+		seen[n.String()] = what
+		return n
+	}
+	r := newRequest(birth)
+	serial("the first", r)
+	// The key of a request stays when its CSR is exchanged or its contract
+	// changes; the certificate does not, so neither may the number.
+	later := r
+	later.At = r.At.Add(time.Second)
+	serial("another time", later)
+	exchanged := newRequest(birth)
+	exchanged.Key = r.Key
+	serial("another CSR", exchanged)
+	// Every bit is used: over many numbers each is seen as 0 and as 1.
+	zeros, ones := new(big.Int), new(big.Int)
+	for range 200 {
+		r := r
+		r.Key = newKey(t)
+		n := serial("one of many", r)
+		ones.Or(ones, n)
+		zeros.Or(zeros, new(big.Int).Not(n))
+	}
+	for bit := range 127 {
+		if ones.Bit(bit) == 0 || zeros.Bit(bit) == 0 {
+			t.Errorf("bit %d of the serial numbers never changes", bit)
+		}
+	}
+	// Another CA gives another number to the same request.
+	chain, err := open(t, testConfig(t)).Issue(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := seen[leafOf(t, chain).SerialNumber.String()]; ok {
+		t.Error("two CAs give the same serial number, so it does not depend on a secret")
+	}
+}
+
+func TestValidity(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.Backdate = 5 * time.Minute
+	ca := open(t, cfg)
+	end := ca.state.Load().current().cert.NotAfter
+	for name, c := range map[string]struct {
+		at, notBefore, notAfter, begin time.Time
+		refused                        bool
+	}{
+		"no begin asked for":    {at: birth.Add(time.Hour), notAfter: birth.Add(90 * day), begin: birth.Add(55 * time.Minute)},
+		"now":                   {at: birth.Add(time.Hour), notBefore: birth.Add(time.Hour), notAfter: birth.Add(90 * day), begin: birth.Add(55 * time.Minute)},
+		"later":                 {at: birth, notBefore: birth.Add(day), notAfter: birth.Add(90 * day), begin: birth.Add(day)},
+		"earlier":               {at: birth.Add(day), notBefore: birth.Add(time.Hour), notAfter: birth.Add(90 * day), begin: birth.Add(time.Hour)},
+		"before the issuer":     {at: birth, notBefore: birth.Add(-day), notAfter: birth.Add(90 * day), begin: birth.Add(-5 * time.Minute)},
+		"parts of a second":     {at: birth.Add(1500 * time.Millisecond), notAfter: birth.Add(time.Hour + 900*time.Millisecond), begin: birth.Add(time.Second - 5*time.Minute)},
+		"to the issuer's end":   {at: birth, notAfter: end, begin: birth.Add(-5 * time.Minute)},
+		"past the issuer's end": {at: birth, notAfter: end.Add(time.Second), refused: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRequest(c.at)
+			r.At, r.Contract.NotBefore, r.Contract.NotAfter = c.at, c.notBefore, c.notAfter
+			chain, err := ca.Issue(r)
+			if c.refused {
+				if detail, ok := backends.RefusalDetail(err); !ok || !strings.Contains(detail, "after the CA's own") {
+					t.Errorf("got %v, want a refusal that tells of the CA's end", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			leaf := leafOf(t, chain)
+			if !leaf.NotBefore.Equal(c.begin) || !leaf.NotAfter.Equal(c.notAfter.Truncate(time.Second)) {
+				t.Errorf("valid from %s until %s, want %s until %s", leaf.NotBefore, leaf.NotAfter, c.begin, c.notAfter)
+			}
+		})
+	}
+}
+
+func TestWhatIsNotIssued(t *testing.T) {
+	t.Parallel()
+	ca := open(t, testConfig(t))
+	for name, c := range map[string]struct {
+		change  func(*backends.Request)
+		refused bool // or else an error that is none
+	}{
+		"usage":              {func(r *backends.Request) { r.Contract.Usages = []acme.Usage{"ocsp"} }, true},
+		"subject rule":       {func(r *backends.Request) { r.Contract.Subject = "organization" }, true},
+		"identifier type":    {func(r *backends.Request) { r.Contract.Identifiers[0].Type = "email" }, true},
+		"name not in ASCII":  {func(r *backends.Request) { r.Contract.Identifiers[0].Value = "bücher.example" }, true},
+		"name with a zero":   {func(r *backends.Request) { r.Contract.Identifiers[0].Value = "a\x00.example" }, true},
+		"empty name":         {func(r *backends.Request) { r.Contract.Identifiers[0].Value = "" }, true},
+		"long name":          {func(r *backends.Request) { r.Contract.Identifiers[0].Value = strings.Repeat("a.", 127) }, true},
+		"address with zone":  {func(r *backends.Request) { r.Contract.Identifiers = ipID("fe80::1%eth0") }, true},
+		"no address":         {func(r *backends.Request) { r.Contract.Identifiers = ipID("example.org") }, true},
+		"long common name":   {func(r *backends.Request) { r.Contract.CommonName = strings.Repeat("c", 65) }, true},
+		"broken common name": {func(r *backends.Request) { r.Contract.CommonName = "a\xffb" }, true},
+		"no names":           {func(r *backends.Request) { r.Contract.Identifiers = nil }, false},
+		"no time":            {func(r *backends.Request) { r.At = time.Time{} }, false},
+		"no end":             {func(r *backends.Request) { r.Contract.NotAfter = time.Time{} }, false},
+		"another's key":      {func(r *backends.Request) { r.PublicKey = newRequest(birth).PublicKey }, false},
+		"short request key":  {func(r *backends.Request) { r.Key = r.Key[:30] }, false},
+		"not a key": {func(r *backends.Request) {
+			r.PublicKey = []byte("key")
+			r.Contract.KeyHash = sha256.Sum256(r.PublicKey)
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRequest(birth)
+			c.change(&r)
+			_, err := ca.Issue(r)
+			_, submitErr := ca.Submit(t.Context(), r)
+			for _, err := range []error{err, submitErr} {
+				if _, refused := backends.RefusalDetail(err); err == nil || refused != c.refused {
+					t.Errorf("got %v, want an error, refusal %v", err, c.refused)
+				}
+			}
+		})
+	}
+}
+
+// TestIssueTouchesNoFile is what lets the engine issue inside of its commit.
+func TestIssueTouchesNoFile(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	ca := open(t, cfg)
+	if err := os.RemoveAll(cfg.Dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ca.Issue(newRequest(birth)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTickets(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	ca := open(t, cfg)
+	r := newRequest(birth)
+	r.Contract.Identifiers = nil
+	for i := range 100 { // SL-8
+		r.Contract.Identifiers = append(r.Contract.Identifiers,
+			acme.Identifier{Type: acme.DNSIdentifier, Value: "host-" + strings.Repeat("x", i%10) + string(rune('a'+i%26)) + ".shop.example.org"})
+	}
+	ticket, err := ca.Submit(t.Context(), r)
+	if err != nil || len(ticket) > maxTicket {
+		t.Fatalf("a ticket of %d octets: %v", len(ticket), err)
+	}
+	again, err := ca.Submit(t.Context(), r)
+	if err != nil || again != ticket {
+		t.Errorf("submitted again, the ticket is another one: %v", err)
+	}
+	// Whoever can write into the store cannot make us sign.
+	for i := range len(ticket) {
+		forged := []byte(ticket)
+		if forged[i] ^= 1; string(forged) == string(ticket) {
+			continue
+		}
+		if got, err := ca.Poll(t.Context(), backends.Ticket(forged)); err == nil {
+			// The last character has bits that do not count.
+			if want, err := ca.Poll(t.Context(), ticket); err != nil || !slices.EqualFunc(got.Chain, want.Chain, bytes.Equal) {
+				t.Fatalf("a ticket changed at %d was honoured", i)
+			}
+		}
+	}
+	if _, err := open(t, testConfig(t)).Poll(t.Context(), ticket); err == nil {
+		t.Error("another CA honours the ticket")
+	}
+	// Random names do not compress, and the ticket has a bound.
+	for i := range r.Contract.Identifiers {
+		r.Contract.Identifiers[i].Value = newKey(t) + "." + newKey(t) + ".example"
+	}
+	if _, ok := backends.RefusalDetail(errorOf(ca.Submit(t.Context(), r))); !ok {
+		t.Error("more than fits into a ticket was not refused")
+	}
+	if _, err := ca.Issue(r); err != nil {
+		t.Errorf("the same at once: %v", err)
+	}
+}
+
+func FuzzPollForeignTickets(f *testing.F) {
+	cfg := testConfig(f)
+	ca := open(f, cfg)
+	ours, err := ca.Submit(context.Background(), newRequest(birth))
+	if err != nil {
+		f.Fatal(err)
+	}
+	want, err := ca.Poll(context.Background(), ours)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, s := range []string{"", "1", "1.", "2.AAAA", string(ours), string(ours[:len(ours)-4]), "01" + string(ours[1:])} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got, err := ca.Poll(t.Context(), backends.Ticket(s))
+		if err == nil && !bytes.Equal(got.Chain[0], want.Chain[0]) {
+			t.Errorf("the ticket %q, which we never gave, was honoured", s)
+		}
+	})
+}
+
+func errorOf(_ backends.Ticket, err error) error { return err }
+
+func ipID(value string) []acme.Identifier {
+	return []acme.Identifier{{Type: acme.IPIdentifier, Value: value}}
+}
