@@ -251,7 +251,7 @@ func checkRequestedConstraints(value []byte) error {
 	input, seq := cryptobyte.String(value), cryptobyte.String(nil)
 	var ca bool
 	if !input.ReadASN1(&seq, cbasn1.SEQUENCE) || !input.Empty() ||
-		!seq.ReadOptionalASN1Boolean(&ca, cbasn1.BOOLEAN, false) {
+		seq.PeekASN1Tag(cbasn1.BOOLEAN) && !seq.ReadASN1Boolean(&ca) {
 		return fmt.Errorf("the basicConstraints that the CSR asks for cannot be read")
 	}
 	if ca {

@@ -155,9 +155,8 @@ func (found *scannedCSR) scanExtensions(values cryptobyte.String) error {
 		}
 		var extension, value cryptobyte.String
 		var oid asn1.ObjectIdentifier
-		var critical bool
 		if !list.ReadASN1(&extension, cbasn1.SEQUENCE) || !extension.ReadASN1ObjectIdentifier(&oid) ||
-			!extension.ReadOptionalASN1Boolean(&critical, cbasn1.BOOLEAN, false) ||
+			!extension.SkipOptionalASN1(cbasn1.BOOLEAN) || // whether it is critical
 			!extension.ReadASN1(&value, cbasn1.OCTET_STRING) || !extension.Empty() {
 			return unreadable
 		}
