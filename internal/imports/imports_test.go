@@ -1,0 +1,190 @@
+// Package imports holds the import table of the project: who may know whom.
+// The direction of imports is what keeps a rule readable without a database
+// and a backend without an opinion on orders, so it is checked by machine.
+package imports
+
+import (
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "acmebridge"
+
+// rule says what one group of packages may import, of ours and of others'.
+type rule struct {
+	// from is a package path below the module; a trailing /... takes those
+	// below it.
+	from string
+	// ours lists what of this module may be imported, others which modules
+	// outside of the standard library.
+	ours, others []string
+	// never lists standard packages that stay out.
+	never []string
+	why   string
+}
+
+// The first rule that fits a package is its rule. A package that fits none
+// fails the test, so a new folder is a decision.
+var rules = []rule{
+	{from: "acme", others: []string{"golang.org/x/net/idna", "golang.org/x/crypto/cryptobyte", "github.com/titanous/rocacheck"},
+		never: []string{"database/sql", "os", "net/http/httptest"},
+		why:   "the rules can be read and tested alone, and anybody may import them"},
+	{from: "acme/jws", ours: []string{"acme"}, others: []string{"github.com/go-jose/go-jose/v4"}, never: []string{"net/http"},
+		why: "parsing hostile bytes is easiest to fuzz when it can reach nothing"},
+	{from: "acme/nonce", ours: []string{"acme"},
+		why: "nonces know nothing of what they protect"},
+	{from: "acme/engine", ours: []string{"acme", "storage", "backends", "challenges", "internal/failpoint"}, never: []string{"net/http"},
+		why: "the engine meets contracts, never implementations, and no front"},
+	{from: "acme/server", ours: []string{"acme", "acme/jws", "acme/nonce", "acme/engine"}, others: []string{"github.com/gorilla/mux"},
+		why: "a front translates; it decides nothing about orders and stores nothing"},
+	{from: "acme/server/servertest", ours: []string{"..."}, others: []string{"..."},
+		why: "a harness that puts a whole server together, for tests only"},
+	{from: "storage", ours: []string{"acme"}, others: []string{"github.com/fxamacker/cbor/v2"},
+		why: "contract, records and their encoding"},
+	{from: "storage/internal/...", why: "data structures that stores share"},
+	{from: "storage/...", ours: []string{"acme", "storage", "storage/internal/...", "internal/failpoint"}, others: []string{"go.etcd.io/bbolt", "golang.org/x/sys"},
+		why: "stores do not know rules, rules do not know stores, and stores do not know each other"},
+	{from: "challenges", ours: []string{"acme", "internal/egress"}, others: []string{"github.com/miekg/dns"},
+		why: "a validator returns an outcome and never writes one"},
+	{from: "challenges/...", ours: []string{"acme", "challenges", "internal/egress"},
+		why: "fakes of what is validated"},
+	{from: "backends", ours: []string{"acme", "internal/egress"},
+		why: "the contract of backends"},
+	{from: "backends/...", ours: []string{"acme", "backends", "internal/egress", "internal/failpoint"}, others: []string{"golang.org/x/crypto", "github.com/fxamacker/cbor/v2"},
+		why: "a backend gets values and returns values; the engine persists"},
+	{from: "conformance/storagetest", ours: []string{"acme", "storage"}, why: "outsiders run it unchanged"},
+	{from: "conformance/backendtest", ours: []string{"acme", "backends"}, why: "outsiders run it unchanged"},
+	{from: "conformance/acmetest", others: []string{"github.com/go-jose/go-jose/v4", "golang.org/x/crypto/acme"},
+		why: "outsiders run it unchanged, against any server"},
+	{from: "conformance/...", ours: []string{"acme", "conformance/..."}, others: []string{"..."},
+		why: "black-box tools and tests know the server from outside only"},
+	{from: "internal/failpoint", why: "everybody may break at a point, so a point knows nobody"},
+	{from: "internal/egress", others: []string{"github.com/miekg/dns"}, why: "a security edge that judges addresses and knows nothing else"},
+	{from: "internal/secret", others: []string{"golang.org/x/crypto"}, why: "a secret knows nobody"},
+	{from: "internal/pki", ours: []string{"acme", "storage"}, why: "what the public may fetch"},
+	{from: "internal/admin", ours: []string{"acme", "acme/engine", "storage", "backends"}, others: []string{"github.com/prometheus/client_golang"},
+		why: "a second front with the operator's verbs"},
+	{from: "internal/imports", why: "this table"},
+	{from: "cmd/acmebridge/config", ours: []string{"acme", "internal/secret"}, others: []string{"go.yaml.in/yaml/v4", "golang.org/x/net/idna"},
+		why: "configuration is values; who makes things of them is the command"},
+	{from: "cmd/...", ours: []string{"..."}, others: []string{"..."},
+		why: "the only place that names concrete stores and backends"},
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+	Standard   bool
+}
+
+// TestImportTable holds every package of the module against the table.
+func TestImportTable(t *testing.T) {
+	for _, p := range list(t) {
+		for _, violation := range check(p) {
+			t.Error(violation)
+		}
+	}
+}
+
+// TestImportTableBites makes sure that the table refuses what it is for.
+func TestImportTableBites(t *testing.T) {
+	for _, p := range []goPackage{
+		{ImportPath: module + "/backends/sectigo", Imports: []string{module + "/storage"}},
+		{ImportPath: module + "/backends/sectigo", Imports: []string{module + "/backends/localca"}},
+		{ImportPath: module + "/acme/engine", Imports: []string{"net/http"}},
+		{ImportPath: module + "/acme/engine", Imports: []string{module + "/storage/bolt"}},
+		{ImportPath: module + "/acme/server", Imports: []string{module + "/storage"}},
+		{ImportPath: module + "/acme", Imports: []string{module + "/storage"}},
+		{ImportPath: module + "/acme", Imports: []string{"github.com/go-jose/go-jose/v4"}},
+		{ImportPath: module + "/storage/bolt", Imports: []string{module + "/storage/memory"}},
+		{ImportPath: module + "/challenges", Imports: []string{module + "/acme/engine"}},
+		{ImportPath: module + "/conformance/acmetest", Imports: []string{module + "/acme/server"}},
+		{ImportPath: module + "/somewhere/new"},
+	} {
+		if len(check(p)) == 0 {
+			t.Errorf("the table lets %s import %v", p.ImportPath, p.Imports)
+		}
+	}
+}
+
+func check(p goPackage) (violations []string) {
+	name := strings.TrimPrefix(p.ImportPath, module+"/")
+	r, ok := ruleFor(name)
+	if !ok {
+		return []string{name + " has no rule in the import table: say what it may know, and why"}
+	}
+	for _, imported := range p.Imports {
+		if !r.allows(name, imported) {
+			violations = append(violations, name+" may not import "+imported+": "+r.why)
+		}
+	}
+	return violations
+}
+
+func ruleFor(name string) (rule, bool) {
+	for _, r := range rules {
+		if matches(r.from, name) {
+			return r, true
+		}
+	}
+	return rule{}, false
+}
+
+func (r rule) allows(name, imported string) bool {
+	if ours, ok := strings.CutPrefix(imported, module+"/"); ok {
+		for _, pattern := range r.ours {
+			if matches(pattern, ours) {
+				return true
+			}
+		}
+		// A helper of one's own, such as a fake beside what it imitates.
+		return strings.HasPrefix(ours, name+"/") && !strings.HasPrefix("acme/", name)
+	}
+	if first, _, _ := strings.Cut(imported, "/"); !strings.Contains(first, ".") {
+		for _, pattern := range r.never {
+			if matches(pattern, imported) {
+				return false
+			}
+		}
+		return true // the standard library
+	}
+	for _, pattern := range r.others {
+		if pattern == "..." || imported == pattern || strings.HasPrefix(imported, pattern+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func matches(pattern, name string) bool {
+	if pattern == "..." {
+		return true
+	}
+	if prefix, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return strings.HasPrefix(name, prefix+"/")
+	}
+	return pattern == name
+}
+
+func list(t *testing.T) []goPackage {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,Standard", module+"/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var packages []goPackage
+	decoder := json.NewDecoder(strings.NewReader(string(out)))
+	for decoder.More() {
+		var p goPackage
+		if err := decoder.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+	if len(packages) < 10 {
+		t.Fatalf("only %d packages were found", len(packages))
+	}
+	return packages
+}
