@@ -57,9 +57,9 @@ func TestNothingPrintsIt(t *testing.T) {
 		out.Write(b)
 	}
 	out.WriteString(s.String() + s.GoString() + s.LogValue().String())
-	forms := []string{canary, fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary), fmt.Sprint([]byte(canary)), "aHVudGVyMi1jYW5hcn"}
+	forms := []string{canary, fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary), strings.Trim(fmt.Sprintf("%d", []byte(canary)), "[]"), "aHVudGVyMi1jYW5hcn"}
 	for _, form := range forms {
-		if strings.Contains(out.String(), strings.Trim(form, "[]")) {
+		if strings.Contains(out.String(), form) {
 			t.Errorf("%q leaked", form)
 		}
 	}
