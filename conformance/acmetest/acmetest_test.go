@@ -1,12 +1,14 @@
 package acmetest_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -16,29 +18,98 @@ import (
 	"acmebridge/conformance/pebbletest"
 )
 
-var (
-	directoryFlag   = flag.String("directory", "", "directory URL of the server to test; empty: Pebble, in this process")
-	caFlag          = flag.String("ca", "", "PEM file with the roots of the server's TLS certificate")
-	http01Flag      = flag.String("http01", "127.0.0.1:5002", "address to answer http-01 validations at")
-	suffixFlag      = flag.String("suffix", "", "suffix of the names to order")
-	contactFlag     = flag.String("contact", "", "account contact the server accepts")
-	eabFlag         = flag.String("eab-directory", "", "directory URL that requires external account binding")
-	eabKeysFlag     = flag.String("eab-keys", "", "file with one unused key per line: kid, space, base64url key")
-	eabReusableFlag = flag.Bool("eab-reusable", false, "one external account key may bind several accounts")
-	differencesFlag = flag.String("differences", "", "JSON file, case name to reason, of reviewed differences")
-)
+// fromCommandLine are the flags of go test; package flag offers no later moment to
+// add them than this.
+var fromCommandLine = addFlags(flag.CommandLine)
+
+// options are what an outsider can say on the command line.
+type options struct {
+	directory, ca, http01, suffix, contact string
+	eabDirectory, eabKeys, differences     string
+	eabReusable                            bool
+}
+
+func addFlags(set *flag.FlagSet) *options {
+	o := &options{}
+	set.StringVar(&o.directory, "directory", "", "directory URL of the server to test; empty: Pebble, in this process")
+	set.StringVar(&o.ca, "ca", "", "PEM file with the roots of the server's TLS certificate")
+	set.StringVar(&o.http01, "http01", "127.0.0.1:5002", "address to answer http-01 validations at")
+	set.StringVar(&o.suffix, "suffix", "", "suffix of the names to order")
+	set.StringVar(&o.contact, "contact", "", "account contact the server accepts")
+	set.StringVar(&o.eabDirectory, "eab-directory", "", "directory URL that requires external account binding")
+	set.StringVar(&o.eabKeys, "eab-keys", "", "file with one unused key per line: kid, space, base64url key")
+	set.BoolVar(&o.eabReusable, "eab-reusable", false, "one external account key may bind several accounts")
+	set.StringVar(&o.differences, "differences", "", "JSON file, case name to reason, of reviewed differences")
+	return o
+}
 
 // TestServer checks the server named by the flags, or Pebble when none is.
 func TestServer(t *testing.T) {
-	if *directoryFlag == "" {
+	if fromCommandLine.directory == "" {
 		acmetest.Run(t, againstPebble(t))
 		return
 	}
-	cfg, err := fromFlags()
+	cfg, err := fromCommandLine.config()
 	if err != nil {
 		t.Fatal(err)
 	}
 	acmetest.Run(t, cfg)
+}
+
+// TestCommandLine goes the way of an outsider: everything comes from flags and files.
+func TestCommandLine(t *testing.T) {
+	pebble := againstPebble(t)
+	dir := t.TempDir()
+	write := func(name string, data []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	var keys bytes.Buffer
+	for range 20 {
+		k, err := pebble.ExternalAccounts.NewKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&keys, "%s %s\n", k.KID, base64.RawURLEncoding.EncodeToString(k.HMAC))
+	}
+	differences, err := json.Marshal(map[string]string{"R8555-7.2-4/new-nonce-by-post-as-get": "204, as for GET"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := flag.NewFlagSet("test", flag.ContinueOnError)
+	o := addFlags(set)
+	if err := set.Parse([]string{
+		"-directory", pebble.DirectoryURL, "-ca", write("root.pem", pebble.RootCAs), "-suffix", "flags.localhost",
+		"-eab-directory", pebble.ExternalAccounts.DirectoryURL, "-eab-keys", write("keys", keys.Bytes()), "-eab-reusable",
+		"-differences", write("differences.json", differences),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := o.config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.HTTP01Listener = pebble.HTTP01Listener
+	cfg.Match = func(c acmetest.Case) bool {
+		return c.ID == "R8555-7.2-4" || c.ID == "R8555-7.3.4-10" || c.FullName() == "R8555-7.4-1/client-obtains-a-certificate"
+	}
+	report := acmetest.Run(t, cfg)
+	if len(report.Passed) != 2 || len(report.Different) != 1 {
+		t.Errorf("report is %+v, want two cases passed and one different", report)
+	}
+	for _, bad := range [][]string{{"-ca", "absent.pem"}, {"-differences", "absent.json"}, {"-eab-directory", "https://x/", "-eab-keys", "absent"}} {
+		set := flag.NewFlagSet("test", flag.ContinueOnError)
+		o := addFlags(set)
+		if err := set.Parse(bad); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := o.config(); err == nil || !strings.Contains(err.Error(), "absent") {
+			t.Errorf("%q: %v, want an error that names the file", bad, err)
+		}
+	}
 }
 
 // TestClientsRetryRefusedNonces runs the good ways against a server that refuses
@@ -113,30 +184,31 @@ func keysFrom(keys map[string]string) func() (acmetest.ExternalAccountKey, error
 	}
 }
 
-func fromFlags() (acmetest.Config, error) {
+// config turns the flags into what Run takes.
+func (o *options) config() (acmetest.Config, error) {
 	cfg := acmetest.Config{
-		DirectoryURL: *directoryFlag,
-		HTTP01Addr:   *http01Flag,
-		NameSuffix:   *suffixFlag,
-		Contact:      *contactFlag,
+		DirectoryURL: o.directory,
+		HTTP01Addr:   o.http01,
+		NameSuffix:   o.suffix,
+		Contact:      o.contact,
 	}
 	var err error
-	if *caFlag != "" {
-		if cfg.RootCAs, err = os.ReadFile(*caFlag); err != nil {
+	if o.ca != "" {
+		if cfg.RootCAs, err = os.ReadFile(o.ca); err != nil {
 			return cfg, fmt.Errorf("-ca: %w", err)
 		}
 	}
-	if *differencesFlag != "" {
-		text, err := os.ReadFile(*differencesFlag)
+	if o.differences != "" {
+		text, err := os.ReadFile(o.differences)
 		if err != nil {
 			return cfg, fmt.Errorf("-differences: %w", err)
 		}
 		if err := json.Unmarshal(text, &cfg.Differences); err != nil {
-			return cfg, fmt.Errorf("-differences %s: %w", *differencesFlag, err)
+			return cfg, fmt.Errorf("-differences %s: %w", o.differences, err)
 		}
 	}
-	if *eabFlag != "" {
-		text, err := os.ReadFile(*eabKeysFlag)
+	if o.eabDirectory != "" {
+		text, err := os.ReadFile(o.eabKeys)
 		if err != nil {
 			return cfg, fmt.Errorf("-eab-keys: %w", err)
 		}
@@ -146,7 +218,7 @@ func fromFlags() (acmetest.Config, error) {
 				keys[kid] = strings.TrimSpace(key)
 			}
 		}
-		cfg.ExternalAccounts = &acmetest.ExternalAccounts{DirectoryURL: *eabFlag, NewKey: keysFrom(keys), Reusable: *eabReusableFlag}
+		cfg.ExternalAccounts = &acmetest.ExternalAccounts{DirectoryURL: o.eabDirectory, NewKey: keysFrom(keys), Reusable: o.eabReusable}
 	}
 	return cfg, nil
 }

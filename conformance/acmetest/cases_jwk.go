@@ -67,6 +67,9 @@ func signatureCases() []Case {
 			m.header = func(h *object) { h.set("alg", "none") }
 			m.signature = func([]byte) []byte { return nil }
 		})},
+		{"R8555-6.2-8", "alg-none-with-a-signature", algorithmRefused(func(m *message) {
+			m.header = func(h *object) { h.set("alg", "none") }
+		})},
 		{"R8555-6.2-8", "alg-none-in-capitals", algorithmRefused(func(m *message) {
 			m.header = func(h *object) { h.set("alg", "NONE") }
 			m.signature = func([]byte) []byte { return nil }

@@ -271,24 +271,23 @@ func wantError(resp *response) *response {
 	return resp
 }
 
-// unknownSibling is a URL of the same shape that was never handed out: each of the
-// last letters is exchanged for its neighbour, within digits, hex and letters.
+// unknownSibling is a URL of the same shape that was never handed out. It uses only
+// the letters the server used itself, and keeps the last two in place: they may hold
+// fewer bits than the others, and the case is not about malformed ids.
 func unknownSibling(u string) string {
-	start := max(strings.LastIndex(u, "/")+1, len(u)-8)
-	tail := []byte(u[start:])
-	for i, c := range tail {
-		switch {
-		case c == '9':
-			tail[i] = '0'
-		case c == 'f' || c == 'z':
-			tail[i] = 'a'
-		case c == 'F' || c == 'Z':
-			tail[i] = 'A'
-		case c >= '0' && c < '9', c >= 'a' && c < 'z', c >= 'A' && c < 'Z':
-			tail[i] = c + 1
+	start := strings.LastIndex(u, "/") + 1
+	id := u[start:]
+	if len(id) < 8 {
+		return u[:start] + strings.Repeat(id, 8) // short ids count up; be far ahead
+	}
+	cut := max(0, len(id)-14)
+	head, middle, end := id[:cut], id[cut:len(id)-2], id[len(id)-2:]
+	for i := 1; i < len(middle); i++ {
+		if turned := middle[i:] + middle[:i]; turned != middle {
+			return u[:start] + head + turned + end
 		}
 	}
-	return u[:start] + string(tail)
+	return u[:start] + id + id // one letter throughout
 }
 
 // flip changes one bit in the middle.

@@ -3,6 +3,8 @@ package acmetest
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,9 +14,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"crypto/rand"
-	"encoding/hex"
 )
 
 // directory is the object of RFC 8555 section 7.1.1.
@@ -50,7 +49,7 @@ type suite struct {
 	bound  *endpoint // requires external accounts; nil when not configured
 	http01 *responder
 	named  atomic.Int64
-	run1   string // makes the names of two runs differ
+	runID  string // makes the names of two runs differ
 
 	certificate shared[*certificate]
 	failures    shared[*failedOrder]
@@ -64,7 +63,7 @@ func newSuite(ctx context.Context, cfg Config) (*suite, error) {
 	if _, err := rand.Read(random[:]); err != nil {
 		return nil, fmt.Errorf("read random bytes: %w", err)
 	}
-	s.run1 = hex.EncodeToString(random[:])
+	s.runID = hex.EncodeToString(random[:])
 
 	var err error
 	if s.main, err = s.discover(ctx, cfg.DirectoryURL); err != nil {
@@ -131,7 +130,7 @@ func (t *T) newName() string {
 	if s.cfg.NewName != nil {
 		return s.cfg.NewName()
 	}
-	return fmt.Sprintf("n%d-%s.%s", s.named.Add(1), s.run1, s.cfg.NameSuffix)
+	return fmt.Sprintf("n%d-%s.%s", s.named.Add(1), s.runID, s.cfg.NameSuffix)
 }
 
 // keep remembers a nonce for later: R8555-6.5-9 lets any request use it.

@@ -56,6 +56,7 @@ func pebbleDifferences() map[string]string {
 			"R8555-6.2-8/alg-hs512-at-new-account",
 			"R8555-6.2-8/alg-none",
 			"R8555-6.2-8/alg-none-in-capitals",
+			"R8555-6.2-8/alg-none-with-a-signature",
 		},
 		"answers a url mismatch 400 malformed": {
 			"R8555-6.4-1/url-of-another-host",
