@@ -20,7 +20,7 @@ import (
 )
 
 // A ticket is "<issuer's number>.<base64url of MAC and content>". The content
-// is the part of a request that shapes the certificate, as compressed CBOR.
+// is the part of a request that shapes the certificate, as CBOR.
 // The MAC makes it ours: Poll signs what the ticket says, and must not do that
 // for whoever can write into the store.
 
@@ -46,18 +46,11 @@ func (is *issuer) ticket(r backends.Request) (backends.Ticket, error) {
 	if err != nil {
 		return "", err
 	}
-	var packed bytes.Buffer
-	w, err := flate.NewWriter(&packed, flate.BestCompression)
-	if err == nil {
-		_, err = w.Write(content)
-	}
-	if err == nil {
-		err = w.Close()
-	}
+	packed, err := pack(content)
 	if err != nil {
 		return "", err
 	}
-	raw := append(is.ticketMAC(packed.Bytes()), packed.Bytes()...)
+	raw := append(is.ticketMAC(packed), packed...)
 	t := strconv.Itoa(is.number) + "." + base64.RawURLEncoding.EncodeToString(raw)
 	if len(t) > maxTicket {
 		return "", backends.Refused("this CA takes fewer names in one order while it is set up to answer later", nil)
@@ -86,7 +79,7 @@ func (s *state) redeem(t backends.Ticket) (*issuer, backends.Request, error) {
 			return nil, backends.Request{}, errTicket
 		}
 		var c ticketContent
-		content, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(raw[ticketMAC:])), maxTicketContent))
+		content, err := unpack(raw[ticketMAC:])
 		if err == nil {
 			err = cbor.Unmarshal(content, &c)
 		}
@@ -96,4 +89,37 @@ func (s *state) redeem(t backends.Ticket) (*issuer, backends.Request, error) {
 		return is, backends.Request{Key: c.Key, At: c.At, PublicKey: c.PublicKey, Contract: c.Contract}, nil
 	}
 	return nil, backends.Request{}, errTicket
+}
+
+// The first octet of packed content says how the rest is packed. Most content
+// is small enough as it is; compressing it would cost ten certificates.
+const (
+	packedPlain   = 0
+	packedDeflate = 1
+	maxPlain      = 1024
+)
+
+func pack(content []byte) ([]byte, error) {
+	if len(content) <= maxPlain {
+		return append([]byte{packedPlain}, content...), nil
+	}
+	b := bytes.NewBuffer([]byte{packedDeflate})
+	w, err := flate.NewWriter(b, flate.BestCompression)
+	if err == nil {
+		_, err = w.Write(content)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	return b.Bytes(), err
+}
+
+func unpack(packed []byte) ([]byte, error) {
+	if len(packed) == 0 || packed[0] > packedDeflate {
+		return nil, errTicket
+	}
+	if packed[0] == packedPlain {
+		return packed[1:], nil
+	}
+	return io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(packed[1:])), maxTicketContent))
 }

@@ -2,7 +2,6 @@ package localca
 
 import (
 	"bytes"
-	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -14,7 +13,6 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -22,85 +20,7 @@ import (
 
 	"acmebridge/acme"
 	"acmebridge/backends"
-	"acmebridge/conformance/backendtest"
 )
-
-// birth is when the CAs of these tests are made.
-var birth = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-
-func testConfig(t testing.TB) Config {
-	t.Helper()
-	return Config{Dir: t.TempDir() + "/ca", Name: "local", PublicURL: "http://pki.example.org", Now: func() time.Time { return birth }}
-}
-
-func open(t testing.TB, cfg Config) *CA {
-	t.Helper()
-	ca, err := Open(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ca
-}
-
-func newRequest(at time.Time) backends.Request { return backendtest.NewRequest(at, backends.Traits{}) }
-
-func leafOf(t testing.TB, chain [][]byte) *x509.Certificate {
-	t.Helper()
-	leaf, err := x509.ParseCertificate(chain[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return leaf
-}
-
-func TestContract(t *testing.T) {
-	for name, configure := range map[string]func(*Config){
-		"issuer": func(*Config) {},
-		"queued": func(c *Config) { c.Queued = true },
-		"p384":   func(c *Config) { c.KeyType, c.RootKeyType = P384, P384 },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			backendtest.Run(t, func(t *testing.T) backendtest.Subject {
-				cfg := testConfig(t)
-				configure(&cfg)
-				return backendtest.Subject{
-					Backend: open(t, cfg).Backend(),
-					Now:     cfg.Now,
-					Derived: true,
-					Reopen:  func() backends.Backend { return open(t, cfg).Backend() },
-					Refuse: func() backends.Request {
-						r := newRequest(birth)
-						r.Contract.Usages = []acme.Usage{"time_stamping"}
-						return r
-					},
-				}
-			})
-		})
-	}
-}
-
-func TestQueuedHidesIssue(t *testing.T) {
-	t.Parallel()
-	cfg := testConfig(t)
-	if _, ok := open(t, cfg).Backend().(backends.Issuer); !ok {
-		t.Error("the CA does not offer to issue at once")
-	}
-	cfg.Queued = true
-	b := open(t, cfg).Backend()
-	if _, ok := b.(backends.Issuer); ok {
-		t.Error("the queued CA offers to issue at once")
-	}
-	_, finder := b.(backends.Finder)
-	_, revoker := b.(backends.Revoker)
-	_, signer := b.(backends.CRLSigner)
-	_, rooted := b.(backends.Rooted)
-	_, checker := b.(backends.Checker)
-	_, publisher := b.(backends.Publisher)
-	if !finder || !revoker || !signer || !rooted || !checker || !publisher {
-		t.Error("the queued CA lost abilities that it should keep")
-	}
-}
 
 // TestLeafIsWhatTheStandardLibraryMakes holds our encoding against that of
 // crypto/x509, signature included, for every shape that a leaf can have.
@@ -386,91 +306,4 @@ func TestWhatIsNotIssued(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestIssueTouchesNoFile is what lets the engine issue inside of its commit.
-func TestIssueTouchesNoFile(t *testing.T) {
-	t.Parallel()
-	cfg := testConfig(t)
-	ca := open(t, cfg)
-	if err := os.RemoveAll(cfg.Dir); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ca.Issue(newRequest(birth)); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestTickets(t *testing.T) {
-	t.Parallel()
-	cfg := testConfig(t)
-	ca := open(t, cfg)
-	r := newRequest(birth)
-	r.Contract.Identifiers = nil
-	for i := range 100 { // SL-8
-		r.Contract.Identifiers = append(r.Contract.Identifiers,
-			acme.Identifier{Type: acme.DNSIdentifier, Value: "host-" + strings.Repeat("x", i%10) + string(rune('a'+i%26)) + ".shop.example.org"})
-	}
-	ticket, err := ca.Submit(t.Context(), r)
-	if err != nil || len(ticket) > maxTicket {
-		t.Fatalf("a ticket of %d octets: %v", len(ticket), err)
-	}
-	again, err := ca.Submit(t.Context(), r)
-	if err != nil || again != ticket {
-		t.Errorf("submitted again, the ticket is another one: %v", err)
-	}
-	// Whoever can write into the store cannot make us sign.
-	for i := range len(ticket) {
-		forged := []byte(ticket)
-		if forged[i] ^= 1; string(forged) == string(ticket) {
-			continue
-		}
-		if got, err := ca.Poll(t.Context(), backends.Ticket(forged)); err == nil {
-			// The last character has bits that do not count.
-			if want, err := ca.Poll(t.Context(), ticket); err != nil || !slices.EqualFunc(got.Chain, want.Chain, bytes.Equal) {
-				t.Fatalf("a ticket changed at %d was honoured", i)
-			}
-		}
-	}
-	if _, err := open(t, testConfig(t)).Poll(t.Context(), ticket); err == nil {
-		t.Error("another CA honours the ticket")
-	}
-	// Random names do not compress, and the ticket has a bound.
-	for i := range r.Contract.Identifiers {
-		r.Contract.Identifiers[i].Value = newKey(t) + "." + newKey(t) + ".example"
-	}
-	if _, ok := backends.RefusalDetail(errorOf(ca.Submit(t.Context(), r))); !ok {
-		t.Error("more than fits into a ticket was not refused")
-	}
-	if _, err := ca.Issue(r); err != nil {
-		t.Errorf("the same at once: %v", err)
-	}
-}
-
-func FuzzPollForeignTickets(f *testing.F) {
-	cfg := testConfig(f)
-	ca := open(f, cfg)
-	ours, err := ca.Submit(context.Background(), newRequest(birth))
-	if err != nil {
-		f.Fatal(err)
-	}
-	want, err := ca.Poll(context.Background(), ours)
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, s := range []string{"", "1", "1.", "2.AAAA", string(ours), string(ours[:len(ours)-4]), "01" + string(ours[1:])} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		got, err := ca.Poll(t.Context(), backends.Ticket(s))
-		if err == nil && !bytes.Equal(got.Chain[0], want.Chain[0]) {
-			t.Errorf("the ticket %q, which we never gave, was honoured", s)
-		}
-	})
-}
-
-func errorOf(_ backends.Ticket, err error) error { return err }
-
-func ipID(value string) []acme.Identifier {
-	return []acme.Identifier{{Type: acme.IPIdentifier, Value: value}}
 }

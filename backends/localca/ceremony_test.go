@@ -1,0 +1,214 @@
+package localca
+
+import (
+	"bytes"
+	"crypto/x509"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/backends"
+)
+
+// movable is a configuration whose clock the test sets.
+func movable(t testing.TB) (Config, *time.Time) {
+	now := birth
+	cfg := testConfig(t)
+	cfg.Now = func() time.Time { return now }
+	return cfg, &now
+}
+
+func TestInitRefusesWhatIsThere(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	if err := Rotate(cfg); err == nil || !strings.Contains(err.Error(), "make one with init") {
+		t.Errorf("rotated nothing: %v", err)
+	}
+	if err := Init(cfg); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.ReadFile(filepath.Join(cfg.Dir, "root.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Init(cfg); err == nil || !strings.Contains(err.Error(), "holds a CA already") {
+		t.Errorf("got %v, want that there is a CA already", err)
+	}
+	open(t, cfg)
+	if after, err := os.ReadFile(filepath.Join(cfg.Dir, "root.pem")); err != nil || !bytes.Equal(root, after) {
+		t.Errorf("the root changed: %v", err)
+	}
+}
+
+func TestRotate(t *testing.T) {
+	t.Parallel()
+	cfg, now := movable(t)
+	cfg.Queued = true
+	ca := open(t, cfg)
+	old := newRequest(*now)
+	before, err := ca.Issue(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ticket, err := ca.Submit(t.Context(), old)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	*now = now.Add(30 * day)
+	if err := ca.Rotate(); err != nil {
+		t.Fatal(err)
+	}
+	fresh := newRequest(*now)
+	after, err := ca.Issue(fresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Equal(before[1], after[1]) {
+		t.Fatal("after the rotation the old key still issues")
+	}
+	if _, err := acme.CheckChain(fresh.Contract, after, ca.Roots(), *now); err != nil {
+		t.Errorf("a certificate of the new key: %v", err)
+	}
+	if !slices.EqualFunc(ca.Intermediates(), [][]byte{before[1], after[1]}, bytes.Equal) {
+		t.Error("the intermediates are not both issuers, oldest first")
+	}
+
+	// An order from before the rotation gets the certificate that it would
+	// have got then, here and in another process.
+	for name, b := range map[string]*CA{"rotated": ca, "reopened": open(t, cfg)} {
+		again, err := b.Issue(old)
+		if err != nil || !bytes.Equal(again[0], before[0]) {
+			t.Errorf("%s: the old request now gives another certificate: %v", name, err)
+		}
+		polled, err := b.Poll(t.Context(), ticket)
+		if err != nil || !slices.EqualFunc(polled.Chain, before, bytes.Equal) {
+			t.Errorf("%s: the old ticket now gives another certificate: %v", name, err)
+		}
+	}
+
+	// Each key has a list of its own, at the place that its certificates name.
+	names := ca.CRLNames()
+	if !slices.Equal(names, []string{"crl/local.crl", "crl/local.2.crl"}) {
+		t.Fatalf("the lists are %q", names)
+	}
+	var published []string
+	for _, p := range ca.Publications() {
+		published = append(published, p.Name)
+	}
+	if !slices.Equal(published, []string{"ca/local.root.cer", "ca/local.cer", "ca/local.2.cer"}) {
+		t.Errorf("published are %q", published)
+	}
+	oldLeaf, newLeaf := leafOf(t, before), leafOf(t, after)
+	revoked := []backends.Revoked{
+		{Serial: newLeaf.SerialNumber.Bytes(), AuthorityKeyID: newLeaf.AuthorityKeyId, At: *now, Reason: acme.Superseded},
+		{Serial: oldLeaf.SerialNumber.Bytes(), AuthorityKeyID: oldLeaf.AuthorityKeyId, At: *now, Reason: acme.KeyCompromise},
+	}
+	for i, leaf := range []*x509.Certificate{oldLeaf, newLeaf} {
+		der, _, err := ca.SignCRL(names[i], 7, *now, revoked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := x509.ParseRevocationList(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		issuer, err := x509.ParseCertificate(ca.Intermediates()[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := list.CheckSignatureFrom(issuer); err != nil {
+			t.Errorf("%s: %v", names[i], err)
+		}
+		if len(list.RevokedCertificateEntries) != 1 || list.RevokedCertificateEntries[0].SerialNumber.Cmp(leaf.SerialNumber) != 0 {
+			t.Errorf("%s lists %v, want %x alone", names[i], list.RevokedCertificateEntries, leaf.SerialNumber)
+		}
+		if !slices.Equal(leaf.CRLDistributionPoints, []string{"http://pki.example.org/" + names[i]}) {
+			t.Errorf("the certificate points at %q, its list is %q", leaf.CRLDistributionPoints, names[i])
+		}
+		if !slices.Equal(leaf.IssuingCertificateURL, []string{"http://pki.example.org/" + published[i+1]}) {
+			t.Errorf("the certificate points at %q, its issuer is %q", leaf.IssuingCertificateURL, published[i+1])
+		}
+	}
+
+	// When the old issuer has ended, so has all that it issued: its list and
+	// its key are no longer needed.
+	*now = oldLeaf.NotBefore.Add(5*year + day)
+	if names := ca.CRLNames(); !slices.Equal(names, []string{"crl/local.2.crl"}) {
+		t.Errorf("with the old issuer ended the lists are %q", names)
+	}
+	if err := os.Remove(filepath.Join(cfg.Dir, "issuer-1.key")); err != nil {
+		t.Fatal(err)
+	}
+	open(t, cfg)
+}
+
+func TestRotateRescuesAnEndedIssuer(t *testing.T) {
+	t.Parallel()
+	cfg, now := movable(t)
+	open(t, cfg)
+	*now = now.Add(5*year + day)
+	if _, err := Open(cfg); err == nil {
+		t.Fatal("a CA whose issuer has ended was opened")
+	}
+	if all, err := Inspect(cfg); err != nil || len(all) != 2 {
+		t.Errorf("inspected: %+v, %v", all, err)
+	}
+	if err := Rotate(cfg); err != nil {
+		t.Fatal(err)
+	}
+	r := newRequest(*now)
+	chain, err := open(t, cfg).Issue(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if leaf := leafOf(t, chain); leaf.NotAfter.Sub(*now) != 30*day {
+		t.Errorf("valid until %s", leaf.NotAfter)
+	}
+	// The second issuer ends with the root, and nothing can follow it.
+	*now = birth.Add(10*year - 60*day)
+	if err := Rotate(cfg); err == nil || !strings.Contains(err.Error(), "make a new CA in another folder") {
+		t.Errorf("got %v, want that the root ends too soon", err)
+	}
+}
+
+// TestRotateWhileIssuing is for the race detector, and for what every chain
+// must be all the while: a leaf with its own issuer.
+func TestRotateWhileIssuing(t *testing.T) {
+	t.Parallel()
+	ca := open(t, testConfig(t))
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	for range 4 {
+		wg.Go(func() {
+			for {
+				r := newRequest(birth.Add(time.Hour))
+				chain, err := ca.Issue(r)
+				if err == nil {
+					_, err = acme.CheckChain(r.Contract, chain, ca.Roots(), r.At)
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		})
+	}
+	for range 3 {
+		if err := ca.Rotate(); err != nil {
+			t.Error(err)
+		}
+	}
+	close(stop)
+	wg.Wait()
+}
