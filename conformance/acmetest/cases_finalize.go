@@ -116,7 +116,7 @@ func finalizeCases() []Case {
 			}
 			o.issue(t.newKey())
 		}},
-		{"EK-1", "rsa-key-is-accepted", func(t *T) { t.ready().issue(t.sharedRSAKeyForCSR()) }},
+		{"EK-1", "rsa-key-is-accepted", func(t *T) { t.ready().issue(t.newRSAKey(2048)) }},
 		{"EK-4", "p384-key-is-accepted", func(t *T) { t.ready().issue(t.newECKey(elliptic.P384())) }},
 		{"R8555-7.4F-3", "several-names", func(t *T) {
 			c := t.issued(t.newName(), t.newName(), t.newName())
@@ -126,9 +126,6 @@ func finalizeCases() []Case {
 		}},
 	}
 }
-
-// sharedRSAKeyForCSR is a second RSA key: the first belongs to account requests.
-func (t *T) sharedRSAKeyForCSR() *key { return t.newRSAKey(2048) }
 
 func samePublicKey(a, b crypto.PublicKey) bool {
 	k, ok := a.(interface{ Equal(crypto.PublicKey) bool })

@@ -184,7 +184,7 @@ func (o *order) waitWhile(states ...string) *order {
 	o.acct.t.poll("the order to leave "+states[0], func() (bool, string) {
 		resp := o.acct.read(o.url)
 		last = resp
-		if o.limited(resp) {
+		if o.acct.t.limited(resp) {
 			return false, resp.String()
 		}
 		o.obj = orderObject{}
@@ -198,9 +198,6 @@ func (o *order) waitWhile(states ...string) *order {
 	})
 	return o
 }
-
-// limited obeys a rate limit on polling: a server may allow one poll in a second.
-func (o *order) limited(resp *response) bool { return o.acct.t.limited(resp) }
 
 func (a *account) authorization(url string) authorizationObject {
 	var authz authorizationObject

@@ -104,7 +104,8 @@ func (t *T) offers(kind string) bool {
 	})[kind]
 }
 
-// limited reports whether resp is a rate limit, after having waited as it asks.
+// limited reports whether resp is a rate limit, after having waited as it asks: a
+// server may allow one poll in a second.
 func (t *T) limited(resp *response) bool {
 	if resp.status != http.StatusTooManyRequests {
 		return false
