@@ -2,7 +2,8 @@
 // forgets everything when the process ends.
 //
 // It owes what package storage asks of every store, but for surviving a power
-// cut, and shares nothing with the stores on disk, so that a habit of one of
+// cut, and has its own keys and indexes rather than those of a store on disk, so
+// that a habit of one of
 // them cannot pass for the contract. The whole state is a handful of immutable
 // trees:
 //

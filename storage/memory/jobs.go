@@ -120,5 +120,5 @@ func (c jobs) Count() (all, parked int, err error) {
 	if c.ended {
 		return 0, 0, storage.ErrClosed
 	}
-	return c.records.size, c.state.parked, nil
+	return c.records.Len(), c.state.parked, nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"acmebridge/storage"
+	"acmebridge/storage/internal/sorted"
 )
 
 // state is everything the store holds. Copying it copies a few pointers.
@@ -20,8 +21,8 @@ type state struct {
 // collection is the records of one kind by their keys, and the keys by
 // whatever else finds them.
 type collection struct {
-	records tree
-	index   tree
+	records sorted.Map[[]byte]
+	index   sorted.Map[[]byte]
 }
 
 // tx is a storage.Tx over its own copy of the state.
@@ -50,7 +51,7 @@ func get[R any](t *tx, c *collection, k kind[R], key string) (R, error) {
 	if t.ended {
 		return none, storage.ErrClosed
 	}
-	b, ok := c.records.get(key)
+	b, ok := c.records.Get(key)
 	if !ok {
 		return none, fmt.Errorf("%w: %s %q", storage.ErrNotFound, k.name, key)
 	}
@@ -73,10 +74,10 @@ func put[R any](t *tx, c *collection, k kind[R], r R) error {
 	if err := unindex(c, k, key); err != nil {
 		return err
 	}
-	c.records = c.records.with(key, b)
+	c.records = c.records.With(key, b)
 	if k.index != nil {
 		for _, e := range k.index(r) {
-			c.index = c.index.with(e, []byte(key))
+			c.index = c.index.With(e, []byte(key))
 		}
 	}
 	return nil
@@ -90,7 +91,7 @@ func discard[R any](t *tx, c *collection, k kind[R], key string) error {
 	if err := unindex(c, k, key); err != nil {
 		return err
 	}
-	c.records = c.records.without(key)
+	c.records = c.records.Without(key)
 	return nil
 }
 
@@ -106,7 +107,7 @@ func (t *tx) mayWrite() error {
 
 // unindex drops the entries that lead to the stored record of a key.
 func unindex[R any](c *collection, k kind[R], key string) error {
-	b, ok := c.records.get(key)
+	b, ok := c.records.Get(key)
 	if !ok || k.index == nil {
 		return nil
 	}
@@ -115,14 +116,14 @@ func unindex[R any](c *collection, k kind[R], key string) error {
 		return err
 	}
 	for _, e := range k.index(old) {
-		c.index = c.index.without(e)
+		c.index = c.index.Without(e)
 	}
 	return nil
 }
 
 // find returns the key that an index entry leads to.
 func find(c *collection, e string) (string, bool) {
-	key, ok := c.index.get(e)
+	key, ok := c.index.Get(e)
 	return string(key), ok
 }
 
@@ -137,7 +138,7 @@ func listBy[R any](t *tx, c *collection, k kind[R], prefix string, p storage.Pag
 	return walk(t, c, k, c.index, prefix, p, func(_ string, v []byte) string { return string(v) })
 }
 
-func walk[R any](t *tx, c *collection, k kind[R], in tree, prefix string, p storage.Page, keyOf func(string, []byte) string) ([]R, string, error) {
+func walk[R any](t *tx, c *collection, k kind[R], in sorted.Map[[]byte], prefix string, p storage.Page, keyOf func(string, []byte) string) ([]R, string, error) {
 	if t.ended {
 		return nil, "", storage.ErrClosed
 	}
@@ -146,7 +147,7 @@ func walk[R any](t *tx, c *collection, k kind[R], in tree, prefix string, p stor
 		last, next string
 		failed     error
 	)
-	in.ascend(prefix+p.After, func(e string, v []byte) bool {
+	in.Ascend(prefix+p.After, func(e string, v []byte) bool {
 		rest, ok := strings.CutPrefix(e, prefix)
 		switch {
 		case !ok:

@@ -1,0 +1,52 @@
+package bolt
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"acmebridge/conformance/storagetest"
+	"acmebridge/storage"
+)
+
+func TestMain(m *testing.M) {
+	ProbeMain()
+	os.Exit(m.Run())
+}
+
+// open opens the store in a directory with settings of the test's.
+func open(t testing.TB, dir string, settings ...func(*Config)) *Store {
+	t.Helper()
+	cfg := Config{Path: filepath.Join(dir, "test.db")}
+	for _, set := range settings {
+		set(&cfg)
+	}
+	s, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	return s
+}
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	storagetest.Run(t, func(t *testing.T) storage.Store { return open(t, t.TempDir()) })
+}
+
+// TestStoreThatFoldsAllTheTime runs the suite with the indexes now in memory,
+// now in the bucket, and mostly half in each.
+func TestStoreThatFoldsAllTheTime(t *testing.T) {
+	t.Parallel()
+	storagetest.Run(t, func(t *testing.T) storage.Store {
+		return open(t, t.TempDir(), func(c *Config) { c.foldAt = 7 })
+	})
+}
+
+func TestDurable(t *testing.T) {
+	t.Parallel()
+	for _, foldAt := range []int{1, 20, foldAt} {
+		storagetest.RunDurable(t, func(t *testing.T, dir string) storage.Store {
+			return open(t, dir, func(c *Config) { c.foldAt = foldAt })
+		})
+	}
+}
