@@ -2,6 +2,7 @@ package jws_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"encoding/json"
 	"reflect"
@@ -31,49 +32,74 @@ func FuzzParse(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	algorithms := []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		m, p := jws.Parse(body)
-		if (m == nil) == (p == nil) {
-			t.Fatal("neither a message nor a problem, or both")
-		}
-		if p != nil {
-			if p.Status != 400 || p.Detail == "" {
-				t.Fatalf("problem %+v", p)
-			}
-			return
-		}
-		if (m.KeyID() == "") == (m.Key() == nil) {
-			t.Fatalf("kid %q and key %v", m.KeyID(), m.Key())
-		}
-		theirs, err := jose.ParseSigned(string(body), algorithms)
-		if err != nil {
-			// go-jose may be pickier about members that we ignore; then
-			// nothing may verify.
-			if m.Key() != nil {
-				if _, p := m.Verify(m.Key()); p == nil {
-					t.Fatalf("verifies, but go-jose cannot read it: %v", err)
-				}
-			}
-			return
-		}
-		h := theirs.Signatures[0].Protected
-		if len(theirs.Signatures) != 1 || h.Algorithm != m.Alg() || h.KeyID != m.KeyID() || h.Nonce != m.Nonce() || h.ExtraHeaders["url"] != m.URL() || (h.JSONWebKey == nil) != (m.Key() == nil) {
-			t.Fatalf("go-jose reads %+v, we %q %q %q %q", h, m.Alg(), m.KeyID(), m.Nonce(), m.URL())
-		}
-		if m.Key() == nil {
-			return
-		}
-		ours := keyOfPublic(t, h.JSONWebKey.Key)
-		if ours.Hash != m.Key().Hash || ours.Thumbprint != m.Key().Thumbprint {
-			t.Fatalf("go-jose reads key %+v, we %+v", ours, m.Key())
-		}
-		v, p := m.Verify(m.Key())
-		payload, err := theirs.Verify(h.JSONWebKey)
-		if (p == nil) != (err == nil) || !bytes.Equal(v.Payload(), payload) {
-			t.Fatalf("go-jose says %q %v, we %q %v", payload, err, v.Payload(), p)
-		}
+	f.Fuzz(checkAgainstGoJose)
+}
+
+// FuzzHeader is FuzzParse with the base64url and the signature done, so that
+// the fuzzer gets at the header and the key.
+func FuzzHeader(f *testing.F) {
+	signer := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize))
+	ec := newEC(f, elliptic.P256())
+	for _, h := range []headers{
+		byKeyID(headers{"alg": "EdDSA"}),
+		byJWK(f, signer, headers{"alg": "EdDSA"}),
+		byJWK(f, ec, headers{"alg": "ES256"}),
+		byJWK(f, newRSA(f), headers{"alg": "RS256"}),
+		byJWK(f, signer, headers{"alg": "EdDSA", "kid": accountURL}),
+		byJWK(f, signer, headers{"alg": "EdDSA", "jwk": map[string]any{"kty": "OKP", "crv": "Ed25519", "x": "AAAA", "d": "AAAA"}}),
+		byKeyID(headers{"alg": "EdDSA", "crit": []string{"b64"}, "b64": false}),
+		byKeyID(headers{"alg": "none", "Alg": "EdDSA"}),
+	} {
+		f.Add(marshal(f, h), "{}")
+	}
+	f.Add([]byte(`{"alg":"EdDSA","alg":"none","kid":"\u0061","nonce":"AAAA","url":"https:\/\/ca.example"}`), "")
+	f.Fuzz(func(t *testing.T, header []byte, payload string) {
+		checkAgainstGoJose(t, flatten(t, signer, header, payload))
 	})
+}
+
+func checkAgainstGoJose(t *testing.T, body []byte) {
+	algorithms := []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA}
+	m, p := jws.Parse(body)
+	if (m == nil) == (p == nil) {
+		t.Fatal("neither a message nor a problem, or both")
+	}
+	if p != nil {
+		if p.Status != 400 || p.Detail == "" {
+			t.Fatalf("problem %+v", p)
+		}
+		return
+	}
+	if (m.KeyID() == "") == (m.Key() == nil) {
+		t.Fatalf("kid %q and key %v", m.KeyID(), m.Key())
+	}
+	theirs, err := jose.ParseSigned(string(body), algorithms)
+	if err != nil {
+		// go-jose may be pickier about members that we ignore; then nothing
+		// may verify.
+		if m.Key() != nil {
+			if _, p := m.Verify(m.Key()); p == nil {
+				t.Fatalf("verifies, but go-jose cannot read it: %v", err)
+			}
+		}
+		return
+	}
+	h := theirs.Signatures[0].Protected
+	if len(theirs.Signatures) != 1 || h.Algorithm != m.Alg() || h.KeyID != m.KeyID() || h.Nonce != m.Nonce() || h.ExtraHeaders["url"] != m.URL() || (h.JSONWebKey == nil) != (m.Key() == nil) {
+		t.Fatalf("go-jose reads %+v, we %q %q %q %q", h, m.Alg(), m.KeyID(), m.Nonce(), m.URL())
+	}
+	if m.Key() == nil {
+		return
+	}
+	ours := keyOfPublic(t, h.JSONWebKey.Key)
+	if ours.Hash != m.Key().Hash || ours.Thumbprint != m.Key().Thumbprint {
+		t.Fatalf("go-jose reads key %+v, we %+v", ours, m.Key())
+	}
+	v, p := m.Verify(m.Key())
+	payload, err := theirs.Verify(h.JSONWebKey)
+	if (p == nil) != (err == nil) || !bytes.Equal(v.Payload(), payload) {
+		t.Fatalf("go-jose says %q %v, we %q %v", payload, err, v.Payload(), p)
+	}
 }
 
 func keyOfPublic(t *testing.T, pub any) *jws.Key {

@@ -119,6 +119,10 @@ func TestParseJWK(t *testing.T) {
 		return encode(append([]byte{0}, b...))
 	}
 	ones := func(n int) string { return encode([]byte(strings.Repeat("\xff", n))) }
+	point, err := ec.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
 	ecJWK, rsJWK := publicJWK(t, ec.Public()), publicJWK(t, rs.Public())
 	tests := []struct {
 		id, name string
@@ -149,6 +153,8 @@ func TestParseJWK(t *testing.T) {
 		{"R8555-6.2-15", "not on the curve", ec, change(ec, map[string]any{"y": ecJWK["x"]}), acme.BadPublicKey},
 		{"R8555-6.2-15", "infinity", ec, change(ec, map[string]any{"x": encode(make([]byte, 32)), "y": encode(make([]byte, 32))}), acme.BadPublicKey},
 		{"R8555-6.2-15", "long coordinate", ec, change(ec, map[string]any{"x": zeroed(ecJWK["x"])}), acme.BadPublicKey},
+		{"R8555-6.2-15", "one byte moved from x to y", ec, change(ec, map[string]any{"x": encode(point[1:32]), "y": encode(point[32:])}), acme.BadPublicKey},
+		{"F-5", "stray bits in x", ec, change(ec, map[string]any{"x": strayBits(ecJWK["x"].(string))}), acme.Malformed},
 		{"EK-15", "RSA of 8200 bits", rs, change(rs, map[string]any{"n": ones(1025)}), acme.BadPublicKey},
 		{"EK-2", "huge exponent", rs, change(rs, map[string]any{"e": ones(5)}), acme.BadPublicKey},
 		{"R8555-6.2-18", "modulus with a leading zero", rs, change(rs, map[string]any{"n": zeroed(rsJWK["n"])}), acme.Malformed},

@@ -68,8 +68,8 @@ func ParseKeyChange(outer Verified) (KeyChange, *acme.Problem) {
 		return KeyChange{}, acme.Problemf(acme.Malformed, "\"oldKey\" in %s is not a public key: %s", what, p.Detail)
 	}
 	switch {
-	case outer.KeyID() == "" || said.Account != outer.KeyID():
-		// R8555-7.3.5-8
+	case said.Account != outer.KeyID():
+		// R8555-7.3.5-8; no account equals the kid that is not there.
 		return KeyChange{}, acme.Problemf(acme.Malformed, "\"account\" in %s must be the account URL of the request around it", what)
 	case old.Hash != outer.key.Hash:
 		// R8555-7.3.5-9

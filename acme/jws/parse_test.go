@@ -279,6 +279,7 @@ func TestParseHeader(t *testing.T) {
 		{"R8555-6.2-7", "key by URL", byKeyID(headers{"jku": "https://evil.example"}), acme.Malformed},
 		{"SP-5", "name in another case", byKeyID(headers{"Alg": "none"}), acme.Malformed},
 		{"SP-5", "lone name in another case", byKeyID(headers{"kid": nil, "KID": accountURL}), acme.Malformed},
+		{"SP-5", "forbidden name in another case", byKeyID(headers{"B64": false}), acme.Malformed},
 		{"SP-5", "name with the Kelvin sign", byKeyID(headers{"\u212aid": accountURL}), acme.Malformed},
 		{"RFC 7515, 4", "unknown member", byKeyID(headers{"typ": "acme", "x": []any{1, nil, "a"}}), ""},
 	}
@@ -346,6 +347,7 @@ func TestVerifyRefuses(t *testing.T) {
 		{"R8555-6.2-17", "stored key of another type", good, keyOf(t, newRSA(t))},
 		{"R8555-6.2-17", "stored key of another curve", good, keyOf(t, newEC(t, elliptic.P384()))},
 		{"R8555-6.2-12", "jwk of somebody else", sign(t, stranger, byJWK(t, signer, nil), "{}"), keyOf(t, signer)},
+		{"R8555-6.2-12", "jwk of somebody else, signed with the expected key", sign(t, signer, byJWK(t, stranger, nil), "{}"), keyOf(t, signer)},
 		{"R8555-6.2-12", "jwk, but another key is expected", sign(t, signer, byJWK(t, signer, nil), "{}"), keyOf(t, stranger)},
 	}
 	for _, tt := range tests {
@@ -355,6 +357,9 @@ func TestVerifyRefuses(t *testing.T) {
 			expect(t, p, "")
 			v, p := m.Verify(tt.key)
 			expect(t, p, acme.Malformed)
+			if tt.id == "R8555-6.2-17" && !strings.Contains(p.Detail, "does not suit the key") {
+				t.Errorf("the text leaves open what to do: %s", p.Detail)
+			}
 			if v.Key() != nil || v.Payload() != nil {
 				t.Errorf("a refused request gave %+v", v)
 			}
