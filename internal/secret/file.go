@@ -50,7 +50,7 @@ func readPrivate(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the secret in %s: %w", path, cause(err))
 	}
-	if err := checkPrivate(info); err != nil {
+	if err := checkPrivate(info, os.Geteuid()); err != nil {
 		return nil, fmt.Errorf("read the secret in %s: %w", path, err)
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
@@ -63,15 +63,16 @@ func readPrivate(path string) ([]byte, error) {
 	return b, nil
 }
 
-func checkPrivate(info os.FileInfo) error {
+// checkPrivate wants a file that only user, or root, can read or change.
+func checkPrivate(info os.FileInfo, user int) error {
 	if !info.Mode().IsRegular() {
 		return errors.New("it is not a regular file")
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return fmt.Errorf("%w: its mode is %04o; run chmod 600 on it", ErrExposed, info.Mode().Perm())
 	}
-	if owner, known := ownerOf(info); known && owner != os.Geteuid() && owner != 0 {
-		return fmt.Errorf("%w: it belongs to user %d; give it to user %d with chown", ErrExposed, owner, os.Geteuid())
+	if owner, known := ownerOf(info); known && owner != user && owner != 0 {
+		return fmt.Errorf("%w: it belongs to user %d; give it to user %d with chown", ErrExposed, owner, user)
 	}
 	return nil
 }

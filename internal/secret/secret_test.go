@@ -63,7 +63,7 @@ func TestNothingPrintsIt(t *testing.T) {
 			t.Errorf("%q leaked", form)
 		}
 	}
-	if got := fmt.Sprintf("%s|%#v|%v", s, s, secret.Secret{}); got != "[redacted]|[redacted]|[redacted]" {
+	if got := fmt.Sprintf("%s|%#v|%v|%d|%x", s, s, secret.Secret{}, s, s); got != strings.Repeat("[redacted]|", 4)+"[redacted]" {
 		t.Errorf("placeholders: %s", got)
 	}
 }

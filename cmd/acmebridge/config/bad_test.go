@@ -164,7 +164,7 @@ var bad = []struct {
 		"f: profiles.tls.backend: no backend has this name; there is ca; this is the standard entry, because the file has no section profiles",
 	}},
 	{"upper case name", "profiles:\n  TLS: {backend: local}\n", []string{
-		"f:2:3: profiles: a name must be of a-z, 0-9 and -, start and end with a letter or a digit, and have at most 63 of them",
+		"f:2:3: profiles: a name must be of a-z, 0-9 and -, start and end with a letter or a digit, and be no longer than 40",
 	}},
 	{"base_url plain", "base_url: http://localhost:14000\n", []string{
 		"f:1:11: base_url: must be https://, a host and perhaps a port, and nothing behind it",

@@ -68,8 +68,6 @@ type Limits struct {
 	Connections           int           `key:"connections" default:"12000" min:"1" max:"1000000" doc:"Open connections (SL-5)."`
 	ConnectionsPerAddress int           `key:"connections_per_address" default:"64" min:"0" max:"1000000" doc:"Open connections of one address (SL-5). 0: not bounded; wanted behind a proxy, where all clients have one address."`
 	Streams               int           `key:"streams" default:"64" min:"1" max:"1000" doc:"HTTP/2 streams of one connection (SL-6)."`
-	Contacts              int           `key:"contacts" default:"10" min:"0" max:"100" doc:"Contacts of an account (SL-9)."`
-	CSR                   int           `key:"csr" default:"24576" min:"1024" max:"1048576" doc:"Bytes of a certificate request (SL-10)."`
 	BadSignatures         int           `key:"bad_signatures" default:"60" min:"0" max:"1000000" doc:"Bad signatures of one address in a minute (SL-11). 0: not bounded."`
 	SignatureChecks       int           `key:"signature_checks" default:"0" min:"0" max:"10000" doc:"Signatures checked at the same time (SL-12). 0: twice the number of processors."`
 	Validations           int           `key:"validations" default:"256" min:"1" max:"100000" doc:"Challenges tried at the same time (SL-13)."`

@@ -210,7 +210,7 @@ func (d decoder) setting(n *yaml.Node, s setting, key string) {
 
 // entryName is what directories, profiles and backends may be called: the name
 // is part of URLs, file names and variables.
-var entryName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+var entryName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
 
 func (d decoder) table(n *yaml.Node, v reflect.Value, prefix string) {
 	if !d.plain(n, yaml.MappingNode, "a section with a name for each entry", prefix) {
@@ -220,7 +220,7 @@ func (d decoder) table(n *yaml.Node, v reflect.Value, prefix string) {
 	for _, p := range d.pairs(n, prefix) {
 		key := join(prefix, p[0].Value)
 		if !entryName.MatchString(p[0].Value) {
-			d.at(where(p[0]), prefix, "a name must be of a-z, 0-9 and -, start and end with a letter or a digit, and have at most 63 of them")
+			d.at(where(p[0]), prefix, "a name must be of a-z, 0-9 and -, start and end with a letter or a digit, and be no longer than 40")
 			continue
 		}
 		d.places[key] = where(p[0])

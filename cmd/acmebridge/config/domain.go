@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"acmebridge/acme"
 )
@@ -58,6 +59,26 @@ func (c *Config) AcmeProfiles() map[acme.ProfileName]acme.Profile {
 		}
 	}
 	return all
+}
+
+// LongestValidity is the longest validity that profiles of a backend ask for.
+func (c *Config) LongestValidity(backend string) time.Duration {
+	var longest time.Duration
+	for _, p := range c.Profiles {
+		if p.Backend == backend {
+			longest = max(longest, p.Validity)
+		}
+	}
+	return longest
+}
+
+// LongestHold is the longest that an answer may wait for the work behind it.
+func (c *Config) LongestHold() time.Duration {
+	var longest time.Duration
+	for _, p := range c.Profiles {
+		longest = max(longest, p.Hold)
+	}
+	return longest
 }
 
 // BoltPath is where the embedded store lies.

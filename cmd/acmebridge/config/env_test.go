@@ -103,7 +103,8 @@ func TestBadEnvironment(t *testing.T) {
 		{"enum", "", []string{"ACMEBRIDGE_LOG_FORMAT=jsn"}, "ACMEBRIDGE_LOG_FORMAT: must be auto, text or json; did you mean json?"},
 		{"type", "", []string{"ACMEBRIDGE_BACKENDS_LOCAL_TYPE=x"}, "ACMEBRIDGE_BACKENDS_LOCAL_TYPE: must be localca"},
 		{
-			"cross check names the variable", "directories:\n  default: {profiles: [tls]}\n",
+			// The file's own second entry must not lend its line to the variable's.
+			"cross check names the variable", "directories:\n  default: {profiles: [tls, old]}\n",
 			[]string{"ACMEBRIDGE_DIRECTORIES_DEFAULT_PROFILES=tls,nope"},
 			"ACMEBRIDGE_DIRECTORIES_DEFAULT_PROFILES: no profile has this name; there is tls",
 		},

@@ -14,6 +14,7 @@ import (
 
 	"acmebridge/acme"
 	"acmebridge/cmd/acmebridge/config"
+	"acmebridge/internal/secret"
 )
 
 // example is the file that the design shows, as it stands there.
@@ -227,6 +228,48 @@ profiles:
 	}
 	if got := c.AcmeDirectories(); !reflect.DeepEqual(got, wantDirectories) {
 		t.Errorf("directories:\n got %+v\nwant %+v", got, wantDirectories)
+	}
+}
+
+func TestLongest(t *testing.T) {
+	t.Parallel()
+	c := parse(t, `
+profiles:
+  tls: {backend: local, validity: 10d, hold: 5s}
+  long: {backend: local, validity: 30d}
+  other: {backend: two, validity: 60d, hold: 1s}
+backends: {local: {type: localca}, two: {type: localca}}
+`)
+	if got := c.LongestValidity("local"); got != 30*24*time.Hour {
+		t.Errorf("longest validity of local: %v", got)
+	}
+	if got := c.LongestHold(); got != 5*time.Second {
+		t.Errorf("longest hold: %v", got)
+	}
+}
+
+func TestPassphrase(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "p")
+	if err := os.WriteFile(path, []byte("from the file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := parse(t, "backends: {local: {type: localca, passphrase_file: '"+path+"'}}").Backends["local"].LocalCA.Passphrase()
+	if got, err := file(); err != nil || string(got) != "from the file" {
+		t.Errorf("file: %q, %v", got, err)
+	}
+	env := parse(t, "", "ACMEBRIDGE_BACKENDS_LOCAL_PASSPHRASE=from env").Backends["local"].LocalCA.Passphrase()
+	if got, err := env(); err != nil || string(got) != "from env" {
+		t.Errorf("environment: %q, %v", got, err)
+	}
+	if parse(t, "").Backends["local"].LocalCA.Passphrase() != nil {
+		t.Error("a passphrase without a source")
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file(); !errors.Is(err, secret.ErrExposed) {
+		t.Errorf("a passphrase that everybody can read: %v", err)
 	}
 }
 

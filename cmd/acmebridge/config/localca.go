@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"time"
 
 	"acmebridge/internal/secret"
@@ -15,10 +16,28 @@ type LocalCA struct {
 	Organization    string        `key:"organization" default:"acmebridge" doc:"Organization in the subjects of root and issuer."`
 	KeyType         string        `key:"key_type" default:"p256" enum:"p256,p384" doc:"Kind of the CA's own keys."`
 	Issue           string        `key:"issue" default:"inline" enum:"inline,queued" doc:"inline signs within the finalize request, queued takes the way that a remote CA takes."`
-	Backdate        time.Duration `key:"backdate" default:"1h" min:"0s" max:"48h" doc:"How far certificates start in the past, for clients whose clocks are slow."`
+	Backdate        time.Duration `key:"backdate" default:"1m" min:"1s" max:"48h" doc:"How far certificates start in the past, for clients whose clocks are slow."`
 	RootValidity    time.Duration `key:"root_validity" default:"3650d" min:"1h" max:"36500d" doc:"How long the root is valid."`
 	IssuerValidity  time.Duration `key:"issuer_validity" default:"1825d" min:"1h" max:"36500d" doc:"How long the issuer below it is valid. No certificate outlives it."`
 	CRLValidity     time.Duration `key:"crl_validity" default:"7d" min:"1h" max:"365d" doc:"How long a revocation list is valid."`
 	PassphraseFile  string        `key:"passphrase_file" doc:"File, readable by its owner only, with the passphrase that encrypts the CA's keys. Empty: they lie unencrypted in files of mode 0600."`
 	PassphraseValue secret.Secret `key:"passphrase" source:"env" doc:"The passphrase itself, in place of passphrase_file."`
+}
+
+// Passphrase returns a function that gets the passphrase of the CA's keys, from
+// the environment or from the file each time anew; nil when they have none.
+func (l LocalCA) Passphrase() func() ([]byte, error) {
+	switch {
+	case !l.PassphraseValue.Empty():
+		return func() ([]byte, error) { return l.PassphraseValue.Reveal(), nil }
+	case l.PassphraseFile != "":
+		return func() ([]byte, error) {
+			s, err := secret.FromFile(l.PassphraseFile)
+			if err != nil {
+				return nil, fmt.Errorf("passphrase of the CA: %w", err)
+			}
+			return s.Reveal(), nil
+		}
+	}
+	return nil
 }
