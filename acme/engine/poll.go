@@ -62,7 +62,7 @@ func (e *Engine) pollLater(ctx context.Context, l loaded, r backends.Result) err
 	const first, longest = time.Second, time.Hour
 	pause := r.After
 	if pause <= 0 {
-		pause = first << min(l.job.Attempt, 12)
+		pause = first << min(max(l.job.Attempt-2, 0), 12)
 	}
 	pause = e.jitter(min(max(pause, first), longest))
 	return e.commit(ctx, func(tx storage.Tx) error {

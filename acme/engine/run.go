@@ -45,6 +45,12 @@ func (e *Engine) Run(ctx context.Context) error {
 		e.log.Warn("steps were cut off; the next start resumes them", "event", "engine.drain_timeout", "after", e.cfg.Drain)
 		e.lanes.running.Wait()
 	}
+	if err == nil {
+		select {
+		case err = <-e.fatal: // it happened while the last steps ended
+		default:
+		}
+	}
 	return err
 }
 

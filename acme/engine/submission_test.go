@@ -1,0 +1,249 @@
+package engine_test
+
+import (
+	"crypto/x509"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/backends"
+	"acmebridge/storage"
+)
+
+// TestUnknownOutcome: each fault twice, once it happened and once it did not
+// (SC-3, SC-4). The books of the CA say how often was paid.
+func TestUnknownOutcome(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		fault    func(*fakeCA)
+		backend  func(*fakeCA) backends.Backend
+		resubmit bool
+		want     acme.OrderStatus
+		bought   int
+		parked   bool
+	}{
+		{name: "reply lost after the CA accepted", fault: func(f *fakeCA) { f.loseReplies = 1 },
+			want: acme.OrderValid, bought: 1},
+		{name: "reply lost, and the CA shows it late", fault: func(f *fakeCA) { f.loseReplies, f.hiddenFor = 1, 90*time.Second },
+			want: acme.OrderValid, bought: 1},
+		{name: "request lost, not allowed to send again", fault: func(f *fakeCA) { f.dropRequests = 1 },
+			want: acme.OrderProcessing, bought: 0, parked: true},
+		{name: "request lost, allowed to send again", fault: func(f *fakeCA) { f.dropRequests = 1 }, resubmit: true,
+			want: acme.OrderValid, bought: 1},
+		{name: "reply lost, allowed to send again", fault: func(f *fakeCA) { f.loseReplies = 1 }, resubmit: true,
+			want: acme.OrderValid, bought: 1},
+		{name: "reply lost at a CA that cannot be asked", fault: func(f *fakeCA) { f.loseReplies = 1 },
+			backend: func(f *fakeCA) backends.Backend { return f },
+			want:    acme.OrderProcessing, bought: 1, parked: true},
+		{name: "request provably not sent", fault: func(f *fakeCA) { f.notSent = 3 },
+			want: acme.OrderValid, bought: 1},
+		{name: "refused", fault: func(f *fakeCA) { f.refuse = "the profile takes no such name" },
+			want: acme.OrderInvalid, bought: 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.profile.ResubmitOnDoubt = test.resubmit
+			if test.backend != nil {
+				w.backend = test.backend(w.fake)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				w.t = t
+				test.fault(w.fake)
+				r := w.start()
+				defer r.close()
+				a := r.account()
+				o := r.ready(a, "a.example.org")
+				if _, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.example.org")); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Hour)
+				o = r.wantStatus(a, o.ID, test.want)
+				if n := w.fake.bought(); n != test.bought {
+					t.Errorf("%d were bought, want %d", n, test.bought)
+				}
+				x := r.explain(o.ID)
+				if parked := x.Job != nil && x.Job.Parked != ""; parked != test.parked {
+					t.Errorf("parked %t, want %t: %+v", parked, test.parked, x.Job)
+				}
+				if test.parked && x.Submission.Evidence == "" {
+					t.Error("parked without evidence")
+				}
+				if test.want == acme.OrderInvalid && (o.Problem == nil || !strings.Contains(o.Problem.Detail, "no such name") || strings.Contains(o.Problem.Detail, "-2017")) {
+					t.Errorf("the problem is %v: want our words, without the CA's", o.Problem)
+				}
+			})
+		})
+	}
+}
+
+// TestOperatorDecides: a parked order goes on when a person says so, once.
+func TestOperatorDecides(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		decide func(*testing.T, *run, acme.OrderID)
+		want   acme.OrderStatus
+		bought int
+	}{
+		{"send again", func(t *testing.T, r *run, id acme.OrderID) {
+			if err := r.Operator().Retry(t.Context(), id, true); err != nil {
+				t.Fatal(err)
+			}
+		}, acme.OrderValid, 1},
+		{"look again", func(t *testing.T, r *run, id acme.OrderID) {
+			if err := r.Operator().Retry(t.Context(), id, false); err != nil {
+				t.Fatal(err)
+			}
+		}, acme.OrderProcessing, 0},
+		{"give up", func(t *testing.T, r *run, id acme.OrderID) {
+			if err := r.Operator().Abandon(t.Context(), id, "the CA lost it"); err != nil {
+				t.Fatal(err)
+			}
+		}, acme.OrderInvalid, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			synctest.Test(t, func(t *testing.T) {
+				w.t = t
+				w.fake.dropRequests = 1
+				r := w.start()
+				defer r.close()
+				a := r.account()
+				o := r.ready(a, "a.example.org")
+				if _, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.example.org")); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Hour)
+				jobs, _, err := r.Operator().Parked(t.Context(), storage.Page{})
+				if err != nil || len(jobs) != 1 {
+					t.Fatalf("%d jobs are parked, %v", len(jobs), err)
+				}
+				test.decide(t, r, o.ID)
+				time.Sleep(time.Hour)
+				r.wantStatus(a, o.ID, test.want)
+				if n := w.fake.bought(); n != test.bought {
+					t.Errorf("%d were bought, want %d", n, test.bought)
+				}
+			})
+		})
+	}
+}
+
+// TestGate: nothing is delivered that is not exactly what was ordered (D10).
+// The rules themselves are tested in package acme; here, that they are asked,
+// and that the chain is kept as evidence.
+func TestGate(t *testing.T) {
+	w := newWorld(t)
+	other := newWorld(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.close()
+		a := r.account()
+		w.fake.mutate = func(chain [][]byte) [][]byte { // the same CA, somebody else's certificate
+			req := w.fake.purchases[0]
+			req.Contract.Identifiers = dns("evil.example.org")
+			req.Contract.CommonName = "evil.example.org"
+			wrong, err := other.ca.Issue(req)
+			if err != nil {
+				t.Error(err)
+			}
+			return wrong
+		}
+		o := r.ready(a, "a.example.org")
+		o, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.example.org"))
+		if err != nil || o.Status != acme.OrderInvalid || o.Certificate != "" {
+			t.Fatalf("order is %s with certificate %q, %v", o.Status, o.Certificate, err)
+		}
+		x := r.explain(o.ID)
+		if len(x.Submission.Quarantine) == 0 {
+			t.Error("the chain was not kept as evidence")
+		} else if leaf, err := x509.ParseCertificate(x.Submission.Quarantine[0]); err != nil || leaf.DNSNames[0] != "evil.example.org" {
+			t.Errorf("the evidence is something else: %v", err)
+		}
+		if r.Counters.Quarantined.Load() != 1 {
+			t.Error("nobody counted it")
+		}
+	})
+}
+
+// TestCertificateOfAnotherOrder: a CA that hands out one certificate twice is
+// caught even where names and key agree (SC-9).
+func TestCertificateOfAnotherOrder(t *testing.T) {
+	w := newWorld(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.close()
+		a := r.account()
+		csr := csrFor(t, newKey(t), "a.example.org")
+		first := r.ready(a, "a.example.org")
+		if o, _, err := r.Finalize(t.Context(), a, first.ID, csr); err != nil || o.Status != acme.OrderValid {
+			t.Fatalf("first: %s, %v", o.Status, err)
+		}
+		w.fake.set(func(f *fakeCA) {
+			f.mutate = func([][]byte) [][]byte {
+				chain, err := f.issuing.Issue(f.purchases[0])
+				if err != nil {
+					t.Error(err)
+				}
+				return chain
+			}
+		})
+		second := r.ready(a, "a.example.org")
+		o, _, err := r.Finalize(t.Context(), a, second.ID, csr)
+		if err != nil || o.Status != acme.OrderInvalid {
+			t.Fatalf("second: %s, %v", o.Status, err)
+		}
+	})
+}
+
+// TestDeadline: a CA that never answers ends the order with a clear problem.
+func TestDeadline(t *testing.T) {
+	w := newWorld(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		w.fake.issueAfter = 1000 * time.Hour
+		r := w.start()
+		defer r.close()
+		a := r.account()
+		o := r.ready(a, "a.example.org")
+		if _, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.example.org")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(6 * 24 * time.Hour)
+		r.wantStatus(a, o.ID, acme.OrderProcessing)
+		time.Sleep(2 * 24 * time.Hour)
+		o = r.wantStatus(a, o.ID, acme.OrderInvalid)
+		if !strings.Contains(o.Problem.Detail, "has not answered") {
+			t.Errorf("the problem is %v", o.Problem)
+		}
+	})
+}
+
+// TestPoison: a step that never works is parked after ten tries and holds up
+// nobody (SS-15).
+func TestPoison(t *testing.T) {
+	w := newWorld(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.close()
+		a := r.account()
+		w.fake.set(func(f *fakeCA) { f.down = true })
+		sick := r.ready(a, "sick.example.org")
+		if _, _, err := r.Finalize(t.Context(), a, sick.ID, csrFor(t, newKey(t), "sick.example.org")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(24 * time.Hour)
+		if x := r.explain(sick.ID); x.Job == nil || !strings.Contains(x.Job.Parked, "failed 10 times") {
+			t.Fatalf("not parked: %+v", x.Job)
+		}
+		w.fake.set(func(f *fakeCA) { f.down = false })
+		well := r.ready(a, "well.example.org")
+		if o, _, err := r.Finalize(t.Context(), a, well.ID, csrFor(t, newKey(t), "well.example.org")); err != nil || o.Status != acme.OrderValid {
+			t.Fatalf("the next order is %s, %v", o.Status, err)
+		}
+	})
+}
