@@ -29,16 +29,21 @@ type Sealer struct{ aead cipher.AEAD }
 // come beside this one.
 const version = 1
 
-// Associated names the record that a sealed value belongs to. It is
-// authenticated and not stored: a value that was copied to another row does not
-// open there. keyVersion tells values apart that were sealed for the same record
-// at different times of its life; 1 is the first.
-//
-// It is one to one: lengths stand in front, so that "ab","c" is not "a","bc".
-func Associated(table, row string, keyVersion uint32) []byte {
+// Context is what a sealed value belongs to. It is authenticated and not
+// stored: a value that was copied to another row does not open there.
+type Context struct {
+	// Table and Row name the record. KeyVersion tells values apart that were
+	// sealed for the same record at different times of its life; 1 is the first.
+	Table      string
+	Row        string
+	KeyVersion uint32
+}
+
+// bytes is one to one: lengths stand in front, so that "ab","c" is not "a","bc".
+func (c Context) bytes() []byte {
 	b := []byte("acmebridge sealed record\x00")
-	b = binary.BigEndian.AppendUint32(b, keyVersion)
-	for _, s := range []string{table, row} {
+	b = binary.BigEndian.AppendUint32(b, c.KeyVersion)
+	for _, s := range []string{c.Table, c.Row} {
 		b = binary.BigEndian.AppendUint64(b, uint64(len(s)))
 		b = append(b, s...)
 	}
@@ -54,28 +59,27 @@ func NewSealer(key []byte) (*Sealer, error) {
 	return &Sealer{aead: aead}, nil
 }
 
-// Seal encrypts plain for the record that associated names. It does not fail;
-// the error is there for sealers whose key is elsewhere.
-func (s *Sealer) Seal(plain, associated []byte) ([]byte, error) {
-	out := make([]byte, 1+chacha20poly1305.NonceSizeX, 1+chacha20poly1305.NonceSizeX+len(plain)+chacha20poly1305.Overhead)
+// Seal encrypts plaintext for one record.
+func (s *Sealer) Seal(plaintext []byte, c Context) []byte {
+	out := make([]byte, 1+chacha20poly1305.NonceSizeX, 1+chacha20poly1305.NonceSizeX+len(plaintext)+chacha20poly1305.Overhead)
 	out[0] = version
 	nonce := out[1:]
 	_, _ = rand.Read(nonce) // ends the process when the system has no randomness
-	return s.aead.Seal(out, nonce, plain, associated), nil
+	return s.aead.Seal(out, nonce, plaintext, c.bytes())
 }
 
 // Open decrypts what Seal made for the same record. Its only error is
 // ErrSealed.
-func (s *Sealer) Open(sealed, associated []byte) ([]byte, error) {
+func (s *Sealer) Open(sealed []byte, c Context) ([]byte, error) {
 	if len(sealed) < 1+chacha20poly1305.NonceSizeX+chacha20poly1305.Overhead || sealed[0] != version {
 		return nil, ErrSealed
 	}
 	nonce, box := sealed[1:1+chacha20poly1305.NonceSizeX], sealed[1+chacha20poly1305.NonceSizeX:]
-	plain, err := s.aead.Open(nil, nonce, box, associated)
+	plaintext, err := s.aead.Open(nil, nonce, box, c.bytes())
 	if err != nil {
 		return nil, ErrSealed
 	}
-	return plain, nil
+	return plaintext, nil
 }
 
 // OpenKeyFile returns a Sealer with the key in the file at path: 32 bytes in

@@ -24,39 +24,30 @@ func newSealer(t testing.TB, first byte) *secret.Sealer {
 	return s
 }
 
-var record = secret.Associated("external_keys", "k1", 1)
-
-func seal(t testing.TB, s *secret.Sealer, plain string, associated []byte) []byte {
-	t.Helper()
-	sealed, err := s.Seal([]byte(plain), associated)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sealed
-}
+var record = secret.Context{Table: "external_keys", Row: "k1", KeyVersion: 1}
 
 func TestSeal(t *testing.T) {
 	t.Parallel()
 	s := newSealer(t, 1)
-	sealed := seal(t, s, canary, record)
+	sealed := s.Seal([]byte(canary), record)
 	if bytes.Contains(sealed, []byte(canary)) {
 		t.Fatal("the plaintext is in what was sealed")
 	}
 	if got, err := s.Open(sealed, record); err != nil || string(got) != canary {
 		t.Fatalf("Open: %q, %v", got, err)
 	}
-	if bytes.Equal(sealed, seal(t, s, canary, record)) {
+	if bytes.Equal(sealed, s.Seal([]byte(canary), record)) {
 		t.Error("the same value sealed twice gives the same bytes")
 	}
-	// Everything that is bound, changed one at a time; two have the same
-	// letters at other places.
-	for name, c := range map[string][]byte{
-		"other row":     secret.Associated("external_keys", "k2", 1),
-		"other table":   secret.Associated("accounts", "k1", 1),
-		"other version": secret.Associated("external_keys", "k1", 2),
-		"swapped":       secret.Associated("k1", "external_keys", 1),
-		"shifted":       secret.Associated("external_keysk", "1", 1),
-		"none":          nil,
+	// Everything that is bound, changed one at a time; the last three have the
+	// same letters at other places.
+	for name, c := range map[string]secret.Context{
+		"other row":     {Table: record.Table, Row: "k2", KeyVersion: 1},
+		"other table":   {Table: "accounts", Row: record.Row, KeyVersion: 1},
+		"other version": {Table: record.Table, Row: record.Row, KeyVersion: 2},
+		"swapped":       {Table: record.Row, Row: record.Table, KeyVersion: 1},
+		"shifted":       {Table: record.Table + "k", Row: "1", KeyVersion: 1},
+		"empty":         {},
 	} {
 		if got, err := s.Open(sealed, c); !errors.Is(err, secret.ErrSealed) || got != nil {
 			t.Errorf("%s: %q, %v; want ErrSealed", name, got, err)
@@ -93,17 +84,17 @@ func FuzzSeal(f *testing.F) {
 	f.Add([]byte(nil), "", "", uint32(0))
 	s := newSealer(f, 1)
 	f.Fuzz(func(t *testing.T, plaintext []byte, table, row string, version uint32) {
-		c := secret.Associated(table, row, version)
-		sealed := seal(t, s, string(plaintext), c)
+		c := secret.Context{Table: table, Row: row, KeyVersion: version}
+		sealed := s.Seal(plaintext, c)
 		if got, err := s.Open(sealed, c); err != nil || !bytes.Equal(got, plaintext) {
 			t.Errorf("sealed %q, opened %q, %v", plaintext, got, err)
 		}
 		if _, err := s.Open(plaintext, c); err == nil {
 			t.Errorf("%q opened without having been sealed", plaintext)
 		}
-		moved := secret.Associated(table+row, "", version)
-		if _, err := s.Open(sealed, moved); err == nil && row != "" {
-			t.Errorf("sealed for %q, opened for %q", c, moved)
+		moved := secret.Context{Table: table + row, KeyVersion: version}
+		if _, err := s.Open(sealed, moved); err == nil && moved != c {
+			t.Errorf("sealed for %+v, opened for %+v", c, moved)
 		}
 	})
 }
@@ -131,7 +122,7 @@ func TestOpenKeyFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := second.Open(seal(t, first, canary, record), record); err != nil || string(got) != canary {
+	if got, err := second.Open(first.Seal([]byte(canary), record), record); err != nil || string(got) != canary {
 		t.Errorf("after opening the file again: %q, %v", got, err)
 	}
 	if left := names(t, folder); len(left) != 1 {
@@ -173,7 +164,7 @@ func TestOpenKeyFileTogether(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	sealed := seal(t, sealers[0], canary, record)
+	sealed := sealers[0].Seal([]byte(canary), record)
 	for i, s := range sealers {
 		if _, err := s.Open(sealed, record); err != nil {
 			t.Errorf("sealer %d has another key: %v", i, err)
