@@ -189,6 +189,11 @@ func (f folder) makeIssuer(cfg Config, number int) error {
 		return err
 	}
 	template.MaxPathLenZero = true
+	// Rounded up, because certificates count whole seconds: an order of the
+	// second in which this happens has the old issuer before and after it.
+	if begin := now.Add(-cfg.Backdate).UTC(); template.NotBefore.Before(begin) {
+		template.NotBefore = template.NotBefore.Add(time.Second)
+	}
 	name := cfg.IssuerName
 	switch {
 	case name == "":

@@ -212,3 +212,59 @@ func TestRotateWhileIssuing(t *testing.T) {
 	close(stop)
 	wg.Wait()
 }
+
+// TestRotateWithinASecond: orders of the second in which the CA is rotated are
+// those where rounding could change the issuer of what was issued before.
+func TestRotateWithinASecond(t *testing.T) {
+	t.Parallel()
+	cfg, now := movable(t)
+	ca := open(t, cfg)
+	*now = now.Add(day + 700*time.Millisecond)
+	r := newRequest(*now)
+	r.At = now.Add(-100 * time.Millisecond)
+	before, err := ca.Issue(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ca.Rotate(); err != nil {
+		t.Fatal(err)
+	}
+	after, err := ca.Issue(r)
+	if err != nil || !slices.EqualFunc(before, after, bytes.Equal) {
+		t.Errorf("the rotation changed the certificate of an order before it: %v", err)
+	}
+	r.At = now.Add(time.Second)
+	if later, err := ca.Issue(r); err != nil || bytes.Equal(later[1], before[1]) {
+		t.Errorf("a second after the rotation the old key still issues: %v", err)
+	}
+}
+
+func TestAuthorityCertificates(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	ca := open(t, cfg)
+	root, issuer := ca.state.Load().root, ca.state.Load().current().cert
+	for name, c := range map[string]*x509.Certificate{"root": root, "issuer": issuer} {
+		if c.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign || !c.IsCA || len(c.SubjectKeyId) != 20 {
+			t.Errorf("%s: key usage %b, CA %v, key id %x", name, c.KeyUsage, c.IsCA, c.SubjectKeyId)
+		}
+		if n := c.SerialNumber; n.Sign() <= 0 || n.BitLen() > 127 || n.BitLen() < 64 {
+			t.Errorf("%s: serial number %x", name, n)
+		}
+		if !c.NotBefore.Equal(birth.Add(-time.Minute)) {
+			t.Errorf("%s: valid from %s", name, c.NotBefore)
+		}
+	}
+	if issuer.MaxPathLen != 0 || !issuer.MaxPathLenZero {
+		t.Error("the issuer may certify further CAs")
+	}
+	if !root.NotAfter.Equal(birth.Add(10*year)) || !issuer.NotAfter.Equal(birth.Add(5*year)) {
+		t.Errorf("the root ends at %s, the issuer at %s", root.NotAfter, issuer.NotAfter)
+	}
+	if want := []string{"http://pki.example.org/ca/local.root.cer"}; !slices.Equal(issuer.IssuingCertificateURL, want) {
+		t.Errorf("the issuer points at %q, want %q", issuer.IssuingCertificateURL, want)
+	}
+	if got := ca.Publications()[0]; got.Name != "ca/local.root.cer" || !bytes.Equal(got.DER, root.Raw) {
+		t.Errorf("there is %q", got.Name)
+	}
+}

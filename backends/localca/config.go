@@ -131,8 +131,8 @@ func (c Config) complete() (Config, error) {
 		return c, fmt.Errorf("localca: the country %q is not two capital letters", c.Country)
 	}
 	switch {
-	case c.Backdate < 0 || c.Backdate > time.Hour:
-		return c, fmt.Errorf("localca: backdate %s: use up to an hour", c.Backdate)
+	case c.Backdate < time.Second || c.Backdate > time.Hour:
+		return c, fmt.Errorf("localca: backdate %s: use a second to an hour", c.Backdate)
 	case c.IssuerValidity <= c.LeafValidity || c.RootValidity < c.IssuerValidity:
 		return c, fmt.Errorf("localca: a root of %s, an issuer of %s and a certificate of %s: each must outlive the next", c.RootValidity, c.IssuerValidity, c.LeafValidity)
 	case c.CRLValidity <= 0 || c.CRLInterval <= 0 || c.CRLInterval > c.CRLValidity:

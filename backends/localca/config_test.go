@@ -21,7 +21,7 @@ func TestConfigs(t *testing.T) {
 		"long organization":    {func(c *Config) { c.Organization = strings.Repeat("o", 61) }, "organization"},
 		"name with a new line": {func(c *Config) { c.RootName = "a\nb" }, "root name"},
 		"country":              {func(c *Config) { c.Country = "Estonia" }, "two capital letters"},
-		"backdate":             {func(c *Config) { c.Backdate = day }, "use up to an hour"},
+		"backdate":             {func(c *Config) { c.Backdate = day }, "use a second to an hour"},
 		"leaf outlives issuer": {func(c *Config) { c.LeafValidity = 6 * year }, "each must outlive the next"},
 		"issuer outlives root": {func(c *Config) { c.IssuerValidity = 11 * year }, "each must outlive the next"},
 		"list interval":        {func(c *Config) { c.CRLInterval = 8 * day }, "before the last one ends"},
