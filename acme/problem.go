@@ -2,7 +2,6 @@ package acme
 
 import (
 	"fmt"
-	"net/http"
 	"time"
 )
 
@@ -45,15 +44,16 @@ const (
 
 // statuses holds the HTTP status that goes with a type unless the one who
 // reports it knows better (rfc8555 checklist, A.7). Types missing here are 400.
+// They are numbers here because the rules know no HTTP package.
 var statuses = map[ProblemType]int{
-	AlreadyReplaced:         http.StatusConflict,
-	CAA:                     http.StatusForbidden,
-	ExternalAccountRequired: http.StatusForbidden,
-	OrderNotReady:           http.StatusForbidden,
-	RateLimited:             http.StatusTooManyRequests,
-	ServerInternal:          http.StatusInternalServerError,
-	Unauthorized:            http.StatusForbidden,
-	UserActionRequired:      http.StatusForbidden,
+	AlreadyReplaced:         409,
+	CAA:                     403,
+	ExternalAccountRequired: 403,
+	OrderNotReady:           403,
+	RateLimited:             429,
+	ServerInternal:          500,
+	Unauthorized:            403,
+	UserActionRequired:      403,
 }
 
 // Problem is an error that may be told to a client: its class, the HTTP
@@ -83,7 +83,7 @@ type Subproblem struct {
 func Problemf(t ProblemType, format string, args ...any) *Problem {
 	status, ok := statuses[t]
 	if !ok {
-		status = http.StatusBadRequest
+		status = 400
 	}
 	return &Problem{Type: t, Status: status, Detail: fmt.Sprintf(format, args...)}
 }
@@ -91,7 +91,7 @@ func Problemf(t ProblemType, format string, args ...any) *Problem {
 // NotFound is the one answer for a resource that does not exist and for one
 // that belongs to somebody else, so that nobody learns which (R8555-10.5-3).
 func NotFound() *Problem {
-	return Problemf(Malformed, "there is no such resource, or it is not yours").WithStatus(http.StatusNotFound)
+	return Problemf(Malformed, "there is no such resource, or it is not yours").WithStatus(404)
 }
 
 // WithStatus returns p with another HTTP status.

@@ -226,10 +226,16 @@ func TestOwnership(t *testing.T) {
 		for name, steal := range map[string]func(acme.Account) error{
 			"order":         func(a acme.Account) error { _, _, err := r.Order(ctx, a.ID, o.ID); return err },
 			"authorization": func(a acme.Account) error { _, _, err := r.Authorization(ctx, a.ID, o.Authorizations[0]); return err },
-			"deactivate":    func(a acme.Account) error { _, err := r.DeactivateAuthorization(ctx, a.ID, o.Authorizations[0]); return err },
-			"respond":       func(a acme.Account) error { _, _, err := r.Respond(ctx, a, o.Authorizations[0], acme.HTTP01); return err },
-			"finalize":      func(a acme.Account) error { _, _, err := r.Finalize(ctx, a, o.ID, csr); return err },
-			"certificate":   func(a acme.Account) error { _, _, err := r.Certificate(ctx, a.ID, o.Certificate); return err },
+			"deactivate": func(a acme.Account) error {
+				_, err := r.DeactivateAuthorization(ctx, a.ID, o.Authorizations[0])
+				return err
+			},
+			"respond": func(a acme.Account) error {
+				_, _, err := r.Respond(ctx, a, o.Authorizations[0], acme.HTTP01)
+				return err
+			},
+			"finalize":    func(a acme.Account) error { _, _, err := r.Finalize(ctx, a, o.ID, csr); return err },
+			"certificate": func(a acme.Account) error { _, _, err := r.Certificate(ctx, a.ID, o.Certificate); return err },
 		} {
 			p := wantProblem(t, steal(other), acme.Malformed)
 			if p.Status != 404 || p.Detail != acme.NotFound().Detail {

@@ -40,6 +40,9 @@ func ParseBinding(raw []byte, outer Verified) (*Binding, *acme.Problem) {
 	if p != nil {
 		return nil, p
 	}
+	if p := parts.wantSignature(what); p != nil {
+		return nil, p
+	}
 	if h.jwk != nil || h.kid == "" || !ascii(h.kid) {
 		// R8555-7.3.4-4
 		return nil, acme.Problemf(acme.Malformed, "%s must name its key with an ASCII \"kid\", and have no \"jwk\"", what)

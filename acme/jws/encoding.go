@@ -27,16 +27,22 @@ func decodeBase64(s []byte) ([]byte, error) {
 	return out[:n], nil
 }
 
-// validBase64 reports whether decodeBase64 would accept s, without decoding.
-func validBase64(s []byte) bool {
+// spelledBase64 reports whether s has the characters and a length of base64url.
+func spelledBase64(s []byte) bool {
 	for _, c := range s {
 		if !base64Character(c) {
 			return false
 		}
 	}
-	switch len(s) % 4 {
-	case 1:
+	return len(s)%4 != 1
+}
+
+// validBase64 reports whether decodeBase64 would accept s, without decoding.
+func validBase64(s []byte) bool {
+	if !spelledBase64(s) {
 		return false
+	}
+	switch len(s) % 4 {
 	case 2:
 		return base64Value(s[len(s)-1])&0x0f == 0
 	case 3:

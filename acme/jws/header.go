@@ -144,7 +144,9 @@ func (h *header) wantNonce() *acme.Problem {
 	case h.nonce == "":
 		// The first words are what acme.sh recognises (C-SH-1).
 		return acme.Problemf(acme.BadNonce, "JWS has an invalid anti-replay nonce: it has none; repeat the request with the one in the Replay-Nonce header of this answer")
-	case !validBase64([]byte(h.nonce)):
+	case !spelledBase64([]byte(h.nonce)):
+		// Stray bits in the last character are no reason to be strict: such a
+		// nonce is not ours, and the client may retry with one that is.
 		return acme.Problemf(acme.Malformed, "the nonce is %v", errEncoding)
 	}
 	return nil

@@ -34,6 +34,9 @@ func ParseKeyChange(outer Verified) (KeyChange, *acme.Problem) {
 	if p != nil {
 		return KeyChange{}, p
 	}
+	if p := parts.wantSignature(what); p != nil {
+		return KeyChange{}, p
+	}
 	if h.key == nil {
 		// R8555-7.3.5-3
 		return KeyChange{}, acme.Problemf(acme.Malformed, "%s must carry the new key in \"jwk\"", what)

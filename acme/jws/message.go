@@ -29,6 +29,9 @@ func Parse(body []byte) (*Message, *acme.Problem) {
 	if p != nil {
 		return nil, p
 	}
+	if p := parts.wantSignature("the request"); p != nil {
+		return nil, p
+	}
 	if p := h.wantOneKeySource(); p != nil {
 		return nil, p
 	}
@@ -124,8 +127,18 @@ func parseFlattened(what string, body []byte) (flattened, *acme.Problem) {
 	case seen < 3:
 		// R8555-6.2-6: a missing payload is not an empty one.
 		return f, acme.Problemf(acme.Malformed, "%s must have all of \"protected\", \"payload\" and \"signature\"; the payload of a POST-as-GET is \"\"", what)
-	case len(f.protected) == 0 || len(f.signature) == 0:
-		return f, acme.Problemf(acme.Malformed, "%s must not have an empty \"protected\" or \"signature\"", what)
+	case len(f.protected) == 0:
+		return f, acme.Problemf(acme.Malformed, "%s must not have an empty \"protected\"", what)
 	}
 	return f, nil
+}
+
+// wantSignature is asked after the header: an empty signature goes with the
+// algorithm "none", and it is the algorithm that the client should hear of
+// (R8555-6.2-14).
+func (f flattened) wantSignature(what string) *acme.Problem {
+	if len(f.signature) == 0 {
+		return acme.Problemf(acme.Malformed, "%s must not have an empty \"signature\"", what)
+	}
+	return nil
 }

@@ -73,6 +73,14 @@ func (st *site) authenticate(rq *request, class authClass) error {
 		return acme.Problemf(acme.RateLimited, "too many requests with a bad signature came from your address").WithRetryAfter(wait)
 	}
 	key := m.Key()
+	if key != nil && class == authKey {
+		// Before the signature, which the library refuses to check with some
+		// of the keys that a client ought to hear of. Not for revocation: a
+		// weak key may still say that it is weak (R8555-7.6-14).
+		if p := acme.CheckAccountKey(key.Public); p != nil {
+			return p
+		}
+	}
 	if key == nil {
 		if rq.account, key, err = st.signer(rq.r, m.KeyID()); err != nil {
 			return err

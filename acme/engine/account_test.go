@@ -1,0 +1,293 @@
+package engine_test
+
+import (
+	"bytes"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/acme/engine"
+)
+
+// TestNewAccountRace: two requests at once with one key make one account
+// (R8555-7.3-9).
+func TestNewAccountRace(t *testing.T) {
+	w := newWorld(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.close()
+		request := accountRequest(t, "default", newKey(t).Public())
+		var made atomic.Int32
+		var ids sync.Map
+		var wg sync.WaitGroup
+		for range 32 {
+			wg.Go(func() {
+				a, created, err := r.NewAccount(t.Context(), request)
+				if err != nil {
+					t.Errorf("newAccount: %v", err)
+				}
+				if created {
+					made.Add(1)
+				}
+				ids.Store(a.ID, true)
+			})
+		}
+		wg.Wait()
+		n := 0
+		ids.Range(func(any, any) bool { n++; return true })
+		if made.Load() != 1 || n != 1 {
+			t.Errorf("%d accounts were made, %d were returned", made.Load(), n)
+		}
+		// D11: another directory has an account space of its own.
+		request.Directory = "members"
+		if _, _, err := r.NewAccount(t.Context(), request); err == nil {
+			t.Error("the account of one directory was found in another, or made without a binding")
+		}
+	})
+}
+
+// bound makes a request that is bound with a key. The MAC is right when the
+// secret is the one the key was created with.
+func bound(t *testing.T, k acme.KeyID, secret []byte) engine.AccountRequest {
+	request := accountRequest(t, "members", newKey(t).Public())
+	request.Binding = &engine.Binding{KeyID: k, Raw: []byte(`{}`), Verify: func(mac []byte) *acme.Problem {
+		if !bytes.Equal(mac, secret) {
+			return acme.UnknownExternalKey()
+		}
+		return nil
+	}}
+	return request
+}
+
+// TestExternalKeyRace: a single-use key binds one of 64 accounts (SP-10).
+func TestExternalKeyRace(t *testing.T) {
+	w := newWorld(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.close()
+		k, secret, err := r.Operator().CreateExternalKey(t.Context(), engine.NewExternalKey{Directory: "members", Member: "m1", Uses: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var made atomic.Int32
+		var wg sync.WaitGroup
+		for range 64 {
+			request := bound(t, k.ID, secret)
+			wg.Go(func() {
+				a, _, err := r.NewAccount(t.Context(), request)
+				switch {
+				case err == nil && a.Member != "m1":
+					t.Errorf("bound to member %q", a.Member)
+				case err == nil:
+					made.Add(1)
+				default:
+					wantProblem(t, err, acme.Unauthorized)
+				}
+			})
+		}
+		wg.Wait()
+		if made.Load() != 1 {
+			t.Errorf("a single-use key bound %d accounts", made.Load())
+		}
+		k, err = r.Operator().ExternalKey(t.Context(), k.ID)
+		if err != nil || k.Used != 1 || k.Sealed != nil {
+			t.Errorf("the key is %+v, %v: want it used once and its secret erased (SK-3)", k, err)
+		}
+	})
+}
+
+// TestExternalKeyRefused: whatever is wrong, the answer is the same
+// (R8555-7.3.4-11).
+func TestExternalKeyRefused(t *testing.T) {
+	w := newWorld(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.close()
+		create := func(n engine.NewExternalKey) (acme.KeyID, []byte) {
+			n.Member = "m1"
+			k, secret, err := r.Operator().CreateExternalKey(t.Context(), n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return k.ID, secret
+		}
+		good, secret := create(engine.NewExternalKey{Directory: "members"})
+		elsewhere, secret2 := create(engine.NewExternalKey{Directory: "default"})
+		old, secret3 := create(engine.NewExternalKey{Directory: "members", Expires: time.Now().Add(time.Hour)})
+		gone, secret4 := create(engine.NewExternalKey{Directory: "members"})
+		if _, err := r.Operator().RevokeExternalKey(t.Context(), gone); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Hour)
+		want := acme.UnknownExternalKey().Detail
+		for name, request := range map[string]engine.AccountRequest{
+			"unknown": bound(t, "nobody", secret), "wrong MAC": bound(t, good, []byte("guess")),
+			"of another directory": bound(t, elsewhere, secret2), "expired": bound(t, old, secret3), "revoked": bound(t, gone, secret4),
+		} {
+			_, _, err := r.NewAccount(t.Context(), request)
+			if p := wantProblem(t, err, acme.Unauthorized); p.Detail != want {
+				t.Errorf("%s: %q, want %q", name, p.Detail, want)
+			}
+		}
+		if _, _, err := r.NewAccount(t.Context(), bound(t, good, secret)); err != nil {
+			t.Errorf("the good key: %v", err)
+		}
+	})
+}
+
+// TestBindingRules: what the key does not cover is not ordered, and a revoked
+// key stops its accounts at their next order and at finalize (SP-9).
+func TestBindingRules(t *testing.T) {
+	w := newWorld(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.close()
+		k, secret, err := r.Operator().CreateExternalKey(t.Context(), engine.NewExternalKey{
+			Directory: "members", Member: "m1", Identifiers: []string{"www.example.org", ".m1.example.org"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, _, err := r.NewAccount(t.Context(), bound(t, k.ID, secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, allowed := range map[string]bool{
+			"www.example.org": true, "a.m1.example.org": true, "b.a.m1.example.org": true,
+			"m1.example.org": false, "example.org": false, "xm1.example.org": false, "www.example.org.evil.org": false,
+		} {
+			_, err := r.NewOrder(t.Context(), a, engine.OrderRequest{Identifiers: dns(name)})
+			if allowed && err != nil {
+				t.Errorf("%s: %v", name, err)
+			} else if !allowed {
+				if p := wantProblem(t, err, acme.RejectedIdentifier); len(p.Subproblems) != 1 {
+					t.Errorf("%s: no subproblem", name)
+				}
+			}
+		}
+		o := r.ready(a, "www.example.org")
+		if _, err := r.Operator().RevokeExternalKey(t.Context(), k.ID); err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.NewOrder(t.Context(), a, engine.OrderRequest{Identifiers: dns("www.example.org")})
+		wantProblem(t, err, acme.Unauthorized)
+		_, _, err = r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "www.example.org"))
+		wantProblem(t, err, acme.Unauthorized)
+		if n := w.fake.bought(); n != 0 {
+			t.Errorf("%d were bought for a member whose key was revoked", n)
+		}
+	})
+}
+
+// TestKeysOfOneKind: an account key never gets a certificate, and a
+// certificate's key never an account (EK-13).
+func TestKeysOfOneKind(t *testing.T) {
+	w := newWorld(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.close()
+		accountKey, certKey := newKey(t), newKey(t)
+		a, _, err := r.NewAccount(t.Context(), accountRequest(t, "default", accountKey.Public()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := r.ready(a, "a.example.org")
+		_, _, err = r.Finalize(t.Context(), a, o.ID, csrFor(t, accountKey, "a.example.org"))
+		wantProblem(t, err, acme.BadCSR)
+		if o, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, certKey, "a.example.org")); err != nil || o.Status != acme.OrderValid {
+			t.Fatalf("finalize: %s, %v", o.Status, err)
+		}
+		request := accountRequest(t, "default", certKey.Public())
+		_, _, err = r.NewAccount(t.Context(), request)
+		wantProblem(t, err, acme.BadPublicKey)
+		_, err = r.ChangeKey(t.Context(), a.ID, engine.KeyChange{Key: request.Key, KeyHash: request.KeyHash, Thumbprint: "t", OldKey: a.KeyHash})
+		wantProblem(t, err, acme.BadPublicKey)
+	})
+}
+
+// TestKeyChange: the old key is dead with the commit, open orders live on, and
+// a key of somebody else is refused with the place where it is.
+func TestKeyChange(t *testing.T) {
+	w := newWorld(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.close()
+		a, other := r.account(), r.account()
+		o := r.order(a, "a.example.org")
+		next := accountRequest(t, "default", newKey(t).Public())
+		change := engine.KeyChange{Key: next.Key, KeyHash: next.KeyHash, Thumbprint: "next", OldKey: other.KeyHash}
+		_, err := r.ChangeKey(t.Context(), a.ID, change)
+		wantProblem(t, err, acme.Malformed)
+		change.OldKey = a.KeyHash
+		taken := change
+		taken.KeyHash = other.KeyHash
+		_, err = r.ChangeKey(t.Context(), a.ID, taken)
+		if p := wantProblem(t, err, acme.Malformed); p.Status != 409 || p.Location != string(other.ID) {
+			t.Errorf("a key in use: %d, %q", p.Status, p.Location)
+		}
+		changed, err := r.ChangeKey(t.Context(), a.ID, change)
+		if err != nil || changed.KeyHash != next.KeyHash {
+			t.Fatalf("change: %v", err)
+		}
+		if _, found, err := r.AccountByKey(t.Context(), "default", a.KeyHash); err != nil || found {
+			t.Errorf("the old key still finds the account (%v)", err)
+		}
+		// R8555-8.3-1: the response counts under the key of its moment.
+		if _, _, err := r.Respond(t.Context(), changed, o.Authorizations[0], acme.HTTP01); err != nil {
+			t.Fatal(err)
+		}
+		r.wantStatus(changed, o.ID, acme.OrderReady)
+		x := r.explain(o.ID)
+		if got := x.Authorizations[0].Challenges[0].KeyAuthorization; !bytes.HasSuffix([]byte(got), []byte(".next")) {
+			t.Errorf("the key authorization is %q, of the old key", got)
+		}
+	})
+}
+
+// TestDeactivate: a deactivated account does nothing any more and its open
+// orders end, but its certificates stay (R8555-7.3.6).
+func TestDeactivate(t *testing.T) {
+	w := newWorld(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.close()
+		a := r.account()
+		done := r.ready(a, "a.example.org")
+		done, _, err := r.Finalize(t.Context(), a, done.ID, csrFor(t, newKey(t), "a.example.org"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		open := r.order(a, "b.example.org")
+		if _, err := r.DeactivateAccount(t.Context(), a.ID); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if x := r.explain(open.ID); x.Order.Status != acme.OrderInvalid {
+			t.Errorf("the open order is %s", x.Order.Status)
+		}
+		if x := r.explain(done.ID); x.Order.Status != acme.OrderValid || x.Certificate.Revocation != nil {
+			t.Errorf("the finished order is %s", x.Order.Status)
+		}
+		_, err = r.NewOrder(t.Context(), a, engine.OrderRequest{Identifiers: dns("c.example.org")})
+		if p := wantProblem(t, err, acme.Unauthorized); p.Status != 401 {
+			t.Errorf("status %d", p.Status)
+		}
+		if _, err := r.DeactivateAccount(t.Context(), a.ID); err == nil {
+			t.Error("deactivated twice")
+		}
+		if _, err := r.Operator().RevokeAccount(t.Context(), "nobody"); !errors.Is(err, engine.ErrNoSuch) {
+			t.Errorf("an account that does not exist: %v", err)
+		}
+	})
+}

@@ -1,0 +1,68 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"acmebridge/acme"
+)
+
+// TestLanesAreFair: an account with a thousand tasks does not keep another one
+// waiting for more than a turn.
+func TestLanesAreFair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLanes(1, 1)
+		var done []string
+		add := func(who string, n int) {
+			for range n {
+				l.add(laneValidate, acme.AccountID(who), func(context.Context) {
+					time.Sleep(time.Second)
+					done = append(done, who)
+				})
+			}
+		}
+		add("greedy", 1000)
+		add("modest", 2)
+		l.start(t.Context())
+		time.Sleep(6500 * time.Millisecond)
+		if got := fmt.Sprint(done); got != "[greedy modest greedy modest greedy greedy]" {
+			t.Errorf("the order of work was %s", got)
+		}
+		l.close()
+		l.running.Wait()
+		if waiting, running := l.depth(); waiting != 1000-5 || running != 0 {
+			t.Errorf("%d wait and %d run after closing", waiting, running)
+		}
+	})
+}
+
+// TestLanesAreBounded: so many at a time, and a lane that is full holds up
+// itself only (SC-14).
+func TestLanesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLanes(8, 3)
+		var running, most, finished atomic.Int32
+		for i := range 100 {
+			l.add("backend sick", acme.AccountID(fmt.Sprint(i)), func(context.Context) {
+				most.Store(max(most.Load(), running.Add(1)))
+				time.Sleep(time.Minute)
+				running.Add(-1)
+			})
+		}
+		l.add("backend well", "a", func(context.Context) { finished.Add(1) })
+		l.start(t.Context())
+		synctest.Wait()
+		if finished.Load() != 1 {
+			t.Error("the other lane had to wait")
+		}
+		time.Sleep(time.Hour)
+		if most.Load() != 3 {
+			t.Errorf("%d ran at once, want 3", most.Load())
+		}
+		l.running.Wait()
+	})
+}
