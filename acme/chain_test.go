@@ -28,7 +28,7 @@ var chainNow = time.Date(2026, time.March, 14, 15, 9, 26, 0, time.UTC)
 // root, before anything is signed. Tests change one thing and let it be issued.
 type issuance struct {
 	leaf, intermediate, root          *x509.Certificate
-	leafKey                           crypto.PublicKey
+	leafKey, intermediatePublic       crypto.PublicKey // the latter nil: that of its key
 	intermediateKey, rootKey          *ecdsa.PrivateKey
 	signsLeaf, signsIntermediate      *ecdsa.PrivateKey // nil: who should
 	leafParent                        *x509.Certificate // nil: the intermediate
@@ -65,7 +65,7 @@ func newIssuance(t testing.TB) *issuance {
 			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 			DNSNames:    []string{"a.net", "*.b.net"}, IPAddresses: []net.IP{net.ParseIP("192.0.2.1")},
 		},
-		leafKey: key.Public(), intermediateKey: newECKey(elliptic.P256()), rootKey: newECKey(elliptic.P256()),
+		leafKey: key.Public(), intermediateKey: fixedKey("intermediate"), rootKey: fixedKey("root"),
 		contract: Contract{
 			Profile:     "tls",
 			Identifiers: append(names("*.b.net", "a.net"), ipIdentifier("192.0.2.1")),
@@ -99,10 +99,14 @@ func (i *issuance) issue(t testing.TB) (chain, roots [][]byte) {
 	if i.leafParent != nil {
 		parent = i.leafParent
 	}
+	public := i.intermediatePublic
+	if public == nil {
+		public = i.intermediateKey.Public()
+	}
 	rootDER := sign(i.root, i.root, i.rootKey.Public(), i.rootKey)
 	chain = [][]byte{
 		sign(i.leaf, parent, i.leafKey, or(i.signsLeaf, i.intermediateKey)),
-		sign(i.intermediate, i.root, i.intermediateKey.Public(), or(i.signsIntermediate, i.rootKey)),
+		sign(i.intermediate, i.root, public, or(i.signsIntermediate, i.rootKey)),
 	}
 	roots = [][]byte{rootDER}
 	if i.includeRoot {
@@ -171,6 +175,14 @@ func TestCheckChainAccepts(t *testing.T) { // D10, SC-9
 		{"within name constraints", func(i *issuance) {
 			i.leaf.IPAddresses, i.contract.Identifiers = nil, i.contract.Identifiers[:2]
 			i.root.PermittedDNSDomains = []string{"net"}
+		}},
+		{"a root signed with SHA-1", func(i *issuance) {
+			i.includeRoot = true
+			i.after = func(c [][]byte) [][]byte {
+				c[2] = sha1Signed(t, c[2])
+				i.roots = func([]byte) [][]byte { return c[2:] }
+				return c
+			}
 		}},
 		{"SHA-384", func(i *issuance) { i.leaf.SignatureAlgorithm = x509.ECDSAWithSHA384 }},
 		{"serial of 20 octets", func(i *issuance) { i.leaf.SerialNumber = modulus(159, "20") }},
@@ -303,10 +315,10 @@ func TestCheckChainRefuses(t *testing.T) { // SC-9: a mutation each
 		}},
 		{"an intermediate signed by somebody else", 1, "trust", "root", func(i *issuance) { i.signsIntermediate = newECKey(elliptic.P256()) }},
 		{"SHA-1", 0, "signature algorithm", "SHA1", func(i *issuance) {
-			i.after = func(c [][]byte) [][]byte { return [][]byte{sha1Signed(c[0]), c[1]} }
+			i.after = func(c [][]byte) [][]byte { return [][]byte{sha1Signed(t, c[0]), c[1]} }
 		}},
 		{"SHA-1 above", 1, "signature algorithm", "SHA1", func(i *issuance) {
-			i.after = func(c [][]byte) [][]byte { return [][]byte{c[0], sha1Signed(c[1])} }
+			i.after = func(c [][]byte) [][]byte { return [][]byte{c[0], sha1Signed(t, c[1])} }
 		}},
 		{"another issuer's name", 0, "issuer", "CN=Other", func(i *issuance) {
 			i.leafParent = &x509.Certificate{Subject: cn("Other"), SubjectKeyId: []byte("Intermediate")}
@@ -344,10 +356,19 @@ func TestCheckChainRefuses(t *testing.T) { // SC-9: a mutation each
 		}},
 		{"an unasked root of its own", 2, "trust", "no configured root", func(i *issuance) {
 			other := newIssuance(t)
+			other.rootKey = newECKey(elliptic.P256())
 			_, roots := other.issue(t)
 			i.includeRoot = true
 			i.roots = func([]byte) [][]byte { return roots }
 		}},
+		{"a root of the same name and key, but another", 2, "trust", "by another path", func(i *issuance) {
+			other := newIssuance(t)
+			other.root.SerialNumber = modulus(120, "renewed")
+			_, roots := other.issue(t)
+			i.includeRoot = true
+			i.roots = func([]byte) [][]byte { return roots }
+		}},
+		{"PX-3 an issuer's key of 8,200 bits", 1, "key", "8200 bits", func(i *issuance) { i.intermediatePublic = rsaKey(modulus(8200, "issuer")) }},
 		{"an expired root", 0, "constraints", "expired", func(i *issuance) { i.root.NotAfter = chainNow.Add(-time.Second) }},
 	}
 	for _, tt := range tests {
@@ -374,60 +395,71 @@ func flipLast(der []byte) []byte {
 }
 
 // sha1Signed claims, in both places, a signature with SHA-1.
-func sha1Signed(der []byte) []byte {
-	with256 := []byte{0x06, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2}
-	var with1 cryptobyte.Builder
-	with1.AddASN1ObjectIdentifier(asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 1})
-	// One octet shorter: a NULL-free algorithm identifier, so lengths change.
-	return relength(bytes.ReplaceAll(der, append([]byte{0x30, 10}, with256...), append([]byte{0x30, 9}, with1.BytesOrPanic()...)))
-}
-
-// relength mends the two outer lengths of a certificate after an octet was
-// taken out of each of its two algorithm identifiers.
-func relength(der []byte) []byte {
-	der = slices.Clone(der)
-	shorten := func(at, by int) {
-		length := int(der[at])<<8 | int(der[at+1])
-		length -= by
-		der[at], der[at+1] = byte(length>>8), byte(length)
+func sha1Signed(t testing.TB, der []byte) []byte {
+	t.Helper()
+	var sha1 cryptobyte.Builder
+	sha1.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1ObjectIdentifier(asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 1})
+	})
+	parts, algorithm, signature := splitCertificate(t, der)
+	for i, part := range parts {
+		if bytes.Equal(part, algorithm) {
+			parts[i] = sha1.BytesOrPanic()
+		}
 	}
-	shorten(2, 2) // SEQUENCE, two octets of length
-	shorten(6, 1)
-	return der
+	return joinSequence(joinSequence(parts...), sha1.BytesOrPanic(), signature)
 }
 
 // versionOne takes version and extensions out of a certificate and signs it again.
 func versionOne(t testing.TB, der []byte, key *ecdsa.PrivateKey) []byte {
 	t.Helper()
-	var outer, tbs, part, algorithm cryptobyte.String
-	input := cryptobyte.String(der)
-	if !input.ReadASN1(&outer, cbasn1.SEQUENCE) || !outer.ReadASN1(&tbs, cbasn1.SEQUENCE) || !outer.ReadASN1Element(&algorithm, cbasn1.SEQUENCE) {
-		t.Fatal("not a certificate")
-	}
-	var signed cryptobyte.Builder
-	signed.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		for !tbs.Empty() {
-			var tag cbasn1.Tag
-			if !tbs.ReadAnyASN1Element(&part, &tag) {
-				t.Fatal("not a certificate")
-			}
-			if tag&0xc0 == 0 { // neither [0] version nor [3] extensions
-				b.AddBytes(part)
-			}
-		}
-	})
-	digest := sha256.Sum256(signed.BytesOrPanic())
-	signature, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
+	parts, algorithm, _ := splitCertificate(t, der)
+	parts = slices.DeleteFunc(parts, func(part []byte) bool { return part[0]&0xc0 != 0 }) // [0] and [3]
+	signed := joinSequence(parts...)
+	digest := sha256.Sum256(signed)
+	value, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
 	if err != nil {
 		t.Fatal(err)
 	}
-	var again cryptobyte.Builder
-	again.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddBytes(signed.BytesOrPanic())
-		b.AddBytes(algorithm)
-		b.AddASN1BitString(signature)
+	var signature cryptobyte.Builder
+	signature.AddASN1BitString(value)
+	return joinSequence(signed, algorithm, signature.BytesOrPanic())
+}
+
+// splitCertificate returns the DER of what a certificate is made of.
+func splitCertificate(t testing.TB, der []byte) (parts [][]byte, algorithm, signature []byte) {
+	t.Helper()
+	var outer, signed cryptobyte.String
+	input := cryptobyte.String(der)
+	if !input.ReadASN1(&outer, cbasn1.SEQUENCE) || !outer.ReadASN1(&signed, cbasn1.SEQUENCE) {
+		t.Fatal("not a certificate")
+	}
+	elements := func(s cryptobyte.String) (list [][]byte) {
+		for !s.Empty() {
+			var element cryptobyte.String
+			var tag cbasn1.Tag
+			if !s.ReadAnyASN1Element(&element, &tag) {
+				t.Fatal("not a certificate")
+			}
+			list = append(list, element)
+		}
+		return list
+	}
+	tail := elements(outer)
+	if len(tail) != 2 {
+		t.Fatal("not a certificate")
+	}
+	return elements(signed), tail[0], tail[1]
+}
+
+func joinSequence(parts ...[]byte) []byte {
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		for _, part := range parts {
+			b.AddBytes(part)
+		}
 	})
-	return again.BytesOrPanic()
+	return b.BytesOrPanic()
 }
 
 func TestTrust(t *testing.T) {
@@ -456,7 +488,7 @@ func FuzzCheckChain(f *testing.F) {
 	f.Add(chain[0], chain[1])
 	f.Add(chain[0], []byte{})
 	f.Add(chain[1], chain[0])
-	f.Add(sha1Signed(chain[0]), chain[1])
+	f.Add(sha1Signed(f, chain[0]), chain[1])
 	f.Add(versionOne(f, chain[0], i.intermediateKey), chain[1])
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		leaf, err := trust.CheckChain(i.contract, [][]byte{first, second}, chainNow)

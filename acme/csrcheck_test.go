@@ -93,7 +93,7 @@ func TestCheckCSR(t *testing.T) {
 		{"mapped address", []Identifier{ipIdentifier("192.0.2.1")}, x509.CertificateRequest{ExtraExtensions: []pkix.Extension{
 			rawSAN(generalName(cbasn1.Tag(7).ContextSpecific(), string(net.ParseIP("192.0.2.1").To16())))}}, Profile{}, "", "::ffff:192.0.2.1"},
 		{"R8555-7.4F-11 e-mail", names("a.net"), x509.CertificateRequest{DNSNames: []string{"a.net"}, EmailAddresses: []string{"x@a.net"}}, Profile{}, "", "e-mail address"},
-		{"R8555-7.4F-4 foreign common name", names("a.net"), named(cn("b.net"), "a.net"), Profile{}, "", `common name "b.net"`},
+		{"R8555-7.4F-4 foreign common name", names("a.net"), named(cn("b.net"), "a.net"), Profile{}, "", `common name "b.net" of the CSR is not an identifier of the order`},
 		{"R8555-7.4F-4 common name missing in the SAN", names("a.net", "b.net"), named(cn("b.net"), "a.net"), Profile{}, "", `"b.net"`},
 		{"R8555-7.4F-4 common name beside an empty SAN", names("a.net"), x509.CertificateRequest{Subject: cn("a.net"), ExtraExtensions: []pkix.Extension{rawSAN()}}, Profile{}, "", `"a.net"`},
 		{"common name only, order of two", names("a.net", "b.net"), named(cn("a.net")), Profile{}, "", `"b.net"`},
