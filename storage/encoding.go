@@ -1,17 +1,21 @@
 package storage
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 
 	"github.com/fxamacker/cbor/v2"
+
+	"acmebridge/storage/internal/compact"
 )
 
 // A stored record is one byte that says how it is encoded, a CRC-32C of that
 // byte and the payload, and the payload: CBOR with small integers as field
-// names. The databases below check their own structure and not our bytes, so
-// a flipped bit is found here or nowhere (SS-9).
+// names, in which times and minted ids have a short form. The databases below
+// check their own structure and not our bytes, so a flipped bit is found here
+// or nowhere (SS-9).
 const (
 	encodingVersion = 1
 	headerLength    = 1 + crc32.Size
@@ -24,15 +28,15 @@ var (
 )
 
 // newEncoding returns the one way records are written. Times are written in
-// UTC with nanoseconds, as text: the numeric forms that the library has lose
-// digits or whole fractions. Deterministic order is left off, since a struct
+// UTC with nanoseconds, as text, since the numeric forms that the library has
+// lose digits or whole fractions; package compact makes them short. Deterministic order is left off, since a struct
 // is written in the order of its fields anyhow.
-func newEncoding() cbor.EncMode {
+func newEncoding() cbor.UserBufferEncMode {
 	m, err := cbor.EncOptions{
 		Time:          cbor.TimeRFC3339NanoUTC,
 		IndefLength:   cbor.IndefLengthForbidden,
 		NilContainers: cbor.NilContainerAsNull,
-	}.EncMode()
+	}.UserBufferEncMode()
 	if err != nil {
 		panic("storage: the encoding options contradict each other: " + err.Error())
 	}
@@ -64,13 +68,16 @@ func newDecoding() cbor.DecMode {
 
 // Encode returns the bytes that stand for a record in a store.
 func Encode[R any](record R) ([]byte, error) {
-	payload, err := encoding.Marshal(record)
+	var long bytes.Buffer
+	if err := encoding.MarshalToBuffer(record, &long); err != nil {
+		return nil, fmt.Errorf("storage: encode a %T: %w", record, err)
+	}
+	b := make([]byte, headerLength, headerLength+long.Len())
+	b[0] = encodingVersion
+	b, err := compact.Shrink(b, long.Bytes())
 	if err != nil {
 		return nil, fmt.Errorf("storage: encode a %T: %w", record, err)
 	}
-	b := make([]byte, headerLength+len(payload))
-	b[0] = encodingVersion
-	copy(b[headerLength:], payload)
 	binary.BigEndian.PutUint32(b[1:headerLength], checksum(b))
 	return b, nil
 }
@@ -79,13 +86,16 @@ func Encode[R any](record R) ([]byte, error) {
 // ErrDamaged, and the record is then the zero value. The result shares no
 // memory with b.
 func Decode[R any](b []byte) (R, error) {
-	var record R
+	var record, none R
 	payload, err := Verify(b)
 	if err != nil {
-		return record, fmt.Errorf("decode a %T: %w", record, err)
+		return none, fmt.Errorf("decode a %T: %w", record, err)
 	}
-	if err := decoding.Unmarshal(payload, &record); err != nil {
-		var none R
+	long, err := compact.Expand(make([]byte, 0, 2*len(payload)), payload)
+	if err == nil {
+		err = decoding.Unmarshal(long, &record)
+	}
+	if err != nil {
 		return none, fmt.Errorf("%w: decode a %T: %v", ErrDamaged, record, err)
 	}
 	return record, nil

@@ -51,6 +51,7 @@ const (
 // ever come at the end, and with room where they come anywhere.
 var (
 	bucketRecords = []byte("records")
+	bucketOrders  = []byte("orders")
 	bucketIndexes = []byte("indexes")
 	bucketLog     = []byte("log")
 	bucketFile    = []byte("file")
@@ -58,6 +59,7 @@ var (
 
 const (
 	appended  = 0.95
+	growing   = 0.6
 	scattered = 0.7
 )
 

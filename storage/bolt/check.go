@@ -1,7 +1,6 @@
 package bolt
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -55,7 +54,7 @@ func quickCheck(path string) error {
 		if current := uint64(len(migrations) + 1); schema > current {
 			return fmt.Errorf("%w: schema %d, this program knows %d", storage.ErrNewer, schema, current)
 		}
-		for _, name := range [][]byte{bucketRecords, bucketIndexes, bucketLog} {
+		for _, name := range [][]byte{bucketRecords, bucketOrders, bucketIndexes, bucketLog} {
 			b := tx.Bucket(name)
 			if b == nil {
 				return fmt.Errorf("%w: the file has no bucket %q", storage.ErrDamaged, name)
@@ -102,83 +101,92 @@ type inspector struct {
 	name string
 	// check returns the index entries that a record should have.
 	check func(id string, value []byte) ([]string, error)
-	// indexes are the letters of the entries that lead to the table.
-	indexes string
 }
 
-func inspect[R any](d table[R], indexes string) inspector {
+func inspect[R any](d table[R]) inspector {
 	return inspector{d.name, func(id string, value []byte) ([]string, error) {
 		r, err := d.decode(id, value)
 		if err != nil || d.entries == nil {
 			return nil, err
 		}
 		return d.entries(&r), nil
-	}, indexes}
+	}}
 }
 
 var inspectors = map[byte]inspector{
-	accountTable.letter:       inspect(accountTable, "km"),
-	orderTable.letter:         inspect(orderTable, "op"),
-	authorizationTable.letter: inspect(authorizationTable, "v"),
-	jobTable.letter:           inspect(jobTable, "dlw"),
-	submissionTable.letter:    inspect(submissionTable, "s"),
-	certificateTable.letter:   inspect(certificateTable, "nhceqr"),
-	chainTable.letter:         inspect(chainTable, ""),
-	externalKeyTable.letter:   inspect(externalKeyTable, "x"),
-	blockedKeyTable.letter:    inspect(blockedKeyTable, ""),
-	publicationTable.letter:   inspect(publicationTable, ""),
-	metaTable.letter:          inspect(metaTable, ""),
+	accountTable.letter:       inspect(accountTable),
+	orderTable.letter:         inspect(orderTable),
+	authorizationTable.letter: inspect(authorizationTable),
+	jobTable.letter:           inspect(jobTable),
+	submissionTable.letter:    inspect(submissionTable),
+	certificateTable.letter:   inspect(certificateTable),
+	chainTable.letter:         inspect(chainTable),
+	externalKeyTable.letter:   inspect(externalKeyTable),
+	blockedKeyTable.letter:    inspect(blockedKeyTable),
+	publicationTable.letter:   inspect(publicationTable),
+	metaTable.letter:          inspect(metaTable),
 }
 
 // records checks each record, and that exactly the entries exist that should:
 // each of those it expects is there, and there are no more than those.
 func (r *Report) records(ctx context.Context, t *tx) error {
-	expected, jobs, parked := 0, 0, 0
-	c := t.records.Cursor()
-	for k, v := c.First(); k != nil; k, v = c.Next() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		in, ok := inspectors[k[0]]
-		if !ok {
-			r.problem("a record of unknown table %q", k[0])
-			continue
-		}
-		r.Records[in.name]++
-		id, rest, ok := cutText(k[1:])
-		if !ok || len(rest) > 0 {
-			r.problem("a key of %s does not parse: %x", in.name, k)
-			continue
-		}
-		entries, err := in.check(id, v)
-		if err != nil {
-			r.problem("%v", err)
-			continue
-		}
-		expected += len(entries)
-		for _, e := range entries {
-			found := false
-			t.state.scan(t.indexes, []byte(e), []byte(e), func(k []byte) bool {
-				found = bytes.Equal(k, []byte(e))
-				return false
-			})
-			if !found {
-				r.problem("%s %q is missing from index %q", in.name, id, e[0])
+	var sum totals
+	for _, b := range []*bbolt.Bucket{t.records, t.orders} {
+		c := b.Cursor()
+		for k, v := c.First(); k != nil; k, v = c.Next() {
+			if err := ctx.Err(); err != nil {
+				return err
 			}
-		}
-		if k[0] == jobTable.letter {
-			jobs++
-			if strings.HasPrefix(entries[0], "w") {
-				parked++
+			if t.bucket(k) != b {
+				r.problem("a record of table %q is in the wrong bucket", k[0])
+				continue
 			}
+			r.record(t, k, v, &sum)
 		}
 	}
 	t.state.scan(t.indexes, nil, nil, func([]byte) bool { r.Entries++; return true })
-	if r.Entries != expected {
-		r.problem("the indexes have %d entries, the records call for %d", r.Entries, expected)
+	if r.Entries != sum.entries {
+		r.problem("the indexes have %d entries, the records call for %d", r.Entries, sum.entries)
 	}
-	if t.state.jobs != int64(jobs) || t.state.parked != int64(parked) {
-		r.problem("%d jobs and %d parked ones are counted, %d and %d are there", t.state.jobs, t.state.parked, jobs, parked)
+	if t.state.jobs != sum.jobs || t.state.parked != sum.parked {
+		r.problem("%d jobs and %d parked ones are counted, %d and %d are there", t.state.jobs, t.state.parked, sum.jobs, sum.parked)
 	}
 	return nil
+}
+
+// totals are what the records call for.
+type totals struct {
+	entries      int
+	jobs, parked int64
+}
+
+func (r *Report) record(t *tx, k, v []byte, sum *totals) {
+	in, ok := inspectors[k[0]]
+	if !ok {
+		r.problem("a record of unknown table %q", k[0])
+		return
+	}
+	r.Records[in.name]++
+	id, rest, ok := cutText(k[1:])
+	if !ok || len(rest) > 0 {
+		r.problem("a key of %s does not parse: %x", in.name, k)
+		return
+	}
+	entries, err := in.check(id, v)
+	if err != nil {
+		r.problem("%v", err)
+		return
+	}
+	sum.entries += len(entries)
+	for _, e := range entries {
+		if !t.state.has(t.indexes, e) {
+			r.problem("%s %q is missing from index %q", in.name, id, e[0])
+		}
+	}
+	if k[0] == jobTable.letter {
+		sum.jobs++
+		if strings.HasPrefix(entries[0], "w") {
+			sum.parked++
+		}
+	}
 }

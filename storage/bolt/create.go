@@ -50,7 +50,7 @@ func create(cfg Config) error {
 
 // initialize is the first commit.
 func initialize(tx *bbolt.Tx) error {
-	for _, name := range [][]byte{bucketRecords, bucketIndexes, bucketLog, bucketFile} {
+	for _, name := range [][]byte{bucketRecords, bucketOrders, bucketIndexes, bucketLog, bucketFile} {
 		if _, err := tx.CreateBucket(name); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.etcd.io/bbolt"
@@ -21,12 +22,19 @@ import (
 //
 //	indexes = bucket "indexes" + what the state added - what the state removed
 //
-// One commit folds a full state into the bucket and empties the log. Opening a
-// store reads the log, which is never long.
+// When the state is full, a commit folds one index into the bucket, the one
+// that has waited longest: a few thousand entries at once touch each page of it
+// once, and folding all of them would rewrite too much in one commit, and leave
+// as many free pages for every later commit to list. The log is cut off behind
+// the index that has now waited longest. Opening a store reads the log, which
+// is never much longer than the state.
 
-// foldAt is how many entries the state may hold: some 2 MiB of memory, and half
-// of a megabyte to read on opening.
-const foldAt = 16384
+// foldAt is how many entries the state may hold: some 5 MiB of memory, and two
+// megabytes at most to read on opening.
+const foldAt = 32768
+
+// letters are those of all indexes.
+const letters = "cdehklmnopqrsvwx"
 
 // state is what is committed but not yet in the bucket of the indexes, and the
 // counts, which would otherwise be the one page that every commit writes.
@@ -37,6 +45,9 @@ type state struct {
 	recent sorted.Map[bool]
 	jobs   int64
 	parked int64
+	// folded says up to which record of the log each index is in the bucket, in
+	// the order of letters.
+	folded [len(letters)]uint64
 }
 
 // add puts an entry into the set. It is not there yet.
@@ -55,6 +66,14 @@ func (s *state) remove(key string) {
 		return
 	}
 	s.recent = s.recent.With(key, false)
+}
+
+// has reports whether an entry is in the set.
+func (s *state) has(bucket *bbolt.Bucket, key string) bool {
+	if here, ok := s.recent.Get(key); ok {
+		return here
+	}
+	return bucket.Get([]byte(key)) != nil
 }
 
 // scan calls yield for the entries that begin with prefix, in order, from the
@@ -95,17 +114,20 @@ func (s *state) scan(bucket *bbolt.Bucket, prefix, from []byte, yield func(key [
 	}
 }
 
-// A record of the log is the counts after a commit and what the commit did to
-// the entries: for each its length with the lowest bit saying whether it was
-// added, and its bytes.
+// A record of the log is the counts and folds after a commit, and what the
+// commit did to the entries: for each its length with the lowest bit saying
+// whether it was added, and its bytes.
 type entryChange struct {
 	key   string
 	added bool
 }
 
-func appendLog(b []byte, s state, changes []entryChange) []byte {
+func appendLog(b []byte, s *state, changes []entryChange) []byte {
 	b = binary.AppendVarint(b, s.jobs)
 	b = binary.AppendVarint(b, s.parked)
+	for _, seq := range s.folded {
+		b = binary.AppendUvarint(b, seq)
+	}
 	for _, c := range changes {
 		n := uint64(len(c.key)) << 1
 		if c.added {
@@ -117,25 +139,44 @@ func appendLog(b []byte, s state, changes []entryChange) []byte {
 	return b
 }
 
-// replay makes s what it was after the commit that wrote a log record.
-func (s *state) replay(b []byte) error {
-	var ok bool
-	if s.jobs, b, ok = cutVarint(b); !ok {
-		return errLog
+// head reads the counts and folds off a record of the log.
+func (s *state) head(b []byte) (rest []byte, err error) {
+	var n int
+	if s.jobs, n = binary.Varint(b); n <= 0 {
+		return nil, errLog
 	}
-	if s.parked, b, ok = cutVarint(b); !ok {
-		return errLog
+	b = b[n:]
+	if s.parked, n = binary.Varint(b); n <= 0 {
+		return nil, errLog
 	}
-	for len(b) > 0 {
-		n, size := binary.Uvarint(b)
-		if size <= 0 || n>>1 > uint64(len(b)-size) {
+	b = b[n:]
+	for i := range s.folded {
+		if s.folded[i], n = binary.Uvarint(b); n <= 0 {
+			return nil, errLog
+		}
+		b = b[n:]
+	}
+	return b, nil
+}
+
+// replay does to s what the commit did that wrote record seq of the log, but
+// for what has gone into the bucket since.
+func (s *state) replay(seq uint64, changes []byte) error {
+	for len(changes) > 0 {
+		n, size := binary.Uvarint(changes)
+		if size <= 0 || n>>1 > uint64(len(changes)-size) || n>>1 == 0 {
 			return errLog
 		}
-		key := string(b[size : size+int(n>>1)])
-		b = b[size+int(n>>1):]
-		if n&1 == 1 {
+		key := string(changes[size : size+int(n>>1)])
+		changes = changes[size+int(n>>1):]
+		i := strings.IndexByte(letters, key[0])
+		switch {
+		case i < 0:
+			return errLog
+		case seq <= s.folded[i]:
+		case n&1 == 1:
 			s.add(key)
-		} else {
+		default:
 			s.remove(key)
 		}
 	}
@@ -144,60 +185,90 @@ func (s *state) replay(b []byte) error {
 
 var errLog = fmt.Errorf("%w: a record of the index log does not parse; restore a backup", storage.ErrDamaged)
 
-func cutVarint(b []byte) (int64, []byte, bool) {
-	n, size := binary.Varint(b)
-	if size <= 0 {
-		return 0, b, false
-	}
-	return n, b[size:], true
-}
-
-// readState reads the log.
+// readState reads the log. Its last record says what to skip in the others.
 func readState(tx *bbolt.Tx) (s state, err error) {
-	err = tx.Bucket(bucketLog).ForEach(func(k, v []byte) error {
+	log := tx.Bucket(bucketLog).Cursor()
+	_, last := log.Last()
+	if last == nil {
+		return s, nil
+	}
+	b, err := storage.Decode[[]byte](last)
+	if err != nil {
+		return s, fmt.Errorf("the last record of the index log: %w", err)
+	}
+	if _, err := s.head(b); err != nil {
+		return s, err
+	}
+	for k, v := log.First(); k != nil; k, v = log.Next() {
+		if len(k) != 8 {
+			return s, errLog
+		}
 		b, err := storage.Decode[[]byte](v)
 		if err != nil {
-			return fmt.Errorf("the index log, record %x: %w", k, err)
+			return s, fmt.Errorf("the index log, record %x: %w", k, err)
 		}
-		return s.replay(b)
-	})
-	return s, err
+		var then state
+		changes, err := then.head(b)
+		if err != nil {
+			return s, err
+		}
+		if err := s.replay(binary.BigEndian.Uint64(k), changes); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
 }
 
-// writeState stores what a commit did to the state: appends to the log, or
-// folds everything into the bucket when there is too much of it.
+// writeState appends to the log what a commit did to the state. When the state
+// is full, it folds until it is not.
 func writeState(tx *bbolt.Tx, s *state, changes []entryChange, foldAt int) error {
 	log := tx.Bucket(bucketLog)
 	log.FillPercent = appended
-	if s.recent.Len() >= foldAt {
-		if err := fold(tx, s); err != nil {
-			return err
-		}
-		if err := tx.DeleteBucket(bucketLog); err != nil {
-			return err
-		}
-		var err error
-		if log, err = tx.CreateBucket(bucketLog); err != nil {
-			return err
-		}
-		changes = nil
-	}
-	value, err := storage.Encode(appendLog(nil, *s, changes))
+	seq, err := log.NextSequence()
 	if err != nil {
 		return err
 	}
-	seq, err := log.NextSequence()
+	folding := s.recent.Len() >= foldAt
+	for s.recent.Len() >= foldAt {
+		if err := s.fold(tx.Bucket(bucketIndexes), seq); err != nil {
+			return err
+		}
+	}
+	if folding {
+		if err := cutLog(log, slices.Min(s.folded[:])); err != nil {
+			return err
+		}
+	}
+	value, err := storage.Encode(appendLog(nil, s, changes))
 	if err != nil {
 		return err
 	}
 	return log.Put(binary.BigEndian.AppendUint64(nil, seq), value)
 }
 
-// fold applies the state's entries to the bucket, in order.
-func fold(tx *bbolt.Tx, s *state) (err error) {
-	indexes := tx.Bucket(bucketIndexes)
+// fold applies the entries of the index that has waited longest to the bucket.
+// Those without any entries have nothing to wait for.
+func (s *state) fold(indexes *bbolt.Bucket, seq uint64) error {
+	oldest := -1
+	for i := range letters {
+		if k, _, ok := s.recent.From(letters[i : i+1]); !ok || k[0] != letters[i] {
+			s.folded[i] = seq
+		} else if oldest < 0 || s.folded[i] < s.folded[oldest] {
+			oldest = i
+		}
+	}
+	if oldest < 0 {
+		return nil
+	}
+	s.folded[oldest] = seq
 	indexes.FillPercent = scattered
-	s.recent.Ascend("", func(key string, here bool) bool {
+	rest := s.recent
+	var err error
+	s.recent.Ascend(letters[oldest:oldest+1], func(key string, here bool) bool {
+		if key[0] != letters[oldest] {
+			return false
+		}
+		rest = rest.Without(key)
 		if here {
 			err = indexes.Put([]byte(key), nil)
 		} else {
@@ -205,6 +276,21 @@ func fold(tx *bbolt.Tx, s *state) (err error) {
 		}
 		return err == nil
 	})
-	s.recent = sorted.Map[bool]{}
+	s.recent = rest
 	return err
+}
+
+// cutLog removes the records of the log up to one of them.
+func cutLog(log *bbolt.Bucket, upTo uint64) error {
+	var keys [][]byte // a bucket is not changed while a cursor is on it
+	c := log.Cursor()
+	for k, _ := c.First(); k != nil && binary.BigEndian.Uint64(k) <= upTo; k, _ = c.Next() {
+		keys = append(keys, bytes.Clone(k))
+	}
+	for _, k := range keys {
+		if err := log.Delete(k); err != nil {
+			return err
+		}
+	}
+	return nil
 }

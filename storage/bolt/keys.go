@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"time"
+
+	"acmebridge/storage/internal/compact"
 )
 
 // Keys are made of parts, each of which says itself where it ends: no two lists
@@ -18,16 +20,11 @@ import (
 const (
 	packed   = 0x02
 	verbatim = 0x03
-
-	mintedLength = 36
-	packedLength = 22
 )
-
-const alphabet = "0123456789abcdefghijklmnopqrstuv"
 
 // appendText adds an id or any other text.
 func appendText(b []byte, s string) []byte {
-	if p, ok := pack(s); ok {
+	if p, ok := compact.PackID(s); ok {
 		return append(append(b, packed), p[:]...)
 	}
 	b = append(b, verbatim)
@@ -43,8 +40,8 @@ func appendText(b []byte, s string) []byte {
 // cutText takes an id or text off the front of a key.
 func cutText(b []byte) (s string, rest []byte, ok bool) {
 	switch {
-	case len(b) > packedLength && b[0] == packed:
-		return unpack(b[1 : 1+packedLength]), b[1+packedLength:], true
+	case len(b) > compact.IDBytes && b[0] == packed:
+		return string(compact.AppendID(nil, b[1:1+compact.IDBytes])), b[1+compact.IDBytes:], true
 	case len(b) == 0 || b[0] != verbatim:
 		return "", b, false
 	}
@@ -60,51 +57,6 @@ func cutText(b []byte) (s string, rest []byte, ok bool) {
 		}
 		text, b = append(text, 0), b[i+2:]
 	}
-}
-
-// pack turns the 36 characters of a minted id into the 22 bytes they stand for.
-func pack(s string) (p [packedLength]byte, ok bool) {
-	if len(s) != mintedLength || s[mintedLength-1] != '0' && s[mintedLength-1] != 'g' {
-		return p, false // the last character holds one bit
-	}
-	var acc, bits uint
-	out := 0
-	for i := range mintedLength {
-		var v byte
-		switch c := s[i]; {
-		case c >= '0' && c <= '9':
-			v = c - '0'
-		case c >= 'a' && c <= 'v':
-			v = c - 'a' + 10
-		default:
-			return p, false
-		}
-		acc, bits = acc<<5|uint(v), bits+5
-		if bits >= 8 && out < packedLength {
-			bits -= 8
-			p[out] = byte(acc >> bits)
-			out++
-		}
-	}
-	return p, true
-}
-
-func unpack(p []byte) string {
-	var s [mintedLength]byte
-	var acc, bits uint
-	in := 0
-	for i := range s {
-		if bits < 5 {
-			acc, bits = acc<<8, bits+8
-			if in < len(p) {
-				acc |= uint(p[in])
-				in++
-			}
-		}
-		bits -= 5
-		s[i] = alphabet[acc>>bits&31]
-	}
-	return string(s[:])
 }
 
 const timeLength = 12

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"acmebridge/storage"
+	"acmebridge/storage/internal/compact"
 )
 
 // table says how records of one type are keyed and indexed. The letters are
@@ -24,7 +25,7 @@ type table[R any] struct {
 
 // recordKey is where a record is.
 func (d table[R]) recordKey(id string) []byte {
-	return appendText(append(make([]byte, 0, 2+packedLength), d.letter), id)
+	return appendText(append(make([]byte, 0, 2+compact.IDBytes), d.letter), id)
 }
 
 func get[R any](t *tx, d table[R], id string) (R, error) {
@@ -32,7 +33,8 @@ func get[R any](t *tx, d table[R], id string) (R, error) {
 	if err := t.mayRead(); err != nil {
 		return none, err
 	}
-	v := t.records.Get(d.recordKey(id))
+	key := d.recordKey(id)
+	v := t.bucket(key).Get(key)
 	if v == nil {
 		return none, fmt.Errorf("%w: %s %q", storage.ErrNotFound, d.name, id)
 	}
@@ -102,7 +104,8 @@ func drop[R any](t *tx, d table[R], id string) (R, bool, error) {
 
 // indexed returns the entries that lead to the stored record of an id.
 func (d table[R]) indexed(t *tx, id string) (entries []string, found bool, err error) {
-	v := t.records.Get(d.recordKey(id))
+	key := d.recordKey(id)
+	v := t.bucket(key).Get(key)
 	if v == nil || d.entries == nil {
 		return nil, v != nil, nil
 	}
@@ -129,7 +132,7 @@ func list[R any](t *tx, d table[R], p storage.Page) ([]R, string, error) {
 		after = d.recordKey(p.After)
 		from = after
 	}
-	c := t.records.Cursor()
+	c := t.bucket(prefix).Cursor()
 	for k, v := c.Seek(from); bytes.HasPrefix(k, prefix); k, v = c.Next() {
 		if after != nil && bytes.Equal(k, after) {
 			continue

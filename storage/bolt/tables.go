@@ -78,10 +78,12 @@ func (c accounts) List(p storage.Page) ([]acme.Account, string, error) {
 	return list(c.tx, accountTable, p)
 }
 
+const orderLetter = 'O'
+
 type orders struct{ *tx }
 
 var orderTable = table[acme.Order]{
-	letter: 'O', name: "orders",
+	letter: orderLetter, name: "orders",
 	id: func(o *acme.Order) string { return string(o.ID) },
 	entries: func(o *acme.Order) []string {
 		es := []string{entry(under('o', string(o.Account)), string(o.ID))}

@@ -15,6 +15,7 @@ import (
 // harming its neighbours.
 type tx struct {
 	records *bbolt.Bucket
+	orders  *bbolt.Bucket
 	indexes *bbolt.Bucket
 	state   state
 
@@ -31,9 +32,9 @@ type tx struct {
 type undone struct{ key, value []byte }
 
 func begin(btx *bbolt.Tx, s state, writable bool) *tx {
-	t := &tx{records: btx.Bucket(bucketRecords), indexes: btx.Bucket(bucketIndexes), state: s, before: s, writable: writable}
+	t := &tx{records: btx.Bucket(bucketRecords), orders: btx.Bucket(bucketOrders), indexes: btx.Bucket(bucketIndexes), state: s, before: s, writable: writable}
 	if writable {
-		t.records.FillPercent = appended
+		t.records.FillPercent, t.orders.FillPercent = appended, growing
 	}
 	return t
 }
@@ -58,14 +59,24 @@ func (t *tx) mayWrite() error {
 	return nil
 }
 
+// bucket returns where the records of a key are. Orders nearly double in size
+// during their short life, so their pages are left room for that; pages that
+// split again and again would stay half empty.
+func (t *tx) bucket(key []byte) *bbolt.Bucket {
+	if key[0] == orderLetter {
+		return t.orders
+	}
+	return t.records
+}
+
 // set puts a record, or deletes it when value is nil.
 func (t *tx) set(key, value []byte) error {
 	// The copy outlives whatever the write does to the page it is on.
-	t.undo = append(t.undo, undone{key, bytes.Clone(t.records.Get(key))})
+	t.undo = append(t.undo, undone{key, bytes.Clone(t.bucket(key).Get(key))})
 	if value == nil {
-		return t.records.Delete(key)
+		return t.bucket(key).Delete(key)
 	}
-	return t.records.Put(key, value)
+	return t.bucket(key).Put(key, value)
 }
 
 // reindex changes the entries of a record from old to new. Most changes to a
@@ -90,9 +101,9 @@ func (t *tx) takeBack() error {
 	for _, u := range slices.Backward(t.undo) {
 		var err error
 		if u.value == nil {
-			err = t.records.Delete(u.key)
+			err = t.bucket(u.key).Delete(u.key)
 		} else {
-			err = t.records.Put(u.key, u.value)
+			err = t.bucket(u.key).Put(u.key, u.value)
 		}
 		if err != nil {
 			return fmt.Errorf("storage/bolt: take back an update that failed: %w", err)

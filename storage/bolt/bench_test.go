@@ -1,0 +1,256 @@
+package bolt
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/storage"
+)
+
+var orders100k = flag.Int("orders", 20000, "how many orders BenchmarkOrders makes")
+
+// life is one order on its way, with records of the sizes that occur.
+type life struct {
+	now   time.Time
+	order acme.Order
+	authz acme.Authorization
+	cert  acme.Certificate
+	sub   storage.Submission
+}
+
+func mint[ID ~string](now time.Time) ID {
+	id, err := acme.MintID[ID](now, rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return id
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b)
+	return b
+}
+
+func token() string { return fmt.Sprintf("%x", random(22))[:43] }
+
+var benchChain = sha256.Sum256([]byte("chain"))
+
+func newLife(account acme.AccountID, member acme.MemberID) *life {
+	now := time.Now().UTC()
+	name := acme.Identifier{Type: acme.DNSIdentifier, Value: fmt.Sprintf("host-%x.example.org", random(4))}
+	l := &life{now: now}
+	l.order = acme.Order{
+		ID: mint[acme.OrderID](now), Account: account, Directory: "default", Profile: "tls", Member: member, Status: acme.OrderPending,
+		Identifiers: []acme.Identifier{name}, CreatedAt: now, Expires: now.Add(24 * time.Hour),
+	}
+	l.authz = acme.Authorization{
+		ID: mint[acme.AuthorizationID](now), Account: account, Directory: "default", Order: l.order.ID, Identifier: name,
+		Status: acme.AuthorizationPending, Expires: now.Add(24 * time.Hour),
+	}
+	for _, t := range []acme.ChallengeType{acme.HTTP01, acme.DNS01, acme.TLSALPN01} {
+		l.authz.Challenges = append(l.authz.Challenges, acme.Challenge{Type: t, Status: acme.ChallengePending, Token: token()})
+	}
+	l.order.Authorizations = []acme.AuthorizationID{l.authz.ID}
+	l.order.Note(now, "ordered")
+	return l
+}
+
+// newOrder is the first commit: order, authorization and job.
+func (l *life) newOrder(tx storage.Tx) error {
+	job := storage.Job{ID: storage.JobID(l.order.ID), Kind: storage.JobExpire, Due: l.order.Expires, Account: l.order.Account, Subject: string(l.order.ID)}
+	return firstError(tx.Authorizations().Put(l.authz), tx.Orders().Put(l.order), tx.Jobs().Put(job))
+}
+
+// settle is the second: the challenge was met.
+func (l *life) settle(tx storage.Tx) error {
+	z, err := tx.Authorizations().Get(l.authz.ID)
+	if err != nil {
+		return err
+	}
+	o, err := tx.Orders().Get(l.order.ID)
+	if err != nil {
+		return err
+	}
+	z.Status, z.Expires = acme.AuthorizationValid, l.now.Add(30*24*time.Hour)
+	z.Challenges = z.Challenges[:1]
+	z.Challenges[0].Status, z.Challenges[0].KeyAuthorization, z.Challenges[0].ValidatedAt = acme.ChallengeValid, z.Challenges[0].Token+"."+token(), l.now
+	o.Status = acme.OrderReady
+	o.Note(l.now, "challenge http-01 met")
+	return firstError(tx.Authorizations().Put(z), tx.Orders().Put(o))
+}
+
+// deliver is the third: finalized and issued in one, as a fast CA has it.
+func (l *life) deliver(tx storage.Tx) error {
+	o, err := tx.Orders().Get(l.order.ID)
+	if err != nil {
+		return err
+	}
+	key := sha256.Sum256(l.cert.Leaf)
+	o.Status, o.CSRHash, o.Certificate, o.Submission = acme.OrderValid, key, l.cert.ID, l.sub.ID
+	o.Note(l.now, "finalized")
+	o.Note(l.now, "certificate stored")
+	l.sub.CSR = nil // dropped when the order is over, as the engine does
+	return firstError(tx.Submissions().Put(l.sub), tx.Certificates().Put(l.cert), tx.Orders().Put(o), tx.Jobs().Delete(storage.JobID(o.ID)))
+}
+
+// issue makes what the CA would have answered, outside of any transaction.
+func (l *life) issue() {
+	o := l.order
+	leaf := random(700)
+	l.cert = acme.Certificate{
+		ID: mint[acme.CertificateID](l.now), Order: o.ID, Account: o.Account, Directory: o.Directory, Member: o.Member, Backend: "local", Profile: o.Profile,
+		Leaf: leaf, Chain: benchChain, Serial: random(16), AuthorityKeyID: benchChain[:20], KeyHash: sha256.Sum256(leaf), Identifiers: o.Identifiers,
+		NotBefore: l.now, NotAfter: l.now.Add(90 * 24 * time.Hour), IssuedAt: l.now,
+	}
+	l.sub = storage.Submission{
+		ID: mint[acme.SubmissionID](l.now), Key: fmt.Sprintf("%x", random(16)), Order: o.ID, Account: o.Account, Backend: "local", SentAt: l.now, Attempts: 1,
+		CSR: random(400), Ticket: "1", CreatedAt: l.now, Deadline: l.now.Add(time.Hour),
+		Contract: acme.Contract{Profile: o.Profile, Identifiers: o.Identifiers, KeyHash: l.cert.KeyHash, Usages: []acme.Usage{acme.ServerAuth, acme.ClientAuth}, Subject: acme.SubjectCommonName, CommonName: o.Identifiers[0].Value},
+	}
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// orders makes n orders with so many clients at once, each with an account of
+// its own, and returns how long each thousand took.
+func makeOrders(tb testing.TB, s storage.Store, clients, n int) (thousands []time.Duration) {
+	var (
+		wg     sync.WaitGroup
+		done   atomic.Int64
+		mu     sync.Mutex
+		last   = time.Now()
+		wanted = int64(n)
+	)
+	for c := range clients {
+		wg.Go(func() {
+			account, member := mint[acme.AccountID](time.Now()), acme.MemberID(fmt.Sprintf("DEV/GOV/%d", c%8))
+			for done.Add(1) <= wanted {
+				l := newLife(account, member)
+				for _, step := range []func(storage.Tx) error{l.newOrder, l.settle, func(tx storage.Tx) error { return l.deliver(tx) }} {
+					if l.cert.ID == "" && l.order.Status == acme.OrderPending {
+						l.issue()
+					}
+					if err := s.Update(context.Background(), step); err != nil {
+						tb.Errorf("Update: %v", err)
+						return
+					}
+				}
+				if done.Load()%1000 == 0 {
+					mu.Lock()
+					thousands, last = append(thousands, time.Since(last)), time.Now()
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return thousands
+}
+
+// written returns how many bytes this process has had written to the disk.
+func written(tb testing.TB) (n int64) {
+	b, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		tb.Fatalf("how much was written is read from /proc/self/io: %v", err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if _, err := fmt.Sscanf(line, "write_bytes: %d", &n); err == nil {
+			return n
+		}
+	}
+	tb.Fatal("/proc/self/io does not say write_bytes")
+	return 0
+}
+
+// BenchmarkOrders measures the cost of whole orders under load: three commits
+// each, from 32 clients. Its unit is not the iteration but the order; -orders
+// says how many are made.
+func BenchmarkOrders(b *testing.B) {
+	for b.Loop() {
+		dir := b.TempDir()
+		s := open(b, dir)
+		n := *orders100k
+		before, commits, start := written(b), s.durable.txid, time.Now()
+		thousands := makeOrders(b, s, 32, n)
+		took := time.Since(start)
+		wrote, commits := written(b)-before, s.durable.txid-commits
+		b.ReportMetric(float64(wrote)/float64(n), "B-written/order")
+		b.ReportMetric(float64(commits)/float64(n), "commits/order")
+		b.ReportMetric(float64(n)/took.Seconds(), "orders/s")
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		info, err := os.Stat(filepath.Join(dir, "test.db"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(info.Size())/float64(n), "B-stored/order")
+		if len(thousands) > 2 {
+			b.ReportMetric(thousands[0].Seconds()/thousands[len(thousands)-1].Seconds(), "last/first-thousand")
+			b.ReportMetric(float64(slices.Max(thousands).Milliseconds()), "ms-slowest-thousand")
+		}
+		b.ReportMetric(0, "ns/op")
+	}
+}
+
+// BenchmarkLoneUpdate measures what one client waits for one update, and
+// beside it what the disk takes to sync one page.
+func BenchmarkLoneUpdate(b *testing.B) {
+	dir := b.TempDir()
+	s := open(b, dir)
+	defer s.Close()
+	account := mint[acme.AccountID](time.Now())
+	b.ResetTimer()
+	for range b.N {
+		if err := s.Update(b.Context(), newLife(account, "m").newOrder); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(syncLatency(b, dir).Microseconds()), "µs-fdatasync")
+}
+
+func syncLatency(b *testing.B, dir string) time.Duration {
+	f, err := os.Create(filepath.Join(dir, "sync"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	page := make([]byte, 4096)
+	binary.BigEndian.PutUint64(page, 1)
+	took := make([]time.Duration, 200)
+	for i := range took {
+		start := time.Now()
+		if _, err := f.WriteAt(page, int64(i)*4096); err != nil {
+			b.Fatal(err)
+		}
+		if err := syscall.Fdatasync(int(f.Fd())); err != nil {
+			b.Fatal(err)
+		}
+		took[i] = time.Since(start)
+	}
+	slices.Sort(took)
+	return took[len(took)/2]
+}
