@@ -184,9 +184,9 @@ func checkLeafIdentity(_ Contract, leaf *x509.Certificate) error {
 	return nil
 }
 
-// checkLeafValidity wants a certificate that works now and ends no later than
-// promised. It may end earlier, as when its issuer does; a contract without an
-// end leaves that to the CA.
+// checkLeafValidity wants a certificate that works now and ends when it was
+// promised to, neither later nor earlier. A contract without an end leaves
+// that to the CA.
 func checkLeafValidity(c Contract, leaf *x509.Certificate, now time.Time) error {
 	begins := now
 	if c.NotBefore.After(begins) {
@@ -199,8 +199,8 @@ func checkLeafValidity(c Contract, leaf *x509.Certificate, now time.Time) error 
 		return differs(0, "validity", "valid from "+moment(leaf.NotBefore), "valid from "+moment(c.NotBefore))
 	case !leaf.NotAfter.After(begins):
 		return differs(0, "validity", "valid until "+moment(leaf.NotAfter), "valid at "+moment(begins))
-	case !c.NotAfter.IsZero() && leaf.NotAfter.Sub(c.NotAfter) >= time.Second: // certificates count whole seconds
-		return differs(0, "validity", "valid until "+moment(leaf.NotAfter), "valid until "+moment(c.NotAfter)+" at the latest")
+	case !c.NotAfter.IsZero() && leaf.NotAfter.Sub(c.NotAfter).Abs() >= time.Second: // certificates count whole seconds
+		return differs(0, "validity", "valid until "+moment(leaf.NotAfter), "valid until "+moment(c.NotAfter))
 	}
 	return nil
 }

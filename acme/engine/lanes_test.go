@@ -28,13 +28,13 @@ func TestLanesAreFair(t *testing.T) {
 		add("greedy", 1000)
 		add("modest", 2)
 		l.start(t.Context())
-		time.Sleep(6500 * time.Millisecond)
+		time.Sleep(5500 * time.Millisecond)
+		l.close()
+		l.running.Wait()
 		if got := fmt.Sprint(done); got != "[greedy modest greedy modest greedy greedy]" {
 			t.Errorf("the order of work was %s", got)
 		}
-		l.close()
-		l.running.Wait()
-		if waiting, running := l.depth(); waiting != 1000-5 || running != 0 {
+		if waiting, running := l.depth(); waiting != 1000-4 || running != 0 {
 			t.Errorf("%d wait and %d run after closing", waiting, running)
 		}
 	})
