@@ -1,0 +1,167 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"acmebridge/acme"
+	"acmebridge/acme/engine"
+	"acmebridge/acme/nonce"
+	"acmebridge/storage"
+)
+
+// MetricsConfig says what is measured.
+type MetricsConfig struct {
+	Engine *engine.Engine
+	Nonces *nonce.Source
+	// Ready reports whether /readyz says yes.
+	Ready func() bool
+	// Connections returns how many connections to the ACME server are open,
+	// and how many were refused since the start.
+	Connections func() (open int, refused int64)
+	// Orphans returns the last count of orders that nobody works on.
+	Orphans func() int
+	Version string
+}
+
+// Metrics returns the handler of /metrics. All labels are from closed sets:
+// nothing that a client chooses becomes one (LG-4).
+func Metrics(cfg MetricsConfig) http.Handler {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newCollector(cfg))
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
+}
+
+// collector reads the counters when it is asked; nothing is counted twice.
+type collector struct {
+	MetricsConfig
+	counters []counter
+	nonces   []counter
+	gauges   map[string]*prometheus.Desc
+}
+
+type counter struct {
+	desc *prometheus.Desc
+	read func() float64
+}
+
+func newCollector(cfg MetricsConfig) *collector {
+	c := &collector{MetricsConfig: cfg, gauges: map[string]*prometheus.Desc{}}
+	n := &cfg.Engine.Counters
+	for _, x := range []struct {
+		name, help string
+		value      *atomic.Int64
+	}{
+		{"orders_created_total", "Orders placed.", &n.OrdersCreated},
+		{"orders_valid_total", "Orders that ended with a certificate.", &n.OrdersValid},
+		{"orders_invalid_total", "Orders that ended without one.", &n.OrdersInvalid},
+		{"validations_total", "Attempts at challenges.", &n.Validations},
+		{"validations_failed_total", "Attempts at challenges that failed.", &n.ValidationsFailed},
+		{"submissions_total", "Requests to CAs.", &n.Submissions},
+		{"quarantined_total", "Certificates from CAs that were not what was ordered.", &n.Quarantined},
+		{"jobs_parked_total", "Jobs that were parked for a person.", &n.Parked},
+		{"jobs_rescued_total", "Jobs that an earlier run had left and this one resumed.", &n.Rescued},
+		{"revocations_total", "Revocations accepted.", &n.Revocations},
+		{"step_failures_total", "Steps that failed and are tried again.", &n.StepFailures},
+	} {
+		c.counters = append(c.counters, counter{desc(x.name, x.help), func() float64 { return float64(x.value.Load()) }})
+	}
+	for name, help := range map[string]string{
+		"steps_waiting":    "Steps that wait for their turn.",
+		"steps_running":    "Steps that run.",
+		"jobs":             "Stored jobs.",
+		"jobs_parked":      "Jobs that wait for a person; order list --parked shows them.",
+		"orphans":          "Orders in processing that have no job; there should be none.",
+		"ready":            "1 when the server takes work.",
+		"connections_open": "Open connections to the ACME server.",
+		"nonces_kept":      "Spent nonces that are remembered.",
+	} {
+		c.gauges[name] = desc(name, help)
+	}
+	c.gauges["connections_refused_total"] = desc("connections_refused_total", "Connections refused because too many were open.")
+	c.gauges["nonces_issued_total"] = desc("nonces_issued_total", "Nonces issued.")
+	c.gauges["nonces_redeemed_total"] = desc("nonces_redeemed_total", "Nonces accepted.")
+	c.gauges["nonces_refused_total"] = desc("nonces_refused_total", "Nonces refused.", "reason")
+	c.gauges["build_info"] = desc("build_info", "1, with the version of the program.", "version")
+	return c
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("acmebridge_"+name, help, labels, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, x := range c.counters {
+		ch <- x.desc
+	}
+	for _, d := range c.gauges {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	for _, x := range c.counters {
+		ch <- prometheus.MustNewConstMetric(x.desc, prometheus.CounterValue, x.read())
+	}
+	gauge := func(name string, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(c.gauges[name], prometheus.GaugeValue, v, labels...)
+	}
+	count := func(name string, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(c.gauges[name], prometheus.CounterValue, v, labels...)
+	}
+	waiting, running := c.Engine.Depth()
+	gauge("steps_waiting", float64(waiting))
+	gauge("steps_running", float64(running))
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if all, parked, err := c.Engine.Operator().Jobs(ctx); err == nil {
+		gauge("jobs", float64(all))
+		gauge("jobs_parked", float64(parked))
+	}
+	gauge("orphans", float64(c.Orphans()))
+	ready := 0.0
+	if c.Ready() {
+		ready = 1
+	}
+	gauge("ready", ready)
+	open, refused := c.Connections()
+	gauge("connections_open", float64(open))
+	count("connections_refused_total", float64(refused))
+	s := c.Nonces.Stats()
+	gauge("nonces_kept", float64(s.Remembered))
+	count("nonces_issued_total", float64(s.Issued))
+	count("nonces_redeemed_total", float64(s.Redeemed))
+	count("nonces_refused_total", float64(s.Malformed), "malformed")
+	count("nonces_refused_total", float64(s.Foreign), "foreign")
+	count("nonces_refused_total", float64(s.Spent), "spent")
+	count("nonces_refused_total", float64(s.Old), "old")
+	gauge("build_info", 1, c.Version)
+}
+
+// CountOrphans reads every order and returns how many are processing although
+// no job will ever move them on. It is for a slow background task: the answer
+// should always be zero.
+func CountOrphans(ctx context.Context, op engine.Operator) (int, error) {
+	orphans := 0
+	list := func(ctx context.Context, p storage.Page) ([]acme.Order, string, error) { return op.Orders(ctx, "", p) }
+	err := each(ctx, list, func(o acme.Order) error {
+		if o.Status != acme.OrderProcessing {
+			return nil
+		}
+		// Read again: it may have ended since the page was read.
+		x, err := op.Explain(ctx, o.ID)
+		if err == nil && x.Order.Status == acme.OrderProcessing && x.Job == nil {
+			orphans++
+		}
+		return err
+	})
+	return orphans, err
+}

@@ -1,0 +1,270 @@
+package admin
+
+import (
+	"context"
+	"encoding/hex"
+	"net/http"
+	"strings"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/acme/engine"
+	"acmebridge/storage"
+)
+
+// Order is the wire form of an order.
+type Order struct {
+	ID             string       `json:"id"`
+	Account        string       `json:"account"`
+	Directory      string       `json:"directory"`
+	Profile        string       `json:"profile"`
+	Member         string       `json:"member,omitempty"`
+	Status         string       `json:"status"`
+	Identifiers    []Identifier `json:"identifiers"`
+	Authorizations []string     `json:"authorizations"`
+	CreatedAt      *time.Time   `json:"created_at"`
+	Expires        *time.Time   `json:"expires"`
+	NotBefore      *time.Time   `json:"not_before,omitempty"`
+	NotAfter       *time.Time   `json:"not_after,omitempty"`
+	Submission     string       `json:"submission,omitempty"`
+	Certificate    string       `json:"certificate,omitempty"`
+	Replaces       string       `json:"replaces,omitempty"`
+	Problem        *Problem     `json:"problem,omitempty"`
+	History        []Event      `json:"history,omitempty"`
+}
+
+// Identifier is the wire form of an identifier.
+type Identifier struct {
+	Type  string `json:"type"`
+	Value string `json:"value"`
+}
+
+// Problem is the wire form of a problem.
+type Problem struct {
+	Type   string   `json:"type"`
+	Detail string   `json:"detail"`
+	Parts  []string `json:"parts,omitempty"`
+}
+
+// Event is one line in the life of an order.
+type Event struct {
+	At   time.Time `json:"at"`
+	What string    `json:"what"`
+}
+
+// Authorization is the wire form of an authorization.
+type Authorization struct {
+	ID         string      `json:"id"`
+	Order      string      `json:"order"`
+	Account    string      `json:"account"`
+	Identifier Identifier  `json:"identifier"`
+	Wildcard   bool        `json:"wildcard,omitempty"`
+	Status     string      `json:"status"`
+	Expires    *time.Time  `json:"expires"`
+	Challenges []Challenge `json:"challenges"`
+}
+
+// Challenge is the wire form of a challenge. Its token stays out: whoever has
+// it and nothing else could ask a target about somebody's order.
+type Challenge struct {
+	Type        string     `json:"type"`
+	Status      string     `json:"status"`
+	Attempts    int        `json:"attempts"`
+	ValidatedAt *time.Time `json:"validated_at,omitempty"`
+	Problem     *Problem   `json:"problem,omitempty"`
+}
+
+// Submission is the wire form of what was asked of a CA.
+type Submission struct {
+	ID          string     `json:"id"`
+	Key         string     `json:"key"`
+	Order       string     `json:"order"`
+	Account     string     `json:"account"`
+	Backend     string     `json:"backend"`
+	CreatedAt   *time.Time `json:"created_at"`
+	SentAt      *time.Time `json:"sent_at,omitempty"`
+	Attempts    int        `json:"attempts"`
+	Ticket      string     `json:"ticket,omitempty"`
+	Deadline    *time.Time `json:"deadline,omitempty"`
+	Evidence    string     `json:"evidence,omitempty"`
+	Misses      int        `json:"misses,omitempty"`
+	Quarantined int        `json:"quarantined,omitempty"`
+	KeyHash     string     `json:"key_hash"`
+}
+
+// Job is the wire form of due work.
+type Job struct {
+	ID          string     `json:"id"`
+	Kind        string     `json:"kind"`
+	Due         *time.Time `json:"due"`
+	Attempt     int        `json:"attempt"`
+	Account     string     `json:"account,omitempty"`
+	Subject     string     `json:"subject"`
+	Backend     string     `json:"backend,omitempty"`
+	Parked      string     `json:"parked,omitempty"`
+	LastError   string     `json:"last_error,omitempty"`
+	LeasedUntil *time.Time `json:"leased_until,omitempty"`
+}
+
+// Explanation is everything there is to know of an order.
+type Explanation struct {
+	Order          Order           `json:"order"`
+	Authorizations []Authorization `json:"authorizations"`
+	Submission     *Submission     `json:"submission,omitempty"`
+	Job            *Job            `json:"job,omitempty"`
+	ValidationJobs []Job           `json:"validation_jobs,omitempty"`
+	Certificate    *Certificate    `json:"certificate,omitempty"`
+	// Offline says that no server is at work on it.
+	Offline bool `json:"offline"`
+}
+
+// Retry is the body of a request to put a parked order back to work.
+type Retry struct {
+	// Resend says that the operator answers for the CA not having the request.
+	Resend bool `json:"resend"`
+}
+
+// Abandon is the body of a request to end an order.
+type Abandon struct {
+	Reason string `json:"reason"`
+}
+
+// Done says what became of a request that changes something.
+type Done struct {
+	// Note is for the operator; empty when everything is done.
+	Note string `json:"note,omitempty"`
+}
+
+func (h *handler) mountOrders(mux *http.ServeMux) {
+	mux.HandleFunc("GET /v1/orders", h.answer(func(r *http.Request) (any, error) {
+		account := acme.AccountID(r.FormValue("account"))
+		return page(r, func(ctx context.Context, p storage.Page) ([]acme.Order, string, error) {
+			return h.Operator.Orders(ctx, account, p)
+		}, func(o acme.Order) Order { return viewOrder(o.At(h.Now())) })
+	}))
+	mux.HandleFunc("GET /v1/jobs/parked", h.answer(func(r *http.Request) (any, error) {
+		return page(r, h.Operator.Parked, viewJob)
+	}))
+	mux.HandleFunc("GET /v1/orders/{id}", h.answer(func(r *http.Request) (any, error) {
+		x, err := h.Operator.Explain(r.Context(), acme.OrderID(r.PathValue("id")))
+		if err != nil {
+			return nil, err
+		}
+		v := viewExplanation(x)
+		v.Offline = h.Offline
+		return v, nil
+	}))
+	mux.HandleFunc("POST /v1/orders/{id}/retry", h.answer(h.retryOrder))
+	mux.HandleFunc("POST /v1/orders/{id}/abandon", h.answer(h.abandonOrder))
+}
+
+func (h *handler) retryOrder(r *http.Request) (any, error) {
+	body, err := read[Retry](r)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.Operator.Retry(r.Context(), acme.OrderID(r.PathValue("id")), body.Resend); err != nil {
+		return nil, err
+	}
+	return h.done("the order is resumed"), nil
+}
+
+func (h *handler) abandonOrder(r *http.Request) (any, error) {
+	body, err := read[Abandon](r)
+	if err != nil {
+		return nil, err
+	}
+	if strings.TrimSpace(body.Reason) == "" {
+		return nil, badRequest("give a reason; the client is told")
+	}
+	if err := h.Operator.Abandon(r.Context(), acme.OrderID(r.PathValue("id")), body.Reason); err != nil {
+		return nil, err
+	}
+	return Done{}, nil
+}
+
+// done says when the rest happens, if there is nobody to do it now.
+func (h *handler) done(what string) Done {
+	if h.Offline {
+		return Done{Note: "no server is running here: " + what + " when it starts"}
+	}
+	return Done{}
+}
+
+func viewOrder(o acme.Order) Order {
+	v := Order{
+		ID: string(o.ID), Account: string(o.Account), Directory: string(o.Directory), Profile: string(o.Profile),
+		Member: string(o.Member), Status: string(o.Status), Identifiers: views(o.Identifiers, viewIdentifier),
+		Authorizations: views(o.Authorizations, func(id acme.AuthorizationID) string { return string(id) }),
+		CreatedAt:      timeOf(o.CreatedAt), Expires: timeOf(o.Expires), NotBefore: timeOf(o.NotBefore), NotAfter: timeOf(o.NotAfter),
+		Submission: string(o.Submission), Certificate: string(o.Certificate), Replaces: o.Replaces, Problem: viewProblem(o.Problem),
+	}
+	for _, e := range o.History {
+		v.History = append(v.History, Event{At: e.At.UTC(), What: e.What})
+	}
+	return v
+}
+
+func viewIdentifier(i acme.Identifier) Identifier {
+	return Identifier{Type: string(i.Type), Value: i.Value}
+}
+
+func viewProblem(p *acme.Problem) *Problem {
+	if p == nil {
+		return nil
+	}
+	v := &Problem{Type: string(p.Type), Detail: p.Detail}
+	for _, s := range p.Subproblems {
+		v.Parts = append(v.Parts, s.Identifier.Value+": "+string(s.Type)+": "+s.Detail)
+	}
+	return v
+}
+
+func viewAuthorization(a acme.Authorization) Authorization {
+	return Authorization{
+		ID: string(a.ID), Order: string(a.Order), Account: string(a.Account), Identifier: viewIdentifier(a.Identifier),
+		Wildcard: a.Wildcard, Status: string(a.Status), Expires: timeOf(a.Expires),
+		Challenges: views(a.Challenges, func(c acme.Challenge) Challenge {
+			return Challenge{
+				Type: string(c.Type), Status: string(c.Status), Attempts: c.Attempts,
+				ValidatedAt: timeOf(c.ValidatedAt), Problem: viewProblem(c.Problem),
+			}
+		}),
+	}
+}
+
+func viewSubmission(s storage.Submission) Submission {
+	return Submission{
+		ID: string(s.ID), Key: s.Key, Order: string(s.Order), Account: string(s.Account), Backend: s.Backend,
+		CreatedAt: timeOf(s.CreatedAt), SentAt: timeOf(s.SentAt), Attempts: s.Attempts, Ticket: s.Ticket,
+		Deadline: timeOf(s.Deadline), Evidence: s.Evidence, Misses: s.Misses, Quarantined: len(s.Quarantine),
+		KeyHash: hex.EncodeToString(s.Contract.KeyHash[:]),
+	}
+}
+
+func viewJob(j storage.Job) Job {
+	return Job{
+		ID: string(j.ID), Kind: string(j.Kind), Due: timeOf(j.Due), Attempt: j.Attempt, Account: string(j.Account),
+		Subject: j.Subject, Backend: j.Backend, Parked: j.Parked, LastError: j.LastError, LeasedUntil: timeOf(j.Lease.Until),
+	}
+}
+
+func viewExplanation(x engine.Explanation) Explanation {
+	v := Explanation{Order: viewOrder(x.Order), Authorizations: views(x.Authorizations, viewAuthorization)}
+	if x.Submission != nil {
+		s := viewSubmission(*x.Submission)
+		v.Submission = &s
+	}
+	if x.Job != nil {
+		j := viewJob(*x.Job)
+		v.Job = &j
+	}
+	for _, j := range x.ValidationJobs {
+		v.ValidationJobs = append(v.ValidationJobs, viewJob(j))
+	}
+	if x.Certificate != nil {
+		c := viewCertificate(*x.Certificate)
+		v.Certificate = &c
+	}
+	return v
+}
