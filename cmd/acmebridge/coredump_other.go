@@ -1,0 +1,6 @@
+//go:build !unix
+
+package main
+
+// withoutCoreDumps does nothing where there are none.
+func withoutCoreDumps() {}

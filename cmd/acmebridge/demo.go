@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"acmebridge/cmd/acmebridge/config"
+)
+
+func (p *program) demoCommand() *cobra.Command {
+	var keep bool
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Start a server in a temporary folder and have a certificate issued, step by step",
+		Long: `Start a server with the defaults in a temporary folder, and have a certificate issued to a standard
+ACME client (golang.org/x/crypto/acme): account, order, http-01 challenge, finalize, download.
+Each step is printed, and the certificate. Nothing of it stays.
+
+With --keep the server stays up until Ctrl-C, and commands for certbot and lego are printed.`,
+		Example: "  acmebridge demo\n  acmebridge demo --keep",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return p.demo(c.Context(), keep) },
+	}
+	c.Flags().BoolVar(&keep, "keep", false, "leave the server running, and print commands for other clients")
+	return c
+}
+
+// demoName is what the demo orders: names below localhost are this machine,
+// whatever the DNS says (RFC 6761, 6.3).
+const demoName = "demo.localhost"
+
+func (p *program) demo(ctx context.Context, keep bool) (err error) {
+	begun := time.Now()
+	dir, err := os.MkdirTemp("", "acmebridge-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // what is left is in a folder for such things
+
+	responder, err := listenNear("127.0.0.1:5002")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = responder.Close() }() // closed already unless a step failed
+	cfg, err := demoConfig(dir, responder.Addr())
+	if err != nil {
+		return err
+	}
+	// The log is of interest only when something goes wrong.
+	var logged bytes.Buffer
+	defer func() {
+		if err != nil {
+			_, _ = io.Copy(p.stderr, &logged)
+		}
+	}()
+	log := newLogger(&logged, cfg.Log)
+	parts, err := assemble(ctx, cfg, log, time.Now, use{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, parts.close()) }()
+	s, err := newService(ctx, parts)
+	if err != nil {
+		return err
+	}
+	serving, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- s.run(serving) }()
+	defer func() {
+		stop()
+		err = errors.Join(err, <-ended)
+	}()
+	fmt.Fprintf(p.stdout, "A server is running at %s, its data in %s.\n\n", s.front.DirectoryURL("default"), dir)
+	tour := demoTour{out: p.stdout, service: s, responder: responder}
+	if err := tour.run(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "\nAll of that took %s.\n", time.Since(begun).Round(time.Millisecond))
+	if !keep {
+		return nil
+	}
+	_ = responder.Close() // the clients below want its port
+	s.suggest(p.stdout, cfg.Validation.HTTPPort)
+	logged.Reset()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-ended:
+		ended <- nil
+		return err
+	}
+}
+
+// demoConfig is the configuration without a file, in that folder, and on other
+// ports where those are taken.
+func demoConfig(dir string, responder net.Addr) (*config.Config, error) {
+	_, port, err := net.SplitHostPort(responder.String())
+	if err != nil {
+		return nil, err
+	}
+	env := []string{
+		"ACMEBRIDGE_DATA_DIR=" + filepath.Join(dir, "data"),
+		"ACMEBRIDGE_VALIDATION_HTTP_PORT=" + port,
+		"ACMEBRIDGE_LOG_FORMAT=text",
+	}
+	for name, address := range map[string]string{"ACMEBRIDGE_LISTEN": "127.0.0.1:14000", "ACMEBRIDGE_PKI_LISTEN": "127.0.0.1:14080"} {
+		l, err := listenNear(address)
+		if err != nil {
+			return nil, err
+		}
+		env = append(env, name+"="+l.Addr().String())
+		if err := l.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return config.Load("", env)
+}
+
+// listenNear listens on address, or on a free port when that one is taken.
+func listenNear(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err == nil {
+		return l, nil
+	}
+	host, _, splitErr := net.SplitHostPort(address)
+	if splitErr != nil {
+		return nil, splitErr
+	}
+	l, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return nil, fmt.Errorf("find a free port: %w", err)
+	}
+	return l, nil
+}
+
+// suggest prints what to paste to try other clients.
+func (s *service) suggest(w io.Writer, httpPort int) {
+	directory, root, port := s.front.DirectoryURL("default"), s.tlsRoot(), strconv.Itoa(httpPort)
+	fmt.Fprintf(w, `
+The server stays up until you press Ctrl-C. To try other clients, paste in another terminal:
+
+certbot:
+  REQUESTS_CA_BUNDLE=%[2]s certbot certonly --standalone --non-interactive --agree-tos \
+    --register-unsafely-without-email --server %[1]s \
+    --http-01-address 127.0.0.1 --http-01-port %[3]s --preferred-challenges http -d certbot.localhost \
+    --config-dir ./certbot --work-dir ./certbot --logs-dir ./certbot
+
+lego:
+  LEGO_CA_CERTIFICATES=%[2]s lego --server %[1]s \
+    --accept-tos --email you@demo.localhost --path ./lego \
+    --http --http.port 127.0.0.1:%[3]s --domains lego.localhost run
+
+what became of them:
+  acmebridge order list --data %[4]s
+`, directory, root, port, absolute(s.cfg.DataDir))
+}
+
+// trusting returns an HTTP client that trusts the server's own root and
+// nothing else.
+func (s *service) trusting() *http.Client {
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: s.cert.clientConfig(), ForceAttemptHTTP2: true}, Timeout: 30 * time.Second}
+}

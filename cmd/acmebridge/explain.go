@@ -1,0 +1,165 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"acmebridge/internal/admin"
+)
+
+// writeExplanation tells the life of an order in lines that a person reads from
+// top to bottom, and ends with what to do.
+func writeExplanation(w io.Writer, x admin.Explanation) {
+	o := x.Order
+	fmt.Fprintf(w, "Order %s is %s.\n", o.ID, o.Status)
+	fmt.Fprintf(w, "  for         %s\n", show(namesOf(o.Identifiers)))
+	fmt.Fprintf(w, "  account     %s, directory %s, member %s\n", o.Account, o.Directory, show(o.Member))
+	fmt.Fprintf(w, "  profile     %s\n", o.Profile)
+	fmt.Fprintf(w, "  created     %s, to be finalized before %s\n", when(o.CreatedAt), when(o.Expires))
+	if o.Replaces != "" {
+		fmt.Fprintf(w, "  replaces    %s\n", show(o.Replaces))
+	}
+	if o.Problem != nil {
+		fmt.Fprintf(w, "  problem     %s: %s\n", o.Problem.Type, show(o.Problem.Detail))
+		for _, part := range o.Problem.Parts {
+			fmt.Fprintf(w, "              %s\n", show(part))
+		}
+	}
+
+	fmt.Fprintln(w, "\nAuthorizations")
+	for _, a := range x.Authorizations {
+		name := a.Identifier.Value
+		if a.Wildcard {
+			name = "*." + name
+		}
+		fmt.Fprintf(w, "  %s is %s, until %s\n", show(name), a.Status, when(a.Expires))
+		for _, c := range a.Challenges {
+			fmt.Fprintf(w, "    %s is %s", c.Type, c.Status)
+			if c.Attempts > 0 {
+				fmt.Fprintf(w, " after %s", attempts(c.Attempts))
+			}
+			if c.ValidatedAt != nil {
+				fmt.Fprintf(w, ", proved %s", when(c.ValidatedAt))
+			}
+			fmt.Fprintln(w)
+			if c.Problem != nil {
+				fmt.Fprintf(w, "      %s: %s\n", c.Problem.Type, show(c.Problem.Detail))
+			}
+		}
+	}
+	for _, j := range x.ValidationJobs {
+		writeJob(w, j)
+	}
+	if s := x.Submission; s != nil {
+		writeSubmission(w, *s, x.Certificate != nil)
+	}
+	if x.Job != nil {
+		fmt.Fprintln(w, "\nNext step")
+		writeJob(w, *x.Job)
+	}
+	if c := x.Certificate; c != nil {
+		fmt.Fprintf(w, "\nCertificate %s\n  serial      %s\n  valid       %s to %s, issued %s\n", c.ID, c.Serial, when(c.NotBefore), when(c.NotAfter), when(c.IssuedAt))
+		if r := c.Revocation; r != nil {
+			fmt.Fprintf(w, "  revoked     %s by the %s, reason %d, told to the CA %s\n", when(r.At), r.By, r.Reason, when(r.DoneAt))
+		}
+	}
+	if len(o.History) > 0 {
+		fmt.Fprintln(w, "\nHistory")
+		for _, e := range o.History {
+			fmt.Fprintf(w, "  %s  %s\n", when(&e.At), show(e.What))
+		}
+	}
+	fmt.Fprintf(w, "\nWhat to do: %s\n", advice(x))
+}
+
+func writeSubmission(w io.Writer, s admin.Submission, issued bool) {
+	fmt.Fprintf(w, "\nRequest to the CA\n  backend     %s\n  our key     %s\n  recorded    %s\n", s.Backend, s.Key, when(s.CreatedAt))
+	switch {
+	case s.SentAt != nil:
+		fmt.Fprintf(w, "  sent        %s, %s\n", when(s.SentAt), attempts(s.Attempts))
+	case issued:
+		fmt.Fprintln(w, "  sent        nowhere: it was signed here, at once")
+	default:
+		fmt.Fprintln(w, "  sent        not yet")
+	}
+	if s.Ticket != "" {
+		fmt.Fprintf(w, "  its ticket  %s\n", clean(s.Ticket, 100))
+	}
+	if s.Quarantined > 0 {
+		fmt.Fprintf(w, "  quarantine  %d certificates that the CA sent and that are not delivered\n", s.Quarantined)
+	}
+	if s.Misses > 0 {
+		fmt.Fprintf(w, "  looked for  %d times without finding it at the CA\n", s.Misses)
+	}
+	if s.Evidence != "" {
+		fmt.Fprintf(w, "  evidence    %s\n", show(s.Evidence))
+	}
+	fmt.Fprintf(w, "  given up    %s\n", when(s.Deadline))
+}
+
+func writeJob(w io.Writer, j admin.Job) {
+	fmt.Fprintf(w, "  %s", j.Kind)
+	switch {
+	case j.Parked != "":
+		fmt.Fprintf(w, " is parked after %s: %s\n", attempts(j.Attempt), show(j.Parked))
+	case j.LeasedUntil != nil:
+		fmt.Fprintf(w, " is at work, %s\n", attempts(j.Attempt))
+	default:
+		fmt.Fprintf(w, " is due %s, %s so far\n", when(j.Due), attempts(j.Attempt))
+	}
+	if j.LastError != "" {
+		fmt.Fprintf(w, "    last error: %s\n", show(j.LastError))
+	}
+}
+
+func attempts(n int) string {
+	if n == 1 {
+		return "1 attempt"
+	}
+	return fmt.Sprintf("%d attempts", n)
+}
+
+// advice says who has to do what next.
+func advice(x admin.Explanation) string {
+	id := x.Order.ID
+	switch x.Order.Status {
+	case "pending":
+		for _, j := range x.ValidationJobs {
+			if j.Parked == "" {
+				return offlineOr(x, "nothing, a challenge is being tried")
+			}
+		}
+		return "nothing here; its client has to answer a challenge of every authorization that is pending"
+	case "ready":
+		return "nothing here; its client has to finalize it"
+	case "valid":
+		if x.Certificate != nil && x.Certificate.Revocation != nil {
+			return "nothing; the certificate is revoked"
+		}
+		return "nothing; its client can download the certificate"
+	case "invalid":
+		return "its client has to remove the cause given above and place a new order"
+	}
+	switch {
+	case x.Job == nil:
+		return fmt.Sprintf("no step will move it on, which should not happen: 'order abandon %s --reason TEXT' ends it", id)
+	case x.Job.Parked == "":
+		return offlineOr(x, "nothing, it goes on by itself")
+	case x.Submission != nil && x.Submission.SentAt != nil && x.Submission.Ticket == "":
+		return fmt.Sprintf(`find out at the CA whether it has the request with our key or for these names. Then
+  it has it not:        acmebridge order retry %[1]s --resend
+  it can be found now:  acmebridge order retry %[1]s
+  it will not issue:    acmebridge order abandon %[1]s --reason TEXT`, id)
+	default:
+		return fmt.Sprintf(`remove the cause given above. Then
+  to go on:   acmebridge order retry %[1]s
+  to end it:  acmebridge order abandon %[1]s --reason TEXT`, id)
+	}
+}
+
+func offlineOr(x admin.Explanation, otherwise string) string {
+	if x.Offline {
+		return "start the server; it goes on by itself then"
+	}
+	return otherwise
+}

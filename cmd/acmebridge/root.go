@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"acmebridge/cmd/acmebridge/config"
+	"acmebridge/storage"
+)
+
+// The exit codes. The last two are those of sysexits.h, which supervisors know:
+// 75 asks for a restart, 78 for a person.
+const (
+	exitDone      = 0
+	exitFailed    = 1
+	exitUsage     = 2
+	exitRestart   = 75
+	exitNewerData = 78
+)
+
+// program is one invocation: everything that it shares with the outside.
+type program struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	env            []string
+
+	// Flags of every command.
+	data, file string
+	// began is set once the command line was understood; errors from before
+	// that are about the command line.
+	began bool
+}
+
+// usageError is a mistake in the command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// run carries out a command line and returns the exit code.
+func run(p program, args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// The second signal ends the program at once, whatever it is waiting for.
+	context.AfterFunc(ctx, stop)
+
+	root := p.command()
+	root.SetArgs(args)
+	root.SetIn(p.stdin)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintf(p.stderr, "%s: %v\n", cmd.CommandPath(), err)
+	code := p.exitCode(err)
+	if code == exitUsage {
+		fmt.Fprintf(p.stderr, "Run '%s --help' for how it is used.\n", cmd.CommandPath())
+	}
+	return code
+}
+
+func (p *program) exitCode(err error) int {
+	var usage usageError
+	switch {
+	case !p.began, errors.As(err, &usage):
+		return exitUsage
+	case errors.Is(err, storage.ErrUnknown):
+		return exitRestart // SS-4
+	case errors.Is(err, storage.ErrNewer):
+		return exitNewerData // SS-18
+	default:
+		return exitFailed
+	}
+}
+
+// command is the whole tree.
+func (p *program) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "acmebridge",
+		Short: "An ACME server in front of any certificate authority",
+		Long: `An ACME server in front of any certificate authority.
+
+For a first look run 'acmebridge demo': it starts a server in a temporary folder,
+has a certificate issued to a standard client and shows each step.`,
+		Example:           "  acmebridge demo\n  acmebridge serve --config acmebridge.yaml\n  acmebridge order list",
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		PersistentPreRun:  func(*cobra.Command, []string) { p.began = true },
+	}
+	root.PersistentFlags().StringVar(&p.data, "data", "", "data folder, in place of that of the configuration")
+	root.PersistentFlags().StringVar(&p.file, "config", "", "configuration file (default $ACMEBRIDGE_CONFIG, and without that the defaults for a first try)")
+	root.AddCommand(
+		p.serveCommand(), p.demoCommand(), p.configCommand(),
+		p.eabCommand(), p.accountCommand(), p.orderCommand(), p.certCommand(),
+		p.caCommand(), p.dbCommand(), p.exportCommand(), p.versionCommand(),
+	)
+	return root
+}
+
+// group is a noun: it does nothing without a verb.
+func group(use, short, example string, verbs ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{
+		Use: use, Short: short, Example: example,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("there is no %q here", args[0])
+			}
+			return nil
+		},
+		RunE: func(*cobra.Command, []string) error { return usagef("say what to do") },
+	}
+	c.AddCommand(verbs...)
+	return c
+}
+
+// config reads the configuration. given is false when there is no file, so that
+// the defaults for a first try are in force.
+func (p *program) config() (cfg *config.Config, given bool, err error) {
+	cfg, err = config.Load(p.file, p.env)
+	if err != nil {
+		return nil, false, err
+	}
+	if p.data != "" {
+		cfg.DataDir = p.data
+	}
+	return cfg, p.file != "" || lookup(p.env, config.Prefix+"CONFIG") != "", nil
+}
+
+// lookup returns the last value of a variable, as os/exec would.
+func lookup(env []string, name string) string {
+	value := ""
+	for _, entry := range env {
+		if len(entry) > len(name) && entry[:len(name)] == name && entry[len(name)] == '=' {
+			value = entry[len(name)+1:]
+		}
+	}
+	return value
+}

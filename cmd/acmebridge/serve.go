@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"acmebridge/internal/admin"
+	"acmebridge/storage"
+)
+
+func (p *program) serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: `Run the server until it is told to stop (SIGTERM or Ctrl-C), which lets requests and
+steps that are under way come to their end.
+
+Without a configuration file the defaults are those for a first try on one machine:
+challenges are asked on port 5002, and loopback addresses may be asked.
+
+Exit codes: 0 stopped as asked, 1 failed, 2 wrong usage, 75 a commit has an unknown outcome
+(start it again: it recovers), 78 the data were written by a newer version.`,
+		Example: "  acmebridge serve\n  acmebridge serve --config /etc/acmebridge.yaml\n  acmebridge serve --data ./data",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return p.serve(c.Context()) },
+	}
+}
+
+func (p *program) serve(ctx context.Context) (err error) {
+	cfg, given, err := p.config()
+	if err != nil {
+		return err
+	}
+	now, err := seams(p.env)
+	if err != nil {
+		return err
+	}
+	// A reader of our output that goes away must not take the server along.
+	signal.Ignore(syscall.SIGPIPE)
+	withoutCoreDumps()
+	log := newLogger(p.stderr, cfg.Log)
+	parts, err := assemble(ctx, cfg, log, now, use{})
+	if err != nil {
+		return explainStart(err, cfg.DataDir)
+	}
+	defer func() {
+		if closeErr := parts.close(); err == nil && closeErr != nil {
+			err = closeErr
+		}
+	}()
+	s, err := newService(ctx, parts)
+	if err != nil {
+		return explainStart(err, cfg.DataDir)
+	}
+	if s.clock == "" {
+		if err := s.rememberNow(ctx); err != nil {
+			return err
+		}
+	}
+	s.logWarnings(log)
+	log.Info("listening", "event", "server.listening", "version", version(), "listen", s.servers[0].listener.Addr().String(), "data", absolute(cfg.DataDir))
+	s.announce(p.stdout, given)
+	if err := s.run(ctx); err != nil {
+		return err
+	}
+	log.Info("stopped", "event", "server.stopped")
+	return nil
+}
+
+// explainStart adds what a person can do about a start that failed.
+func explainStart(err error, dataDir string) error {
+	switch {
+	case errors.Is(err, storage.ErrLocked), errors.Is(err, admin.ErrLive):
+		return fmt.Errorf("another acmebridge is running on %s: end it first, or give this one another folder with --data: %w", absolute(dataDir), err)
+	case errors.Is(err, storage.ErrNewer):
+		return fmt.Errorf("the data in %s were written by a newer acmebridge and are left as they are: run that version, or restore a backup from before the upgrade: %w", absolute(dataDir), err)
+	}
+	return err
+}
+
+// announce tells a person where everything is.
+func (s *service) announce(w io.Writer, given bool) {
+	fmt.Fprintln(w, "acmebridge is running.")
+	for _, d := range s.cfg.AcmeDirectories() {
+		fmt.Fprintf(w, "  directory %-11s %s\n", d.Name, s.front.DirectoryURL(d.Name))
+	}
+	if base := s.cfg.PKIBaseURL(); base != "" {
+		fmt.Fprintf(w, "  %-21s %s/roots/0.pem\n", "CA roots", base)
+	}
+	if root := s.tlsRoot(); root != "" {
+		fmt.Fprintf(w, "  %-21s %s\n", "trust for HTTPS", root)
+	}
+	if s.cfg.AdminListen != "" {
+		fmt.Fprintf(w, "  %-21s http://%s/readyz, /metrics\n", "health", s.cfg.AdminListen)
+	}
+	fmt.Fprintf(w, "  %-21s %s\n", "data", absolute(s.cfg.DataDir))
+	if !given {
+		fmt.Fprintf(w, `
+There is no configuration file, so these are the defaults for a first try on this machine:
+  - challenges are asked on port %d in place of 80;
+  - loopback addresses may be asked, so whoever may order can reach services of this machine.
+Write a configuration file before others can reach this server ('acmebridge config print' is a start).
+`, s.cfg.Validation.HTTPPort)
+	}
+}

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/acme/engine"
+	"acmebridge/acme/nonce"
+	"acmebridge/acme/server"
+	"acmebridge/backends"
+	"acmebridge/backends/localca"
+	"acmebridge/challenges"
+	"acmebridge/cmd/acmebridge/config"
+	"acmebridge/internal/admin"
+	"acmebridge/internal/egress"
+	"acmebridge/internal/secret"
+)
+
+// parts is everything that moves orders, put together. It has no listener and
+// no goroutine of its own.
+type parts struct {
+	cfg   *config.Config
+	log   *slog.Logger
+	now   func() time.Time
+	store database
+	// unknown gets the reason to end the process at once (SS-4).
+	unknown chan error
+	cas     map[string]admin.CA
+	policy  *egress.Policy
+	engine  *engine.Engine
+	nonces  *nonce.Source
+	front   *server.Server
+	// own are the addresses that this server listens on; nobody may make it
+	// validate against itself (SV-6).
+	own atomic.Pointer[[]netip.AddrPort]
+}
+
+// use says how the parts will be used.
+type use struct {
+	// offline: a command looks or decides and nothing runs, so no answer waits.
+	offline bool
+}
+
+// assemble opens the data and makes the parts. The data folder is locked until
+// close.
+func assemble(ctx context.Context, cfg *config.Config, log *slog.Logger, now func() time.Time, u use) (p *parts, err error) {
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	p = &parts{cfg: cfg, log: log, now: now, cas: map[string]admin.CA{}, unknown: make(chan error, 1)}
+	// The store comes first, because its lock keeps a second process from
+	// everything else in the folder.
+	if p.store, err = openStore(ctx, cfg, p.stop); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = p.store.Close() // the first error is the one to tell
+		}
+	}()
+	sealer, err := secret.OpenKeyFile(cfg.EABKeyPath())
+	if err != nil {
+		return nil, err
+	}
+	issuers, err := p.backends()
+	if err != nil {
+		return nil, err
+	}
+	validators, err := p.validators()
+	if err != nil {
+		return nil, err
+	}
+	p.engine, err = engine.New(engine.Config{
+		Store: p.store, Backends: issuers, Validators: validators, Sealer: recordSealer{sealer},
+		Directories: cfg.AcmeDirectories(), Profiles: p.profiles(u), Holder: rand.Text(),
+		AccountURL: func(a acme.Account) string { return p.front.AccountURL(a) },
+		Log:        log, Now: now,
+		Validations: cfg.Limits.Validations, Attempts: cfg.Validation.Attempts,
+		Interval: cfg.Validation.Interval, ValidationTimeout: cfg.Validation.Timeout,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if p.nonces, err = nonce.New(nonce.Config{}); err != nil {
+		return nil, err
+	}
+	p.front, err = server.New(server.Config{
+		Engine: p.engine, Nonces: p.nonces, BaseURL: cfg.BaseURL, Log: log, Now: now,
+		MaxBody: int64(cfg.Limits.Body), SignatureChecks: cfg.Limits.SignatureChecks,
+		BadSignatures: noneIfZero(cfg.Limits.BadSignatures), Origins: cfg.CORS.Origins,
+	})
+	return p, err
+}
+
+// noneIfZero translates "0: not bounded" of the configuration for those whose
+// zero means a default.
+func noneIfZero(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
+// stop has the process end because the store cannot be trusted any more.
+func (p *parts) stop(err error) {
+	select {
+	case p.unknown <- err:
+	default: // the first reason is enough
+	}
+}
+
+func (p *parts) close() error { return p.store.Close() }
+
+// profiles are those of the configuration. Where nothing runs, nothing is worth
+// waiting for.
+func (p *parts) profiles(u use) map[acme.ProfileName]acme.Profile {
+	all := p.cfg.AcmeProfiles()
+	if u.offline {
+		for name, profile := range all {
+			profile.Hold = 0
+			all[name] = profile
+		}
+	}
+	return all
+}
+
+// backends opens those of the configuration, each by the function for its type.
+func (p *parts) backends() (map[string]backends.Backend, error) {
+	open := map[string]func(name string) (backends.Backend, error){
+		config.TypeLocalCA: p.openLocalCA,
+	}
+	all := map[string]backends.Backend{}
+	for name, b := range p.cfg.Backends {
+		fn := open[b.Type]
+		if fn == nil {
+			return nil, fmt.Errorf("backend %s: this program has no backend of type %q", name, b.Type)
+		}
+		var err error
+		if all[name], err = fn(name); err != nil {
+			return nil, fmt.Errorf("backend %s: %w", name, err)
+		}
+	}
+	return all, nil
+}
+
+func (p *parts) openLocalCA(name string) (backends.Backend, error) {
+	ca, err := localca.Open(localCAConfig(p.cfg, name, p.now))
+	if err != nil {
+		return nil, err
+	}
+	p.cas[name] = ca
+	return ca.Backend(), nil
+}
+
+// localCAConfig says what the CA of a backend is.
+func localCAConfig(cfg *config.Config, name string, now func() time.Time) localca.Config {
+	b := cfg.Backends[name].LocalCA
+	c := localca.Config{
+		Dir: cfg.LocalCADir(name), Name: name, KeyType: localca.KeyType(b.KeyType), Organization: b.Organization,
+		RootValidity: b.RootValidity, IssuerValidity: b.IssuerValidity, Backdate: b.Backdate,
+		PublicURL: cfg.PKIBaseURL(), CRLValidity: b.CRLValidity, Queued: b.Issue == "queued", Now: now,
+	}
+	for _, profile := range cfg.Profiles {
+		if profile.Backend == name {
+			c.LeafValidity = max(c.LeafValidity, profile.Validity)
+		}
+	}
+	switch {
+	case !b.PassphraseValue.Empty():
+		c.Passphrase = func() ([]byte, error) { return b.PassphraseValue.Reveal(), nil }
+	case b.PassphraseFile != "":
+		c.Passphrase = func() ([]byte, error) {
+			s, err := secret.FromFile(b.PassphraseFile)
+			return s.Reveal(), err
+		}
+	}
+	return c
+}
+
+// validators makes those that this program has. A profile that offers another
+// type of challenge is refused by the engine.
+func (p *parts) validators() ([]challenges.Validator, error) {
+	v := p.cfg.Validation
+	var err error
+	p.policy, err = egress.NewPolicy(egress.PolicyConfig{Allow: v.Allow, Deny: v.Deny, Own: func() []netip.AddrPort {
+		if own := p.own.Load(); own != nil {
+			return *own
+		}
+		return nil
+	}})
+	if err != nil {
+		return nil, err
+	}
+	resolver, err := egress.NewResolver(egress.ResolverConfig{Servers: v.Resolvers})
+	if err != nil {
+		return nil, err
+	}
+	dialer, err := egress.NewDialer(egress.DialerConfig{
+		Policy: p.policy, Resolver: resolver, Total: p.cfg.Limits.Validations, PerTarget: p.cfg.Limits.ValidationsPerTarget,
+	})
+	if err != nil {
+		return nil, err
+	}
+	http01, err := challenges.NewHTTP01(challenges.HTTP01Config{
+		Dialer: dialer, Port: uint16(v.HTTPPort), Timeout: v.Timeout, UserAgent: "acmebridge-validation/" + version(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []challenges.Validator{http01}, nil
+}
+
+// warnings are shown for as long as they are true (SV-4, SA-13).
+func (p *parts) warnings() []string {
+	all := p.cfg.Warnings()
+	for _, w := range p.policy.Warnings() {
+		// The configuration has its own sentence for loopback.
+		if !strings.Contains(w, "loopback") && !slices.Contains(all, w) {
+			all = append(all, w)
+		}
+	}
+	return all
+}
+
+// handler is the operator's API over the parts.
+func (p *parts) handler(offline bool) (http.Handler, error) {
+	var directories []string
+	for _, d := range p.cfg.AcmeDirectories() {
+		directories = append(directories, p.front.DirectoryURL(d.Name))
+	}
+	return admin.NewHandler(admin.Config{
+		Operator: p.engine.Operator(), Database: p.store, CAs: p.cas, Offline: offline, Warnings: p.warnings,
+		Info: admin.Info{Version: version(), PID: os.Getpid(), DataDir: absolute(p.cfg.DataDir), Directories: directories},
+		Log:  p.log, Now: p.now,
+	})
+}
+
+// recordSealer lets the engine seal by the name of a record, "table/row".
+type recordSealer struct{ *secret.Sealer }
+
+func contextOf(associated []byte) secret.Context {
+	table, row, _ := strings.Cut(string(associated), "/")
+	return secret.Context{Table: table, Row: row, KeyVersion: 1}
+}
+
+// Seal implements engine.Sealer.
+func (s recordSealer) Seal(plain, associated []byte) ([]byte, error) {
+	return s.Sealer.Seal(plain, contextOf(associated)), nil
+}
+
+// Open implements engine.Sealer.
+func (s recordSealer) Open(sealed, associated []byte) ([]byte, error) {
+	return s.Sealer.Open(sealed, contextOf(associated))
+}
