@@ -208,7 +208,7 @@ func TestAlternate(t *testing.T) {
 func TestConnectionsPerTarget(t *testing.T) {
 	t.Parallel()
 	open := newDoor(t, "127.0.0.1:0")
-	d := mustDialer(t, DialerConfig{Policy: mustPolicy(t, PolicyConfig{Allow: prefixes("127.0.0.0/8")}), Resolver: &names{}})
+	d := mustDialer(t, DialerConfig{Policy: mustPolicy(t, PolicyConfig{Allow: prefixes("127.0.0.1/32")}), Resolver: &names{}})
 	var held []net.Conn
 	for range 4 {
 		c, err := d.DialAddr(t.Context(), open.addr)
@@ -221,6 +221,12 @@ func TestConnectionsPerTarget(t *testing.T) {
 	defer cancel()
 	if _, err := d.DialAddr(ctx, open.addr); !errors.Is(err, ErrBusy) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the fifth: got %v, want %v", err, ErrBusy)
+	}
+	// A denied address is refused at once, however busy its neighbours are.
+	ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := d.DialAddr(ctx, netip.MustParseAddrPort("127.0.0.2:80")); !errors.Is(err, ErrDenied) {
+		t.Errorf("a denied neighbour: got %v, want %v", err, ErrDenied)
 	}
 	held[0].Close()
 	held[0].Close() // gives one slot back, not two

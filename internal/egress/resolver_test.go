@@ -167,18 +167,21 @@ func TestLookupAddrs(t *testing.T) {
 	}
 }
 
-// SD-4: an empty answer of one family does not hide the failure of the other.
+// SD-4: an empty answer of one family does not hide the failure of the other,
+// and neither does "no such name".
 func TestLookupReportsFailureOverEmptiness(t *testing.T) {
 	t.Parallel()
 	s := newDNSServer(t, `host.example. 60 IN A 192.0.2.1`)
-	s.behave("host.example", func(_ dns.ResponseWriter, query, reply *dns.Msg) *dns.Msg {
-		if query.Question[0].Qtype == dns.TypeA {
-			reply.Rcode, reply.Answer = dns.RcodeServerFailure, nil
+	for _, host := range []string{"host.example", "missing.example"} {
+		s.behave(host, func(_ dns.ResponseWriter, query, reply *dns.Msg) *dns.Msg {
+			if query.Question[0].Qtype == dns.TypeA {
+				reply.Rcode, reply.Answer = dns.RcodeServerFailure, nil
+			}
+			return reply
+		})
+		if _, err := mustResolver(t, time.Second, s.addr).LookupAddrs(t.Context(), host); !errors.Is(err, ErrServerFailed) {
+			t.Errorf("%s: got %v, want %v", host, err, ErrServerFailed)
 		}
-		return reply
-	})
-	if _, err := mustResolver(t, time.Second, s.addr).LookupAddrs(t.Context(), "host.example"); !errors.Is(err, ErrServerFailed) {
-		t.Errorf("got %v, want %v", err, ErrServerFailed)
 	}
 }
 
@@ -221,6 +224,27 @@ func TestLookupGivesUp(t *testing.T) {
 	defer s.mu.Unlock()
 	if len(s.queries) > maxQueries {
 		t.Errorf("%d queries, want %d at most", len(s.queries), maxQueries)
+	}
+}
+
+// SD-3: two names that point at each other cost one question each.
+func TestLookupNoticesCircles(t *testing.T) {
+	t.Parallel()
+	s := newDNSServer(t, `
+		one.example. 60 IN CNAME two.example.
+		two.example. 60 IN CNAME one.example.
+	`)
+	aliasOnly := func(_ dns.ResponseWriter, _, reply *dns.Msg) *dns.Msg {
+		reply.Answer = reply.Answer[:1]
+		return reply
+	}
+	s.behave("one.example", aliasOnly)
+	s.behave("two.example", aliasOnly)
+	if _, err := mustResolver(t, time.Second, s.addr).LookupAddrs(t.Context(), "one.example"); !errors.Is(err, ErrBadAlias) {
+		t.Errorf("got %v, want %v", err, ErrBadAlias)
+	}
+	if n := s.asked("one.example"); n != 2 {
+		t.Errorf("asked %d times, want A and AAAA once each", n)
 	}
 }
 
