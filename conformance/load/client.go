@@ -97,7 +97,7 @@ func (c *client) register(ctx context.Context, keyID, hmacKey string) error {
 		Agreed  bool            `json:"termsOfServiceAgreed"`
 		Contact []string        `json:"contact"`
 		Binding json.RawMessage `json:"externalAccountBinding,omitempty"`
-	}{Agreed: true, Contact: []string{"mailto:load@example.org"}}
+	}{Agreed: true, Contact: []string{"mailto:load@acmebridge.test"}}
 	if keyID != "" {
 		var err error
 		if payload.Binding, err = bindExternalAccount(keyID, hmacKey, c.directory.NewAccount, c.account.jwk); err != nil {
