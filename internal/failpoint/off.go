@@ -2,8 +2,13 @@
 
 package failpoint
 
+import "errors"
+
 // Enabled says whether this build contains failpoints.
 const Enabled = false
+
+// ErrInjected is what a point with an error action reports; here none does.
+var ErrInjected = errors.New("never in this build")
 
 // Hit does nothing.
 func Hit(Point) error { return nil }

@@ -3,6 +3,7 @@
 package failpoint
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -14,6 +15,9 @@ import (
 
 // Enabled says whether this build contains failpoints.
 const Enabled = true
+
+// ErrInjected is what a point with an error action reports.
+var ErrInjected = errors.New("failpoint: injected error")
 
 // plan is what to do at one point.
 type plan struct {

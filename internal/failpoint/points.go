@@ -1,10 +1,5 @@
 package failpoint
 
-import "errors"
-
-// ErrInjected is what a point with an error action reports.
-var ErrInjected = errors.New("failpoint: injected error")
-
 // Point names a place. The numbers up to FP-22 are those of the security
 // requirements, section 14; a point that ends in "-after" is the far side of a
 // write that has only one number there.
