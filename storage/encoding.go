@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -31,12 +30,12 @@ var (
 // UTC with nanoseconds, as text, since the numeric forms that the library has
 // lose digits or whole fractions; package compact makes them short. Deterministic order is left off, since a struct
 // is written in the order of its fields anyhow.
-func newEncoding() cbor.UserBufferEncMode {
+func newEncoding() cbor.EncMode {
 	m, err := cbor.EncOptions{
 		Time:          cbor.TimeRFC3339NanoUTC,
 		IndefLength:   cbor.IndefLengthForbidden,
 		NilContainers: cbor.NilContainerAsNull,
-	}.UserBufferEncMode()
+	}.EncMode()
 	if err != nil {
 		panic("storage: the encoding options contradict each other: " + err.Error())
 	}
@@ -68,13 +67,13 @@ func newDecoding() cbor.DecMode {
 
 // Encode returns the bytes that stand for a record in a store.
 func Encode[R any](record R) ([]byte, error) {
-	var long bytes.Buffer
-	if err := encoding.MarshalToBuffer(record, &long); err != nil {
+	long, err := encoding.Marshal(record)
+	if err != nil {
 		return nil, fmt.Errorf("storage: encode a %T: %w", record, err)
 	}
-	b := make([]byte, headerLength, headerLength+long.Len())
+	b := make([]byte, headerLength, headerLength+len(long))
 	b[0] = encodingVersion
-	b, err := compact.Shrink(b, long.Bytes())
+	b, err = compact.Shrink(b, long)
 	if err != nil {
 		return nil, fmt.Errorf("storage: encode a %T: %w", record, err)
 	}

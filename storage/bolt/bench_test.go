@@ -207,6 +207,7 @@ func BenchmarkOrders(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.ReportMetric(float64(info.Size())/float64(n), "B-stored/order")
+		b.Log(thousands)
 		if len(thousands) > 2 {
 			b.ReportMetric(thousands[0].Seconds()/thousands[len(thousands)-1].Seconds(), "last/first-thousand")
 			b.ReportMetric(float64(slices.Max(thousands).Milliseconds()), "ms-slowest-thousand")
