@@ -45,8 +45,13 @@ func differs(certificate int, field, got, want string) error {
 }
 
 // Trust is the roots that the chains of one backend must end in, read once.
-// It never changes, so any number of goroutines may use it.
-type Trust struct{ roots *x509.CertPool }
+// What it answers never changes, and any number of goroutines may ask. It
+// remembers the upper parts of chains that it has confirmed, because a CA puts
+// the same few above every leaf.
+type Trust struct {
+	roots *x509.CertPool
+	upper upperParts
+}
 
 // NewTrust reads roots in DER. At least one is needed: no roots must never
 // come to mean those of the system.
@@ -89,6 +94,9 @@ func (t *Trust) CheckChain(c Contract, chain [][]byte, now time.Time) (leaf *x50
 			leaf, err = nil, fmt.Errorf("acme: reading the chain failed: %v", r)
 		}
 	}()
+	if leaf, known, err := t.checkKnown(c, chain, now); known {
+		return leaf, err
+	}
 	certs, err := parseChain(chain)
 	if err != nil {
 		return nil, err
@@ -207,6 +215,7 @@ func (t *Trust) verify(c Contract, certs []*x509.Certificate, now time.Time) err
 			continue
 		}
 		if unusable = checkIssuerUsages(c, path); unusable == nil {
+			t.upper.remember(certs[1:], path[1:])
 			return nil
 		}
 	}

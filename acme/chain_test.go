@@ -128,7 +128,29 @@ func (i *issuance) check(t testing.TB) (*x509.Certificate, [][]byte, error) {
 	t.Helper()
 	chain, roots := i.issue(t)
 	leaf, err := CheckChain(i.contract, chain, roots, i.now)
+	i.checkWarm(t, chain, roots, err)
 	return leaf, chain, err
+}
+
+// checkWarm asks a Trust that has confirmed the same issuers above another
+// leaf: what it remembers must not change its answer.
+func (i *issuance) checkWarm(t testing.TB, chain, roots [][]byte, want error) {
+	t.Helper()
+	good := newIssuance(t)
+	named := &x509.Certificate{Subject: i.intermediate.Subject, SubjectKeyId: i.intermediate.SubjectKeyId}
+	der, err := x509.CreateCertificate(rand.Reader, good.leaf, named, good.leafKey, i.intermediateKey)
+	trust, errTrust := NewTrust(roots)
+	if err != nil || errTrust != nil || len(chain) < 2 {
+		return // the issuers are what is wrong, so nothing can be remembered
+	}
+	if _, err := trust.CheckChain(good.contract, append([][]byte{der}, chain[1:]...), good.now); err != nil {
+		return
+	}
+	_, err = trust.CheckChain(i.contract, chain, i.now)
+	var a, b *ContractError
+	if (err == nil) != (want == nil) || errors.As(err, &a) && errors.As(want, &b) && (a.Field != b.Field || a.Certificate != b.Certificate) {
+		t.Errorf("a Trust that knows the issuers says %v, a new one %v", err, want)
+	}
 }
 
 func TestCheckChainAccepts(t *testing.T) { // D10, SC-9
