@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"acmebridge/acme/engine"
+	"acmebridge/acme/server"
 	"acmebridge/acme/server/servertest"
 	"acmebridge/conformance/acmetest"
 )
@@ -17,7 +18,7 @@ func TestConformance(t *testing.T) {
 		"queued": {Queued: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o.Server = func(c *serverConfig) { c.BadSignatures = -1 } // the suite sends more than an honest address would
+			o.Server = func(c *server.Config) { c.BadSignatures = -1 } // the suite sends more than an honest address would
 			s := servertest.Start(t, o)
 			acmetest.Run(t, acmetest.Config{
 				DirectoryURL: s.DirectoryURL("default"), RootCAs: s.TLSRoot, HTTP01Listener: s.HTTP01, NameSuffix: "localhost",

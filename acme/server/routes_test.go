@@ -1,0 +1,187 @@
+package server_test
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gorilla/mux"
+
+	"acmebridge/acme"
+	"acmebridge/acme/server"
+	"acmebridge/acme/server/servertest"
+)
+
+// TestEveryPathHasARow walks the router (SP-8): a path that came in beside the
+// table would have no rule for who may use it.
+func TestEveryPathHasARow(t *testing.T) {
+	t.Parallel()
+	f := start(t, servertest.Options{})
+	want := map[string]int{}
+	for _, d := range f.Engine.Directories() {
+		want[d.Path]++
+		for _, row := range server.Rows() {
+			want["/acme/"+string(d.Name)+row.Path]++
+		}
+	}
+	got := map[string]int{}
+	err := f.handler.(*mux.Router).Walk(func(r *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+		path, err := r.GetPathTemplate()
+		if err != nil {
+			return err
+		}
+		if r.GetHandler() != nil {
+			got[path]++
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("the router answers\n%v\nthe table has\n%v", got, want)
+	}
+}
+
+// TestDirectoryListsTheTable holds the directory object against the table, and
+// every URL in it against the server.
+func TestDirectoryListsTheTable(t *testing.T) {
+	t.Parallel()
+	f := start(t, servertest.Options{})
+	for _, name := range []acme.DirectoryName{"default", "eab"} {
+		want := []string{"meta"}
+		for _, row := range server.Rows() {
+			if row.Entry != "" {
+				want = append(want, row.Entry)
+			}
+		}
+		object := decode[map[string]any](t, f.do(t, get(f.DirectoryURL(name))))
+		got := slices.Sorted(maps.Keys(object))
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("directory %s has %v, want %v", name, got, want)
+		}
+		for entry, v := range object {
+			url, ok := v.(string)
+			if !ok {
+				continue
+			}
+			if !strings.HasPrefix(url, f.URL+"/acme/"+string(name)+"/") {
+				t.Errorf("%s is at %s", entry, url)
+			}
+			// Somebody is there, and it is not the page for lost visitors.
+			wantProblem(t, f.do(t, call{method: http.MethodPost, url: url}), http.StatusUnsupportedMediaType, acme.Malformed)
+		}
+	}
+}
+
+// urlFor puts ids that nobody has into the path of a row.
+func urlFor(f *front, row server.Row) string {
+	return f.URL + "/acme/default" + strings.NewReplacer(
+		"{type}", "http-01", "{account}", nobody, "{order}", nobody, "{authz}", nobody, "{certificate}", nobody,
+	).Replace(row.Path)
+}
+
+// nobody has the shape of an id.
+const nobody = "0123456789abcdefghijklmnopqrstuv0123"
+
+// TestMethods tries every method on every row (R8555-6.3-1).
+func TestMethods(t *testing.T) {
+	t.Parallel()
+	f := start(t, servertest.Options{})
+	methods := []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"}
+	for _, row := range append(server.Rows(), server.Row{Path: "directory", Methods: "GET, HEAD, POST"}) {
+		url := urlFor(f, row)
+		if row.Path == "directory" {
+			url = f.DirectoryURL("default")
+		}
+		for _, m := range methods {
+			r := f.do(t, call{method: m, url: url})
+			allowed := slices.Contains(strings.Split(row.Methods, ", "), m)
+			if got := r.status != http.StatusMethodNotAllowed; got != allowed {
+				t.Errorf("%s %s: status %d, but %s are allowed", m, row.Path, r.status, row.Methods)
+			}
+			if !allowed {
+				if r.header.Get("Allow") != row.Methods {
+					t.Errorf("%s %s: Allow is %q, want %q", m, row.Path, r.header.Get("Allow"), row.Methods)
+				}
+				if m == http.MethodHead {
+					if len(r.body) > 0 {
+						t.Errorf("HEAD %s has a body", row.Path)
+					}
+					continue
+				}
+				wantProblem(t, r, http.StatusMethodNotAllowed, acme.Malformed)
+			}
+		}
+	}
+}
+
+// TestKeySource sends each row a request that names an account and one that
+// brings a key, both with good signatures: each row takes what its class says.
+func TestKeySource(t *testing.T) {
+	t.Parallel()
+	f := start(t, servertest.Options{})
+	c := f.registered(t, "default")
+	const wantsKey, wantsAccount = "carry its public key in jwk", "name its account in kid"
+	accepts := map[string]struct{ key, account bool }{
+		"none": {true, true}, "either": {true, true}, "key": {key: true}, "account": {account: true},
+	}
+	for _, row := range append(server.Rows(), server.Row{Path: "directory", Auth: "none"}) {
+		class, known := accepts[row.Auth]
+		if !known {
+			t.Errorf("%s has class %q, which this test does not know", row.Path, row.Auth)
+		}
+		url := urlFor(f, row)
+		if row.Path == "directory" {
+			url = f.DirectoryURL("default")
+		}
+		for _, sent := range []struct {
+			name    string
+			body    []byte
+			accepts bool
+			refusal string
+		}{
+			{"jwk", c.withKey(t, url, ""), class.key, wantsAccount},
+			{"kid", c.withAccount(t, url, ""), class.account, wantsKey},
+		} {
+			r := f.do(t, post(url, sent.body))
+			refused := strings.Contains(string(r.body), wantsKey) || strings.Contains(string(r.body), wantsAccount)
+			if refused == sent.accepts {
+				t.Errorf("%s with %s: %d %s", row.Path, sent.name, r.status, r.body)
+			}
+			if !sent.accepts {
+				if p := wantProblem(t, r, http.StatusBadRequest, acme.Malformed); !strings.Contains(p.Detail, sent.refusal) {
+					t.Errorf("%s with %s: %s", row.Path, sent.name, p.Detail)
+				}
+			}
+		}
+		// Without a signature, a POST gets nowhere, whatever the class.
+		for _, body := range []string{"", "{}", `{"protected":"","payload":"","signature":""}`} {
+			wantProblem(t, f.do(t, post(url, []byte(body))), http.StatusBadRequest, acme.Malformed)
+		}
+	}
+}
+
+// TestUnknownPaths: whoever is lost gets a problem document, inside of a
+// directory with a nonce to go on with.
+func TestUnknownPaths(t *testing.T) {
+	t.Parallel()
+	f := start(t, servertest.Options{})
+	for _, path := range []string{
+		"/", "/robots.txt", "/directory/", "//directory", "/acme", "/acme/default", "/acme/nobody/new-order", "/acme/../directory",
+		"/acme/default/", "/acme/default/new-order/", "/acme/default//new-order", "/acme/default/order/", "/acme/default/order/a/b/c",
+		"/acme/default/%6eew-order", "/acme/default/order/..%2fnew-order/x",
+	} {
+		for _, m := range []string{"GET", "POST"} {
+			r := f.do(t, call{method: m, url: f.URL + path})
+			wantProblem(t, r, http.StatusNotFound, acme.Malformed)
+			inside := strings.HasPrefix(path, "/acme/default/")
+			if got := r.header.Get("Replay-Nonce") != ""; got != (inside && m == "POST") {
+				t.Errorf("%s %s: nonce %v", m, path, got)
+			}
+		}
+	}
+}
