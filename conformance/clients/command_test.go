@@ -1,9 +1,12 @@
+//go:build clients
+
 package clients
 
 import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -75,6 +78,23 @@ func glob(t *testing.T, pattern string) string {
 	found, err := filepath.Glob(pattern)
 	if err != nil || len(found) != 1 {
 		t.Fatalf("%d files match %s (%v), want 1: %v", len(found), pattern, err, found)
+	}
+	return found[0]
+}
+
+// below finds the one file of that name somewhere below a folder: certbot makes a
+// folder for each part of the path of the directory URL.
+func below(t *testing.T, folder, name string) string {
+	t.Helper()
+	var found []string
+	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Name() == name {
+			found = append(found, path)
+		}
+		return err
+	})
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%d files %s below %s (%v), want 1: %v", len(found), name, folder, err, found)
 	}
 	return found[0]
 }

@@ -4,7 +4,7 @@
 set -eu
 
 missing=
-for package in certbot lego dehydrated uacme acme-tiny openssl curl ca-certificates util-linux; do
+for package in certbot lego dehydrated uacme acme-tiny openssl curl ca-certificates util-linux strace git; do
 	status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
 	if [ "$status" != "install ok installed" ]; then
 		missing="$missing $package"

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Passes when everything that this project promises about itself is true. It
+# installs what it needs: Debian packages with apt-get, Go modules through the
+# module proxy. About ten minutes on two cores, less when repeated.
+#
+#	bash conformance/run.sh            everything
+#	bash conformance/run.sh lint fuzz  only these steps
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+linter=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+step_install() {
+	bash conformance/clients/install.sh
+}
+
+step_lint() {
+	local unformatted
+	unformatted=$(gofmt -l $(git ls-files '*.go'))
+	if [ -n "$unformatted" ]; then
+		echo "gofmt would change: $unformatted" >&2
+		return 1
+	fi
+	go vet ./...
+	go vet -tags failpoints,clients ./...
+	go run "$linter" run ./...
+	go mod tidy -diff
+	go mod verify
+}
+
+# The release build is static and knows no failpoint; the other one does.
+step_build() {
+	CGO_ENABLED=0 go build -trimpath -o /dev/null ./cmd/acmebridge
+	go build -tags failpoints -o /dev/null ./cmd/acmebridge
+}
+
+step_test() {
+	go test -race -timeout 15m ./...
+	go test -race -tags failpoints ./internal/failpoint
+}
+
+# Every fuzz target for a few seconds: enough to notice what was broken just
+# now. Real campaigns run longer: go test -fuzz NAME -fuzztime 1h ./package
+step_fuzz() {
+	local package target
+	git grep -lE '^func Fuzz' -- '*_test.go' | while read -r file; do
+		package=./$(dirname "$file")
+		for target in $(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$file"); do
+			echo "fuzz $package $target"
+			go test -run '^$' -fuzz "^$target\$" -fuzztime 3s -fuzzminimizetime 1x "$package" >/tmp/fuzz.$$ 2>&1 ||
+				{ cat /tmp/fuzz.$$; return 1; }
+		done
+	done
+	rm -f /tmp/fuzz.$$
+}
+
+# Real clients against a real server.
+step_clients() {
+	go test -race -timeout 10m -tags clients ./conformance/clients
+}
+
+# Benchmarks once each, so that they keep working; figures are not judged.
+step_bench() {
+	go test -run '^$' -bench . -benchtime 1x ./acme/... ./storage/... ./backends/... ./challenges/... ./internal/...
+}
+
+# The main job, as a newcomer runs it.
+step_demo() {
+	go run ./cmd/acmebridge demo
+}
+
+steps=("$@")
+[ ${#steps[@]} -gt 0 ] || steps=(install lint build fuzz bench demo clients test)
+for step in "${steps[@]}"; do
+	echo "== $step"
+	"step_$step"
+done
+echo "== all steps passed: ${steps[*]}"
