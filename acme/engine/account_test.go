@@ -291,3 +291,27 @@ func TestDeactivate(t *testing.T) {
 		}
 	})
 }
+
+// TestWithdrawn: an account that is revoked between finalize and submission
+// buys nothing (SP-9).
+func TestWithdrawn(t *testing.T) {
+	w := newWorld(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		w.fake.notSent = 1 // the first attempt fails, so that there is time
+		r := w.start()
+		defer r.close()
+		a := r.account()
+		o := r.ready(a, "a.example.org")
+		if _, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.example.org")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Operator().RevokeAccount(t.Context(), a.ID); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if x := r.explain(o.ID); x.Order.Status != acme.OrderInvalid || w.fake.bought() != 0 {
+			t.Errorf("the order is %s, and %d were bought", x.Order.Status, w.fake.bought())
+		}
+	})
+}

@@ -81,13 +81,20 @@ func (e *Engine) stumble(ctx context.Context, j storage.Job, cause error) error 
 			return err
 		}
 		stored.LastError = clip(cause.Error(), 1024)
-		if stored.Attempt >= e.cfg.MaxAttempts {
+		if stored.Attempt >= e.cfg.MaxAttempts && parks(stored.Kind) {
 			return e.park(tx, stored, fmt.Sprintf("failed %d times, last with: %s", stored.Attempt, clip(cause.Error(), 300)))
 		}
 		stored.Lease = storage.Lease{}
 		stored.Due = e.now().Add(backoff(stored.Attempt))
 		return tx.Jobs().Put(stored)
 	}, failpoint.Reschedule)
+}
+
+// parks says whether a job that never works waits for a person in the end. A
+// revocation and its publication do not: they are tried, and complained of,
+// until they work (R8555-7.6-13).
+func parks(k storage.JobKind) bool {
+	return k != storage.JobRevoke && k != storage.JobPublish
 }
 
 // park takes a job out of the queue until a person decides.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -74,6 +75,11 @@ func (e *Engine) stepSubmit(ctx context.Context, j storage.Job) error {
 	if !e.now().Before(l.sub.Deadline) {
 		return e.fail(ctx, l, overdue(l.sub))
 	}
+	if p, err := e.withdrawn(ctx, l); err != nil {
+		return err
+	} else if p != nil {
+		return e.fail(ctx, l, p)
+	}
 	// SC-1: from this commit on, the CA may have heard of it.
 	if l.sub, err = e.intend(ctx, l); err != nil {
 		return err
@@ -97,6 +103,19 @@ func (e *Engine) stepSubmit(ctx context.Context, j storage.Job) error {
 	default:
 		return e.doubt(ctx, l, fmt.Sprintf("submitted at %s, then: %v", l.sub.SentAt.Format(time.RFC3339), err))
 	}
+}
+
+// withdrawn says whether the right to the order has gone since it was
+// finalized: nothing is bought for an account or a member that is out (SP-9).
+func (e *Engine) withdrawn(ctx context.Context, l loaded) (p *acme.Problem, err error) {
+	err = e.view(ctx, func(tx storage.Tx) error {
+		_, _, err := e.standing(tx, l.order.Account)
+		return err
+	})
+	if errors.As(err, &p) {
+		return p, nil
+	}
+	return nil, err
 }
 
 // intend records that the request is about to be sent.

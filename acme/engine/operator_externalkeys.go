@@ -1,0 +1,108 @@
+package engine
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/internal/failpoint"
+	"acmebridge/storage"
+)
+
+// NewExternalKey says what an external account key shall allow.
+type NewExternalKey struct {
+	Directory   acme.DirectoryName
+	Member      acme.MemberID
+	Profiles    []acme.ProfileName
+	Identifiers []string
+	Uses        int
+	Expires     time.Time
+}
+
+// CreateExternalKey makes an external account key. The MAC key, 32 random
+// bytes, is returned this once and kept sealed (SK-5).
+func (o Operator) CreateExternalKey(ctx context.Context, n NewExternalKey) (k acme.ExternalAccountKey, macKey []byte, err error) {
+	if err := o.checkExternalKey(n); err != nil {
+		return k, nil, err
+	}
+	random := make([]byte, 16+32)
+	if _, err := io.ReadFull(o.e.cfg.Random, random); err != nil {
+		return k, nil, fmt.Errorf("engine: draw an external account key: %w", err)
+	}
+	macKey = random[16:]
+	k = acme.ExternalAccountKey{
+		ID: acme.KeyID(base64.RawURLEncoding.EncodeToString(random[:16])), Directory: n.Directory, Member: n.Member,
+		Profiles: n.Profiles, Identifiers: n.Identifiers, Uses: n.Uses, Expires: n.Expires, CreatedAt: o.e.now(),
+	}
+	if k.Sealed, err = o.e.cfg.Sealer.Seal(macKey, sealedFor(k.ID)); err != nil {
+		return k, nil, err
+	}
+	err = o.e.commit(ctx, func(tx storage.Tx) error { return tx.ExternalKeys().Put(k) }, failpoint.ExternalKey)
+	if err == nil {
+		o.e.log.Info("external account key created", "event", "external_key.created", "external_key", k.ID, "directory", k.Directory, "member", k.Member)
+	}
+	return k, macKey, err
+}
+
+func (o Operator) checkExternalKey(n NewExternalKey) error {
+	d, ok := o.e.directories[n.Directory]
+	switch {
+	case !ok:
+		return fmt.Errorf("there is no directory %q", n.Directory)
+	case d.ExternalAccount == acme.ExternalAccountOff:
+		return fmt.Errorf("directory %q takes no external account binding; set its external_account to optional or required", n.Directory)
+	case n.Member == "":
+		return errors.New("an external account key needs a member to act for")
+	case n.Uses < 0:
+		return errors.New("the number of uses cannot be negative; 0 means any number")
+	case !n.Expires.IsZero() && !n.Expires.After(o.e.now()):
+		return errors.New("the key would have expired already")
+	}
+	for _, p := range n.Profiles {
+		if _, refused := o.e.profileFor(n.Directory, p); refused != nil || p == "" {
+			return fmt.Errorf("directory %q has no profile %q", n.Directory, p)
+		}
+	}
+	for _, id := range n.Identifiers {
+		if p := acme.CheckIdentifierPattern(id); p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// ExternalKeys lists external account keys.
+func (o Operator) ExternalKeys(ctx context.Context, p storage.Page) ([]acme.ExternalAccountKey, string, error) {
+	return paged(ctx, o.e, func(tx storage.Tx) ([]acme.ExternalAccountKey, string, error) { return tx.ExternalKeys().List(p) })
+}
+
+// ExternalKey reads one.
+func (o Operator) ExternalKey(ctx context.Context, id acme.KeyID) (acme.ExternalAccountKey, error) {
+	return read(ctx, o.e, "external account key "+string(id), func(tx storage.Tx) (acme.ExternalAccountKey, error) { return tx.ExternalKeys().Get(id) })
+}
+
+// RevokeExternalKey ends a key: it binds no more accounts, and those that it
+// has bound order nothing more.
+func (o Operator) RevokeExternalKey(ctx context.Context, id acme.KeyID) (k acme.ExternalAccountKey, err error) {
+	err = o.e.commit(ctx, func(tx storage.Tx) error {
+		if k, err = tx.ExternalKeys().Get(id); err != nil {
+			return err
+		}
+		if !k.RevokedAt.IsZero() {
+			return nil
+		}
+		k.RevokedAt, k.Sealed = o.e.now(), nil
+		return tx.ExternalKeys().Put(k)
+	}, failpoint.ExternalKey)
+	if errors.Is(err, storage.ErrNotFound) {
+		err = fmt.Errorf("external account key %s: %w", id, ErrNoSuch)
+	}
+	if err == nil {
+		o.e.log.Info("external account key revoked", "event", "external_key.revoked", "external_key", id, "member", k.Member)
+	}
+	return k, err
+}

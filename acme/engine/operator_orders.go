@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/internal/failpoint"
+	"acmebridge/storage"
+)
+
+// Orders lists orders, oldest first; of one account when it is given.
+func (o Operator) Orders(ctx context.Context, account acme.AccountID, p storage.Page) ([]acme.Order, string, error) {
+	return paged(ctx, o.e, func(tx storage.Tx) ([]acme.Order, string, error) {
+		if account != "" {
+			return tx.Orders().ByAccount(account, p)
+		}
+		return tx.Orders().List(p)
+	})
+}
+
+// Explanation is everything there is to know of an order.
+type Explanation struct {
+	Order          acme.Order
+	Authorizations []acme.Authorization
+	Submission     *storage.Submission
+	Job            *storage.Job
+	ValidationJobs []storage.Job
+	Certificate    *acme.Certificate
+}
+
+// Explain gathers the life of an order.
+func (o Operator) Explain(ctx context.Context, id acme.OrderID) (Explanation, error) {
+	return read(ctx, o.e, "order "+string(id), func(tx storage.Tx) (x Explanation, err error) {
+		if x.Order, err = tx.Orders().Get(id); err != nil {
+			return x, err
+		}
+		x.Order = x.Order.At(o.e.now())
+		if x.Authorizations, err = loadAuthorizations(tx, x.Order.Authorizations); err != nil {
+			return x, err
+		}
+		for _, a := range x.Authorizations {
+			if j, err := tx.Jobs().Get(authzJob(a.ID)); err == nil {
+				x.ValidationJobs = append(x.ValidationJobs, j)
+			}
+		}
+		if j, err := tx.Jobs().Get(orderJob(id)); err == nil {
+			x.Job = &j
+		}
+		if x.Order.Submission != "" {
+			s, err := tx.Submissions().Get(x.Order.Submission)
+			if err != nil {
+				return x, err
+			}
+			x.Submission = &s
+		}
+		if x.Order.Certificate != "" {
+			c, err := tx.Certificates().Get(x.Order.Certificate)
+			if err != nil {
+				return x, err
+			}
+			x.Certificate = &c
+		}
+		return x, nil
+	})
+}
+
+// Parked lists the jobs that wait for a person.
+func (o Operator) Parked(ctx context.Context, p storage.Page) ([]storage.Job, string, error) {
+	return paged(ctx, o.e, func(tx storage.Tx) ([]storage.Job, string, error) { return tx.Jobs().Parked(p) })
+}
+
+// Retry gives a parked order back to the engine. With resend, the operator
+// answers for the CA not having the request: it will be sent once more.
+func (o Operator) Retry(ctx context.Context, id acme.OrderID, resend bool) error {
+	err := o.e.commit(ctx, func(tx storage.Tx) error {
+		order, err := tx.Orders().Get(id)
+		if err != nil {
+			return err
+		}
+		j, err := tx.Jobs().Get(orderJob(id))
+		if errors.Is(err, storage.ErrNotFound) || err == nil && j.Parked == "" {
+			return fmt.Errorf("order %s is %s and not parked, so there is nothing to retry", id, order.Status)
+		}
+		if err != nil {
+			return err
+		}
+		note := "put back to work by the operator"
+		if resend && j.Kind == storage.JobSubmit {
+			sub, err := tx.Submissions().Get(order.Submission)
+			if err != nil {
+				return err
+			}
+			sub.SentAt = time.Time{}
+			if err := tx.Submissions().Put(sub); err != nil {
+				return err
+			}
+			note = "to be sent once more, as the operator decided"
+		}
+		j.Parked, j.Attempt, j.Due, j.Lease = "", 0, o.e.now(), storage.Lease{}
+		order.Note(o.e.now(), note)
+		if err := tx.Orders().Put(order); err != nil {
+			return err
+		}
+		return tx.Jobs().Put(j)
+	}, failpoint.OperatorDecision)
+	if errors.Is(err, storage.ErrNotFound) {
+		err = fmt.Errorf("order %s: %w", id, ErrNoSuch)
+	}
+	if err == nil {
+		o.e.nudge()
+	}
+	return err
+}
+
+// Abandon fails an order that is processing, for a reason that its client is
+// told. What the CA may still deliver for it is never used.
+func (o Operator) Abandon(ctx context.Context, id acme.OrderID, reason string) error {
+	err := o.e.commit(ctx, func(tx storage.Tx) error {
+		order, err := tx.Orders().Get(id)
+		if err != nil {
+			return err
+		}
+		if order.Status.Final() {
+			return fmt.Errorf("order %s is %s already", id, order.Status)
+		}
+		if err := tx.Jobs().Delete(orderJob(id)); err != nil {
+			return err
+		}
+		p := acme.Problemf(acme.Unauthorized, "the operator ended the order: %s", reason)
+		return tx.Orders().Put(acme.Fail(order, p, o.e.now()))
+	}, failpoint.OperatorDecision)
+	if errors.Is(err, storage.ErrNotFound) {
+		err = fmt.Errorf("order %s: %w", id, ErrNoSuch)
+	}
+	if err == nil {
+		o.e.watchers.tell(string(orderJob(id)))
+		o.e.log.Info("order ended by the operator", "event", "order.abandoned", "order", id, "cause", reason)
+	}
+	return err
+}
