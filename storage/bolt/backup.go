@@ -25,6 +25,9 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	}
 	defer btx.Rollback()
 	if _, err := btx.WriteTo(contextWriter{ctx, w}); err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err() // bbolt keeps only the text of an error
+		}
 		return fmt.Errorf("storage/bolt: back up %s: %w", s.path, err)
 	}
 	return nil

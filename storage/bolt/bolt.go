@@ -159,12 +159,8 @@ func (s *Store) start(ctx context.Context) error {
 // openDB opens the file with the settings that SS-5 asks for: every commit is
 // synced, and the list of free pages with it.
 func openDB(cfg Config, path string) (*bbolt.DB, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("storage/bolt: %w", err)
-	}
-	if info.Size() == 0 {
-		return nil, fmt.Errorf("%w: %s is empty, so it never was a database or lost its contents; restore a backup, or remove it to begin anew", storage.ErrDamaged, path)
+	if err := notEmpty(path); err != nil {
+		return nil, err
 	}
 	maxSize := cfg.MaxSize
 	if maxSize <= 0 {
@@ -183,6 +179,19 @@ func openDB(cfg Config, path string) (*bbolt.DB, error) {
 	}
 	db.AllocSize = growBy
 	return db, nil
+}
+
+// notEmpty refuses a file that bbolt would take for one to be made: in place,
+// without the care of create.
+func notEmpty(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("storage/bolt: %w", err)
+	}
+	if info.Size() == 0 {
+		return fmt.Errorf("%w: %s is empty, so it never was a database or lost its contents; restore a backup, or remove it to begin anew", storage.ErrDamaged, path)
+	}
+	return nil
 }
 
 // openError says what a person can do about a file that bbolt does not open.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package bolt
 
 import (
@@ -11,6 +13,14 @@ import (
 
 func TestMain(m *testing.M) {
 	ProbeMain()
+	if os.Getenv(workerEnv) != "" {
+		workerMain()
+	}
+	// A child of a test with the race detector would sleep for a second before
+	// it ends, and there are many of them.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 

@@ -32,6 +32,9 @@ func (r *Report) problem(format string, args ...any) {
 
 // openForCheck opens a file that is not to be changed.
 func openForCheck(path string) (*bbolt.DB, error) {
+	if err := notEmpty(path); err != nil {
+		return nil, err
+	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true, PreLoadFreelist: true, FreelistType: bbolt.FreelistMapType})
 	if err != nil {
 		return nil, openError(path, err)
