@@ -120,7 +120,7 @@ func (s *Server) Handler() http.Handler {
 	for _, st := range sites {
 		r := root
 		if st.directory.Host != "" {
-			r = root.Host(hostOnly(st.directory.Host)).Subrouter()
+			r = root.MatcherFunc(onHost(st.directory.Host)).Subrouter()
 		}
 		st.mount(r)
 	}
@@ -128,11 +128,20 @@ func (s *Server) Handler() http.Handler {
 	return root
 }
 
+// onHost matches requests to a host, on whatever port. The router's own rule
+// for hosts takes north.example and North.Example for two.
+func onHost(host string) mux.MatcherFunc {
+	host = hostOnly(host)
+	return func(r *http.Request, _ *mux.RouteMatch) bool { return strings.EqualFold(hostOnly(r.Host), host) }
+}
+
+// hostOnly returns a host without its port and without the dot that ends a
+// name at the root.
 func hostOnly(host string) string {
-	if i := strings.LastIndexByte(host, ':'); i > 0 {
-		return host[:i]
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		host = host[:i]
 	}
-	return host
+	return strings.TrimSuffix(host, ".")
 }
 
 // DirectoryURL returns the URL of a directory, empty when there is none of
