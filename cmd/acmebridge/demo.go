@@ -1,8 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -57,14 +58,13 @@ func (p *program) demo(ctx context.Context, keep bool) (err error) {
 	if err != nil {
 		return err
 	}
-	// The log is of interest only when something goes wrong.
-	var logged bytes.Buffer
+	logged := &heldBack{w: p.stderr}
 	defer func() {
 		if err != nil {
-			_, _ = io.Copy(p.stderr, &logged)
+			logged.release(true)
 		}
 	}()
-	log := newLogger(&logged, cfg.Log)
+	log := newLogger(logged, cfg.Log)
 	parts, err := assemble(ctx, cfg, log, time.Now, use{})
 	if err != nil {
 		return err
@@ -82,7 +82,10 @@ func (p *program) demo(ctx context.Context, keep bool) (err error) {
 		err = errors.Join(err, <-ended)
 	}()
 	fmt.Fprintf(p.stdout, "A server is running at %s, its data in %s.\n\n", s.front.DirectoryURL("default"), dir)
-	tour := demoTour{out: p.stdout, service: s, responder: responder}
+	tour := demoTour{
+		out: p.stdout, directory: s.front.DirectoryURL("default"), roots: cfg.PKIBaseURL() + "/roots/0.pem",
+		web: trusting(s.cert.clientConfig()), name: demoName, responder: responder,
+	}
 	if err := tour.run(ctx); err != nil {
 		return err
 	}
@@ -92,7 +95,7 @@ func (p *program) demo(ctx context.Context, keep bool) (err error) {
 	}
 	_ = responder.Close() // the clients below want its port
 	s.suggest(p.stdout, cfg.Validation.HTTPPort)
-	logged.Reset()
+	logged.release(false)
 	select {
 	case <-ctx.Done():
 		return nil
@@ -166,8 +169,36 @@ what became of them:
 `, directory, root, port, absolute(s.cfg.DataDir))
 }
 
-// trusting returns an HTTP client that trusts the server's own root and
-// nothing else.
-func (s *service) trusting() *http.Client {
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: s.cert.clientConfig(), ForceAttemptHTTP2: true}, Timeout: 30 * time.Second}
+// trusting returns an HTTP client that speaks TLS as cfg says.
+func trusting(cfg *tls.Config) *http.Client {
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: cfg, ForceAttemptHTTP2: true}, Timeout: 30 * time.Second}
+}
+
+// heldBack keeps a log that is of interest only when something goes wrong.
+type heldBack struct {
+	mu       sync.Mutex
+	held     []byte // guarded by mu, like released
+	released bool
+	w        io.Writer
+}
+
+// Write keeps b, or passes it on once the rest was released.
+func (h *heldBack) Write(b []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.released {
+		return h.w.Write(b)
+	}
+	h.held = append(h.held, b...)
+	return len(b), nil
+}
+
+// release passes on what comes from now on, and what was held if past is true.
+func (h *heldBack) release(past bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if past {
+		_, _ = h.w.Write(h.held) // there is nowhere to complain about it
+	}
+	h.held, h.released = nil, true
 }

@@ -19,11 +19,14 @@ import (
 )
 
 // demoTour goes through everything that a client does for a certificate, from
-// the outside: it knows the directory URL and the root to trust.
+// the outside.
 type demoTour struct {
 	out       io.Writer
-	service   *service
-	responder net.Listener
+	directory string       // URL
+	roots     string       // URL of the root that the certificate is verified by
+	web       *http.Client // trusts the server
+	name      string       // what is ordered
+	responder net.Listener // where the challenge is answered; closed afterwards
 
 	client *acme.Client
 	n      int
@@ -38,13 +41,12 @@ func (d *demoTour) step(what, result string) {
 func (d *demoTour) run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	web := d.service.trusting()
-	defer web.CloseIdleConnections()
+	defer d.web.CloseIdleConnections()
 	accountKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
 	}
-	d.client = &acme.Client{Key: accountKey, DirectoryURL: d.service.front.DirectoryURL("default"), HTTPClient: web, UserAgent: "acmebridge-demo"}
+	d.client = &acme.Client{Key: accountKey, DirectoryURL: d.directory, HTTPClient: d.web, UserAgent: "acmebridge-demo"}
 	directory, err := d.client.Discover(ctx)
 	if err != nil {
 		return fmt.Errorf("read the directory: %w", err)
@@ -57,11 +59,11 @@ func (d *demoTour) run(ctx context.Context) error {
 	}
 	d.step("make an account", account.URI)
 
-	order, err := d.client.AuthorizeOrder(ctx, acme.DomainIDs(demoName))
+	order, err := d.client.AuthorizeOrder(ctx, acme.DomainIDs(d.name))
 	if err != nil {
 		return fmt.Errorf("order: %w", err)
 	}
-	d.step("order "+demoName, order.Status+", "+order.URI)
+	d.step("order "+d.name, order.Status+", "+order.URI)
 
 	if err := d.prove(ctx, order); err != nil {
 		return err
@@ -106,7 +108,7 @@ func (d *demoTour) prove(ctx context.Context, order *acme.Order) error {
 		err = errors.Join(err, web.Close())
 		<-ended
 		if err != nil {
-			return fmt.Errorf("prove control of %s: %w", demoName, err)
+			return fmt.Errorf("prove control of %s: %w", d.name, err)
 		}
 		d.step("have it checked", authz.Status)
 	}
@@ -129,7 +131,7 @@ func (d *demoTour) finalize(ctx context.Context, order *acme.Order) error {
 	if err != nil {
 		return err
 	}
-	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{demoName}}, key)
+	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{d.name}}, key)
 	if err != nil {
 		return err
 	}
@@ -159,9 +161,8 @@ func (d *demoTour) finalize(ctx context.Context, order *acme.Order) error {
 }
 
 // verify checks the chain against the root that the server publishes.
-func (d *demoTour) verify(ctx context.Context, leaf *x509.Certificate, above [][]byte) (url string, err error) {
-	url = d.service.cfg.PKIBaseURL() + "/roots/0.pem"
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func (d *demoTour) verify(ctx context.Context, leaf *x509.Certificate, above [][]byte) (root string, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.roots, nil)
 	if err != nil {
 		return "", err
 	}
@@ -176,14 +177,14 @@ func (d *demoTour) verify(ctx context.Context, leaf *x509.Certificate, above [][
 	}
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return "", fmt.Errorf("%s has no certificate", url)
+		return "", fmt.Errorf("%s has no certificate", d.roots)
 	}
-	root, err := x509.ParseCertificate(block.Bytes)
+	anchor, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
 		return "", err
 	}
-	o := x509.VerifyOptions{DNSName: demoName, Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool()}
-	o.Roots.AddCert(root)
+	o := x509.VerifyOptions{DNSName: d.name, Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool()}
+	o.Roots.AddCert(anchor)
 	for _, der := range above {
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
@@ -194,7 +195,7 @@ func (d *demoTour) verify(ctx context.Context, leaf *x509.Certificate, above [][
 	if _, err := leaf.Verify(o); err != nil {
 		return "", fmt.Errorf("verify the certificate: %w", err)
 	}
-	return url, nil
+	return d.roots, nil
 }
 
 // describe prints what is in a certificate.

@@ -50,9 +50,10 @@ func (p *program) serve(ctx context.Context) (err error) {
 		return explainStart(err, cfg.DataDir)
 	}
 	defer func() {
-		if closeErr := parts.close(); err == nil && closeErr != nil {
-			err = closeErr
+		if errors.Is(err, storage.ErrUnknown) {
+			return // the end of the process closes the file, and waits for nobody
 		}
+		err = errors.Join(err, parts.close())
 	}()
 	s, err := newService(ctx, parts)
 	if err != nil {

@@ -42,8 +42,8 @@ type listening struct {
 
 // newService makes a server of the parts. On success the listeners are the
 // service's, and run closes them; the store stays the caller's.
-func newService(ctx context.Context, p *parts) (s *service, err error) {
-	s = &service{parts: p}
+func newService(ctx context.Context, p *parts) (_ *service, err error) {
+	s := &service{parts: p}
 	if s.cert, err = newServerCertificate(p.cfg, p.log, p.now); err != nil {
 		return nil, err
 	}

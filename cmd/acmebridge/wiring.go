@@ -53,11 +53,11 @@ type use struct {
 
 // assemble opens the data and makes the parts. The data folder is locked until
 // close.
-func assemble(ctx context.Context, cfg *config.Config, log *slog.Logger, now func() time.Time, u use) (p *parts, err error) {
+func assemble(ctx context.Context, cfg *config.Config, log *slog.Logger, now func() time.Time, u use) (_ *parts, err error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	p = &parts{cfg: cfg, log: log, now: now, cas: map[string]admin.CA{}, unknown: make(chan error, 1)}
+	p := &parts{cfg: cfg, log: log, now: now, cas: map[string]admin.CA{}, unknown: make(chan error, 1)}
 	// The store comes first, because its lock keeps a second process from
 	// everything else in the folder.
 	if p.store, err = openStore(ctx, cfg, p.stop); err != nil {

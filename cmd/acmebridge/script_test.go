@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.etcd.io/bbolt"
+	"golang.org/x/crypto/acme"
+
+	"acmebridge/internal/admin"
+	"acmebridge/storage"
+	"acmebridge/storage/bolt"
+)
+
+func TestMain(m *testing.M) {
+	bolt.ProbeMain()
+	testscript.Main(m, map[string]func(){"acmebridge": main})
+}
+
+// TestScripts runs the program as its users do. Besides the usual commands the
+// scripts have those of scriptCommands.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:      "testdata/script",
+		Cmds:     scriptCommands,
+		Deadline: time.Now().Add(2 * time.Minute),
+		Setup: func(e *testscript.Env) error {
+			// With the race detector every process would end with a second of sleep.
+			e.Setenv("GORACE", "atexit_sleep_ms=0")
+			return nil
+		},
+	})
+}
+
+var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
+	"exits":     cmdExits,
+	"ports":     cmdPorts,
+	"ready":     cmdReady,
+	"issue":     cmdIssue,
+	"place":     cmdPlace,
+	"newer":     cmdNewer,
+	"plaintext": cmdPlaintext,
+	"terminate": cmdTerminate,
+}
+
+// exits CODE PROGRAM ARGUMENT... runs a program and wants that exit code.
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARGUMENT...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// ports NAME... sets each variable to a port that nobody uses now.
+func cmdPorts(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		defer func() { _ = l.Close() }() // held until all are chosen, so that they differ
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		ts.Check(err)
+		ts.Setenv(name, port)
+	}
+}
+
+// ready DATA waits until the server on that data folder says that it is ready.
+func cmdReady(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	t := time.NewTicker(5 * time.Millisecond)
+	defer t.Stop()
+	for {
+		c, err := admin.Dial(ts.MkAbs(args[0]))
+		if err == nil {
+			if _, err = admin.Get[struct{}](ctx, c, "/readyz"); err == nil {
+				return
+			}
+		}
+		select {
+		case <-ctx.Done():
+			ts.Fatalf("the server on %s is not ready: %v", args[0], err)
+		case <-t.C:
+		}
+	}
+}
+
+// issue DIRECTORY-URL DATA HTTP-PORT ROOTS-URL NAME has a certificate issued.
+func cmdIssue(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:"+args[2])
+	ts.Check(err)
+	tour := demoTour{out: io.Discard, directory: args[0], web: scriptClient(ts, args[1]), responder: l, roots: args[3], name: args[4]}
+	ts.Check(tour.run(context.Background()))
+}
+
+// place DIRECTORY-URL DATA NAME VARIABLE places an order and leaves it. The
+// variable is set to the id of the order.
+func cmdPlace(ts *testscript.TestScript, _ bool, args []string) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	ctx := context.Background()
+	c := &acme.Client{Key: key, DirectoryURL: args[0], HTTPClient: scriptClient(ts, args[1])}
+	_, err = c.Register(ctx, &acme.Account{}, acme.AcceptTOS)
+	ts.Check(err)
+	order, err := c.AuthorizeOrder(ctx, acme.DomainIDs(args[2]))
+	ts.Check(err)
+	ts.Setenv(args[3], order.URI[len(order.URI)-36:])
+}
+
+func scriptClient(ts *testscript.TestScript, data string) *http.Client {
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM([]byte(ts.ReadFile(data + "/" + tlsRootFile))) {
+		ts.Fatalf("no root in %s", data)
+	}
+	return trusting(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
+}
+
+// newer FILE makes a database look as if a program from the future wrote it.
+func cmdNewer(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := bbolt.Open(ts.MkAbs(args[0]), 0o600, &bbolt.Options{Timeout: time.Second})
+	ts.Check(err)
+	ts.Check(db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket([]byte("file"))
+		if b == nil || b.Get([]byte("schema")) == nil {
+			return errors.New("the file has no schema number")
+		}
+		number, err := storage.Encode(binary.BigEndian.AppendUint64(nil, 1000))
+		if err != nil {
+			return err
+		}
+		return b.Put([]byte("schema"), number)
+	}))
+	ts.Check(db.Close())
+}
+
+// plaintext FILE VALUE wants (or with ! wants not) the value to be in a file,
+// whatever else it is made of.
+func cmdPlaintext(ts *testscript.TestScript, neg bool, args []string) {
+	content, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if found := containsAny(content, args[1]); found == neg {
+		ts.Fatalf("%s in %s: %v", args[1], args[0], found)
+	}
+}
+
+// terminate DATA asks the server on that data folder to stop, as a supervisor
+// does.
+func cmdTerminate(ts *testscript.TestScript, _ bool, args []string) {
+	c, err := admin.Dial(ts.MkAbs(args[0]))
+	ts.Check(err)
+	s, err := admin.Get[admin.Status](context.Background(), c, "/v1/status")
+	ts.Check(err)
+	ts.Check(syscall.Kill(s.PID, syscall.SIGTERM))
+}
