@@ -63,3 +63,8 @@ const (
 	// RevokeSent: the CA was told of a revocation, and nothing is written.
 	RevokeSent Point = "FP-17-sent"
 )
+
+// Points lists them all.
+func Points() []Point {
+	return []Point{FinalizeParsed, Sent, PollRead, DownloadHalf, RevokeSent}
+}

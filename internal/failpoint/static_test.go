@@ -306,6 +306,12 @@ func TestWritesListsAll(t *testing.T) {
 	}
 	for name, p := range points {
 		take(p[0], name)
+		if !slices.Contains(Points(), Point(p[0])) {
+			t.Errorf("%s is not in Points", name)
+		}
+	}
+	if len(Points()) != len(points) {
+		t.Errorf("Points lists %d, %d are declared", len(Points()), len(points))
 	}
 }
 

@@ -1,0 +1,2 @@
+// Package crash breaks running servers.
+package crash
