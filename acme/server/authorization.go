@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"acmebridge/acme"
 )
@@ -89,24 +90,26 @@ func (st *site) challenge(rq *request) error {
 		return p
 	}
 	id, t := acme.AuthorizationID(v), acme.ChallengeType(rq.variable("type"))
-	if !rq.signed.PostAsGet() {
+	var a acme.Authorization
+	var retry time.Duration
+	var err error
+	if rq.signed.PostAsGet() {
+		a, retry, err = st.cfg.Engine.Authorization(rq.r.Context(), rq.account.ID, id)
+	} else {
 		var ignored map[string]json.RawMessage
 		if p := rq.decode(&ignored); p != nil {
 			return p
 		}
-	}
-	ctx, owner := rq.r.Context(), rq.account
-	a, retry, err := st.cfg.Engine.Authorization(ctx, owner.ID, id)
-	if err == nil && a.Challenge(t) < 0 {
-		err = acme.NotFound()
-	}
-	if err == nil && !rq.signed.PostAsGet() {
-		a, retry, err = st.cfg.Engine.Respond(ctx, owner, id, t)
+		a, retry, err = st.cfg.Engine.Respond(rq.r.Context(), rq.account, id, t)
 	}
 	if err != nil {
 		return err
 	}
+	i := a.Challenge(t)
+	if i < 0 {
+		return acme.NotFound()
+	}
 	rq.link(st.authorizationURL(a.ID), "up") // D8: certbot insists
 	rq.retryAfter(retry)
-	return rq.json(http.StatusOK, st.challengeWire(a, a.Challenges[a.Challenge(t)]))
+	return rq.json(http.StatusOK, st.challengeWire(a, a.Challenges[i]))
 }
