@@ -14,7 +14,8 @@ var (
 	ErrNotFound = errors.New("storage: not found")
 	// ErrConflict is returned by Put for a record whose unique value belongs to
 	// another record: the key of an account within its directory, and the key
-	// of a submission (SC-2).
+	// of a submission (SC-2). A store that writes only when it commits returns
+	// it from Update.
 	ErrConflict = errors.New("storage: the value belongs to another record")
 	// ErrReadOnly is returned by what writes within a View.
 	ErrReadOnly = errors.New("storage: written to within a View")

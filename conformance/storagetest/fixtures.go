@@ -67,40 +67,40 @@ func problem(n int) *acme.Problem {
 }
 
 func account(n int) acme.Account {
-	return acme.Account{
+	return full(acme.Account{
 		ID: accountID(n), Directory: "default", Status: acme.AccountValid, Key: blob("key", n, 91), KeyHash: hash("account key", n),
 		Thumbprint: fmt.Sprintf("thumb-%d", n), Contact: []string{"mailto:a@example.org", "mailto:b@example.org"}, CreatedAt: at(n),
 		TermsAgreedAt: at(n + 1), ExternalKey: mint[acme.KeyID]("eab", n), Member: member(n), Binding: blob("binding", n, 64),
-	}
+	})
 }
 
 func order(n int) acme.Order {
-	return acme.Order{
+	return full(acme.Order{
 		ID: orderID(n), Account: accountID(n), Directory: "default", Profile: "tls", Member: member(n), Status: acme.OrderProcessing,
 		Identifiers: []acme.Identifier{name(n), name(n + 1)}, Authorizations: []acme.AuthorizationID{mint[acme.AuthorizationID]("authz", n)},
 		NotBefore: at(n), NotAfter: at(n + 100), CreatedAt: at(n), Expires: at(n + 50), Problem: problem(n),
 		Submission: mint[acme.SubmissionID]("submission", n), CSRHash: hash("csr", n), Certificate: certID(n),
 		History:  []acme.Event{{At: at(n), What: "ordered"}, {At: at(n).Add(1), What: "finalized"}},
 		Replaces: "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE",
-	}
+	})
 }
 
 func authorization(n int) acme.Authorization {
-	return acme.Authorization{
+	return full(acme.Authorization{
 		ID: mint[acme.AuthorizationID]("authz", n), Account: accountID(n), Directory: "default", Order: orderID(n), Identifier: name(n),
 		Wildcard: true, Status: acme.AuthorizationValid, Expires: at(n + 1000),
 		Challenges: []acme.Challenge{{
 			Type: acme.DNS01, Status: acme.ChallengeValid, Token: fmt.Sprintf("token-%d", n), KeyAuthorization: "token.thumb",
 			ValidatedAt: at(n + 2), Attempts: 3, Problem: problem(n),
 		}},
-	}
+	})
 }
 
 func job(n int) storage.Job {
-	return storage.Job{
+	return full(storage.Job{
 		ID: jobID(n), Kind: storage.JobValidate, Due: at(n), Attempt: 2, Lease: storage.Lease{Holder: "run-1", Until: at(n + 5)},
 		Account: accountID(n), Subject: string(orderID(n)), Challenge: acme.HTTP01, Parked: "waits for an operator", LastError: "nobody answered", Backend: "local",
-	}
+	})
 }
 
 // dueJob is a job that nobody works on and that waits for nobody.
@@ -111,7 +111,7 @@ func dueJob(n int) storage.Job {
 }
 
 func submission(n int) storage.Submission {
-	return storage.Submission{
+	return full(storage.Submission{
 		ID: mint[acme.SubmissionID]("submission", n), Key: fmt.Sprintf("reference-%d", n), Order: orderID(n), Account: accountID(n), Backend: "local",
 		CSR: blob("csr", n, 400), SentAt: at(n + 1), Attempts: 2, Ticket: "batch 17", CreatedAt: at(n), Deadline: at(n + 600),
 		Quarantine: [][]byte{blob("leaf", n, 50), blob("issuer", n, 60)}, Evidence: "found by label", Misses: 2, FirstMiss: at(n + 7),
@@ -119,37 +119,85 @@ func submission(n int) storage.Submission {
 			Profile: "tls", Identifiers: []acme.Identifier{name(n)}, KeyHash: hash("certificate key", n), Usages: []acme.Usage{acme.ServerAuth, acme.ClientAuth},
 			Subject: acme.SubjectCommonName, CommonName: name(n).Value, NotBefore: at(n), NotAfter: at(n + 100),
 		},
-	}
+	})
 }
 
 func certificate(n int) acme.Certificate {
-	return acme.Certificate{
+	return full(acme.Certificate{
 		ID: certID(n), Order: orderID(n), Account: accountID(n), Directory: "default", Member: member(n), Backend: "local", Profile: "tls",
 		Leaf: blob("leaf", n, 700), Chain: hash("chain", 1), Serial: blob("serial", n, 16), AuthorityKeyID: blob("aki", 1, 20),
 		KeyHash: hash("certificate key", n), Identifiers: []acme.Identifier{name(n)}, NotBefore: at(n), NotAfter: at(n + 100), IssuedAt: at(n),
 		Revocation: &acme.Revocation{At: at(n + 3), Reason: acme.Superseded, By: "operator", DoneAt: at(n + 4)},
-	}
+	})
 }
 
 func chain(n int) acme.Chain {
-	return acme.Chain{Hash: hash("chain", n), Certificates: [][]byte{blob("issuer", n, 500), blob("root", n, 600)}}
+	return full(acme.Chain{Hash: hash("chain", n), Certificates: [][]byte{blob("issuer", n, 500), blob("root", n, 600)}})
 }
 
 func externalKey(n int) acme.ExternalAccountKey {
-	return acme.ExternalAccountKey{
+	return full(acme.ExternalAccountKey{
 		ID: mint[acme.KeyID]("eab", n), Directory: "default", Member: member(n), Sealed: blob("sealed", n, 60), Profiles: []acme.ProfileName{"tls", "auth"},
 		Identifiers: []string{".example.org", "*"}, Uses: 3, Used: 1, CreatedAt: at(n), Expires: at(n + 10), RevokedAt: at(n + 5),
-	}
+	})
 }
 
 func blockedKey(n int) storage.BlockedKey {
-	return storage.BlockedKey{Hash: hash("blocked", n), Reason: "published on the web", At: at(n)}
+	return full(storage.BlockedKey{Hash: hash("blocked", n), Reason: "published on the web", At: at(n)})
 }
 
 func publication(n int) storage.Publication {
-	return storage.Publication{
+	return full(storage.Publication{
 		Name: fmt.Sprintf("crl/local-%02d.crl", n), Backend: "local", ContentType: "application/pkix-crl", Body: blob("crl", n, 300),
 		Number: int64(n + 1), At: at(n), Next: at(n + 60),
+	})
+}
+
+// full sets what a fixture leaves zero, so that a field that is added to a
+// record is tried from its first day on.
+func full[R any](r R) R {
+	fillZero(reflect.ValueOf(&r).Elem())
+	return r
+}
+
+func fillZero(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		if v.Type() == timeType {
+			if v.IsZero() {
+				v.Set(reflect.ValueOf(at(77)))
+			}
+			return
+		}
+		for i := range v.NumField() {
+			if f := v.Type().Field(i); f.IsExported() && f.Tag.Get("cbor") != "-" {
+				fillZero(v.Field(i))
+			}
+		}
+	case reflect.Pointer:
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+		}
+		fillZero(v.Elem())
+	case reflect.Slice:
+		if v.Len() == 0 {
+			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		}
+		if v.Type().Elem().Kind() != reflect.Uint8 {
+			for i := range v.Len() {
+				fillZero(v.Index(i))
+			}
+		}
+	case reflect.String:
+		if v.IsZero() {
+			v.SetString("filled")
+		}
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		if v.IsZero() {
+			v.SetInt(77)
+		}
 	}
 }
 

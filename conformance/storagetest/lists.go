@@ -202,12 +202,9 @@ func oneKeyOneAccount(t *testing.T, s storage.Store) {
 	first, second := account(1), account(2)
 	second.KeyHash = first.KeyHash
 	put(t, s, first, first) // its own key is in nobody's way
-	update(t, s, func(tx storage.Tx) error {
-		if err := tx.Accounts().Put(second); !errors.Is(err, storage.ErrConflict) {
-			t.Errorf("a second account with that key: %v, want ErrConflict", err)
-		}
-		return nil
-	})
+	if err := s.Update(t.Context(), func(tx storage.Tx) error { return tx.Accounts().Put(second) }); !errors.Is(err, storage.ErrConflict) {
+		t.Errorf("a second account with that key: %v, want ErrConflict", err)
+	}
 	view(t, s, func(tx storage.Tx) error {
 		if _, err := tx.Accounts().Get(second.ID); !isNotFound(err) {
 			t.Errorf("the refused account: %v, want ErrNotFound", err)
@@ -221,14 +218,11 @@ func oneKeyOneAccount(t *testing.T, s storage.Store) {
 func submissionsByKey(t *testing.T, s storage.Store) {
 	first, second := submission(1), submission(2)
 	put(t, s, first, second)
-	update(t, s, func(tx storage.Tx) error {
-		third := submission(3)
-		third.Key = first.Key
-		if err := tx.Submissions().Put(third); !errors.Is(err, storage.ErrConflict) { // SC-2
-			t.Errorf("a second submission with that key: %v, want ErrConflict", err)
-		}
-		return nil
-	})
+	third := submission(3)
+	third.Key = first.Key
+	if err := s.Update(t.Context(), func(tx storage.Tx) error { return tx.Submissions().Put(third) }); !errors.Is(err, storage.ErrConflict) { // SC-2
+		t.Errorf("a second submission with that key: %v, want ErrConflict", err)
+	}
 	old := first.Key
 	first.Key = "another reference"
 	put(t, s, first)

@@ -31,7 +31,7 @@ import (
 
 // foldAt is how many entries the state may hold: some 5 MiB of memory, and two
 // megabytes at most to read on opening.
-const foldAt = 32768
+const foldAt = 16384
 
 // letters are those of all indexes.
 const letters = "cdehklmnopqrsvwx"
