@@ -13,6 +13,8 @@ type OrderRequest struct {
 	Identifiers []Identifier
 	NotBefore   time.Time
 	NotAfter    time.Time
+	// Replaces is the RFC 9773 id of a certificate, as the client sent it.
+	Replaces string
 }
 
 // NewOrder returns the order and the authorizations that it begins with. Every
@@ -26,7 +28,7 @@ func NewOrder(r OrderRequest, now time.Time, random io.Reader) (Order, []Authori
 	o := Order{
 		ID: id, Account: r.Account.ID, Directory: r.Account.Directory, Member: r.Account.Member,
 		Profile: r.Profile.Name, Status: OrderPending, Identifiers: r.Identifiers,
-		NotBefore: r.NotBefore, NotAfter: r.NotAfter,
+		NotBefore: r.NotBefore, NotAfter: r.NotAfter, Replaces: r.Replaces,
 		CreatedAt: now, Expires: now.Add(r.Profile.OrderLifetime).Truncate(time.Second),
 	}
 	authzs := make([]Authorization, 0, len(r.Identifiers))

@@ -77,7 +77,7 @@ func ExternalKeyAllows(k ExternalAccountKey, profile ProfileName, identifiers []
 	}
 	var refused []Subproblem
 	for _, id := range identifiers {
-		if !k.allowsIdentifier(id) {
+		if len(k.Identifiers) > 0 && !coveredBy(k.Identifiers, id) {
 			refused = append(refused, Subproblem{
 				Type: RejectedIdentifier, Identifier: id,
 				Detail: "your external account key does not cover " + id.Value + "; ask the operator to add it",
@@ -88,23 +88,6 @@ func ExternalKeyAllows(k ExternalAccountKey, profile ProfileName, identifiers []
 		return Problemf(RejectedIdentifier, "%s", refused[0].Detail).WithSubproblems(refused...)
 	}
 	return nil
-}
-
-func (k ExternalAccountKey) allowsIdentifier(id Identifier) bool {
-	if len(k.Identifiers) == 0 {
-		return true
-	}
-	name := id.Value
-	if base, ok := id.Wildcard(); ok {
-		// A wildcard covers what lies below its base, so the base must be
-		// allowed as a whole.
-		return slices.ContainsFunc(k.Identifiers, func(allowed string) bool {
-			return allowed == "*" || allowed == id.Value || strings.HasPrefix(allowed, ".") && strings.HasSuffix("."+base.Value, allowed)
-		})
-	}
-	return slices.ContainsFunc(k.Identifiers, func(allowed string) bool {
-		return allowed == "*" || allowed == name || strings.HasPrefix(allowed, ".") && strings.HasSuffix(name, allowed)
-	})
 }
 
 func joinNames(names []ProfileName) string {

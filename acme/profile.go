@@ -60,6 +60,19 @@ const (
 	SubjectEmpty SubjectRule = "empty"
 )
 
+// DatesRule says what a profile does with notBefore and notAfter.
+type DatesRule string
+
+const (
+	// DatesExact grants notAfter to the second or refuses it (the zero value
+	// means the same).
+	DatesExact DatesRule = "exact"
+	// DatesUpperBound takes notAfter as the latest end that the client can use.
+	DatesUpperBound DatesRule = "upper_bound"
+	// DatesRefuse takes no dates at all.
+	DatesRefuse DatesRule = "refuse"
+)
+
 // Profile is what may be ordered: the rules for identifiers and keys, the
 // contents of the certificate, and who issues it.
 type Profile struct {
@@ -81,6 +94,15 @@ type Profile struct {
 	Hold time.Duration
 	// IssuanceDeadline ends an order that its CA never answers.
 	IssuanceDeadline time.Duration
+	// Dates says what a requested notAfter means.
+	Dates DatesRule
+	// LenientReplaces lets an order through whose replaces names a certificate
+	// that cannot be replaced; the order is then an ordinary one. X-Road always
+	// sends replaces and has no way to go on without.
+	LenientReplaces bool
+	// ReuseAuthorizations is for how long a proof serves later orders too; zero
+	// wants every order proved anew.
+	ReuseAuthorizations time.Duration
 	// ResubmitOnDoubt allows a second submission when nothing proves that the
 	// first one arrived or not. It can buy twice, so it is off.
 	ResubmitOnDoubt bool
