@@ -260,13 +260,25 @@ func (e *Engine) newSubmission(f finalization) (storage.Submission, error) {
 	}
 	c := f.contract
 	c.NotBefore = f.order.NotBefore.UTC()
-	if c.NotAfter = f.order.NotAfter.UTC(); f.order.NotAfter.IsZero() && f.authority.traits.HonoursNotAfter {
-		c.NotAfter = now.Add(f.profile.Validity)
+	if f.authority.traits.HonoursNotAfter {
+		c.NotAfter = endOf(f.order, f.profile, now)
 	}
 	return storage.Submission{
 		ID: id, Key: hex.EncodeToString(key[:]), Order: f.order.ID, Account: f.order.Account, Backend: f.authority.name,
 		CSR: f.csr.Raw, Contract: c, CreatedAt: now, Deadline: now.Add(f.profile.IssuanceDeadline),
 	}, nil
+}
+
+// endOf is when the certificate of an order ends: as requested, and otherwise
+// after the profile's validity.
+func endOf(o acme.Order, p acme.Profile, now time.Time) time.Time {
+	usual := now.Add(p.Validity)
+	switch {
+	case o.NotAfter.IsZero(), p.Dates == acme.DatesUpperBound && o.NotAfter.After(usual):
+		return usual
+	default:
+		return o.NotAfter.UTC()
+	}
 }
 
 func request(o acme.Order, sub storage.Submission, spki []byte) backends.Request {

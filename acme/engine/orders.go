@@ -17,6 +17,8 @@ type OrderRequest struct {
 	Profile     acme.ProfileName  // empty: the directory's first
 	NotBefore   time.Time
 	NotAfter    time.Time
+	// Replaces is the RFC 9773 id of the certificate that is renewed.
+	Replaces string
 }
 
 // NewOrder opens an order.
@@ -37,7 +39,7 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 		return acme.Order{}, p
 	}
 	o, authzs, err := acme.NewOrder(acme.OrderRequest{
-		Account: owner, Profile: profile, Identifiers: identifiers, NotBefore: r.NotBefore, NotAfter: r.NotAfter,
+		Account: owner, Profile: profile, Identifiers: identifiers, NotBefore: r.NotBefore, NotAfter: r.NotAfter, Replaces: r.Replaces,
 	}, now, e.cfg.Random)
 	if err != nil {
 		return acme.Order{}, err
@@ -50,6 +52,11 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 		if account.ExternalKey != "" {
 			if p := acme.ExternalKeyAllows(key, profile.Name, identifiers); p != nil {
 				return p
+			}
+		}
+		if r.Replaces != "" {
+			if err := e.replace(tx, profile, r.Replaces, &o); err != nil {
+				return err
 			}
 		}
 		if err := tx.Orders().Put(o); err != nil {
@@ -113,6 +120,9 @@ const startTolerance = 5 * time.Minute
 // checkDates accepts what the profile can grant exactly, and names the range
 // otherwise (R8555-7.4-12, R8555-7.4-2).
 func (e *Engine) checkDates(p acme.Profile, notBefore, notAfter, now time.Time) *acme.Problem {
+	if p.Dates == acme.DatesRefuse && (!notBefore.IsZero() || !notAfter.IsZero()) {
+		return acme.Problemf(acme.Malformed, "profile %s decides when its certificates begin and end; leave notBefore and notAfter out", p.Name)
+	}
 	latest := now.Add(p.Validity)
 	if !notBefore.IsZero() && (notBefore.Before(now.Add(-startTolerance)) || notBefore.After(now.Add(startTolerance))) {
 		return acme.Problemf(acme.Malformed, "notBefore has to lie within %s of now (%s)", startTolerance, now.UTC().Format(time.RFC3339))
@@ -122,6 +132,9 @@ func (e *Engine) checkDates(p acme.Profile, notBefore, notAfter, now time.Time) 
 	}
 	if !e.backends[p.Backend].traits.HonoursNotAfter {
 		return acme.Problemf(acme.Malformed, "profile %s decides the end of its certificates; leave notAfter out", p.Name)
+	}
+	if p.Dates == acme.DatesUpperBound && notAfter.After(latest) {
+		return nil // the certificate will end earlier, which the client can use
 	}
 	if !notAfter.After(now) || !notAfter.After(notBefore) || notAfter.After(latest) {
 		return acme.Problemf(acme.Malformed, "notAfter has to lie between %s and %s",
