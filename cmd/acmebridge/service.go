@@ -44,7 +44,8 @@ type listening struct {
 // service's, and run closes them; the store stays the caller's.
 func newService(ctx context.Context, p *parts) (_ *service, err error) {
 	s := &service{parts: p}
-	if s.cert, err = newServerCertificate(p.cfg, p.log, p.now); err != nil {
+	// Its clients live in the time of the world, whatever clock a test gives us.
+	if s.cert, err = newServerCertificate(p.cfg, p.log, time.Now); err != nil {
 		return nil, err
 	}
 	if s.clock, err = checkClock(ctx, p.store, p.now()); err != nil {
