@@ -120,7 +120,7 @@ func (s *service) bindAdmin() error {
 	health := admin.Health{
 		Reasons: s.notReady, Warnings: s.warnings,
 		Metrics: admin.Metrics(admin.MetricsConfig{
-			Engine: s.engine, Nonces: s.nonces, Connections: s.limiter.counts, Version: version(),
+			Engine: s.engine, Nonces: func() admin.Nonces { return admin.Nonces(s.nonces.Stats()) }, Connections: s.limiter.counts, Version: version(),
 			Ready:   func() bool { return len(s.notReady()) == 0 },
 			Orphans: func() int { return int(s.orphans.Load()) },
 		}),

@@ -158,8 +158,27 @@ func (p *parts) openLocalCA(name string) (backends.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.cas[name] = ca
+	p.cas[name] = signingCA{ca}
 	return ca.Backend(), nil
+}
+
+// signingCA is a CA as its operator sees it.
+type signingCA struct{ *localca.CA }
+
+// Keys implements admin.CA.
+func (c signingCA) Keys() ([]admin.CAKey, error) {
+	all, err := c.Status()
+	if err != nil {
+		return nil, err
+	}
+	var keys []admin.CAKey
+	for _, s := range all {
+		keys = append(keys, admin.CAKey{
+			File: s.File, Role: s.Role, Subject: s.Subject, KeyID: s.KeyID, KeyType: string(s.KeyType),
+			NotBefore: s.NotBefore, NotAfter: s.NotAfter, Key: s.Key, RevocationList: s.RevocationList,
+		})
+	}
+	return keys, nil
 }
 
 // localCAConfig says what the CA of a backend is.

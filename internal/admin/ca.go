@@ -5,16 +5,30 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-
-	"acmebridge/backends/localca"
+	"time"
 )
 
 // CAStatus is what is known of one CA that signs here.
 type CAStatus struct {
-	Name string           `json:"name"`
-	Keys []localca.Status `json:"keys"`
+	Name string  `json:"name"`
+	Keys []CAKey `json:"keys"`
 	// Lists are its revocation lists as published.
 	Lists []List `json:"lists"`
+}
+
+// CAKey is a key of a CA that signs here, with its certificate.
+type CAKey struct {
+	File string `json:"file"`
+	// Role is "root", "issuing" or "retired".
+	Role      string    `json:"role"`
+	Subject   string    `json:"subject"`
+	KeyID     string    `json:"key_id"`
+	KeyType   string    `json:"key_type"`
+	NotBefore time.Time `json:"not_before"`
+	NotAfter  time.Time `json:"not_after"`
+	// Key says where the private key is, for people (SK-7).
+	Key            string `json:"key"`
+	RevocationList string `json:"revocation_list,omitempty"`
 }
 
 // List describes a published revocation list.
@@ -48,7 +62,7 @@ func (h *handler) listCAs(r *http.Request) (any, error) {
 	}
 	all := []CAStatus{}
 	for _, name := range slices.Sorted(maps.Keys(h.CAs)) {
-		keys, err := h.CAs[name].Status()
+		keys, err := h.CAs[name].Keys()
 		if err != nil {
 			return nil, err
 		}

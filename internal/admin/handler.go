@@ -13,7 +13,6 @@ import (
 
 	"acmebridge/acme"
 	"acmebridge/acme/engine"
-	"acmebridge/backends/localca"
 	"acmebridge/storage"
 )
 
@@ -27,7 +26,9 @@ type Database interface {
 
 // CA is a certificate authority that signs here.
 type CA interface {
-	Status() ([]localca.Status, error)
+	// Keys describes the root and every issuing key, oldest first.
+	Keys() ([]CAKey, error)
+	// Rotate makes a new issuing key and issues with it from now on.
 	Rotate() error
 }
 

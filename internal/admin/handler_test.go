@@ -43,6 +43,17 @@ func (d database) Backup(_ context.Context, w io.Writer) error {
 }
 func (d database) Check(context.Context) error { return d.err }
 
+// keys describes a CA by the roles of its keys.
+type keys struct{ *localca.CA }
+
+func (k keys) Keys() (all []admin.CAKey, err error) {
+	status, err := k.Status()
+	for _, s := range status {
+		all = append(all, admin.CAKey{File: s.File, Role: s.Role})
+	}
+	return all, err
+}
+
 type fixture struct {
 	handler http.Handler
 	store   storage.Store
@@ -66,7 +77,7 @@ func newFixture(t *testing.T, d database, offline bool) fixture {
 		t.Fatal(err)
 	}
 	h, err := admin.NewHandler(admin.Config{
-		Operator: e.Operator(), Database: d, CAs: map[string]admin.CA{"local": ca}, Offline: offline,
+		Operator: e.Operator(), Database: d, CAs: map[string]admin.CA{"local": keys{ca}}, Offline: offline,
 		Now: func() time.Time { return now }, Info: admin.Info{Version: "test"},
 		Warnings: func() []string { return []string{"beware"} },
 	})

@@ -12,14 +12,13 @@ import (
 
 	"acmebridge/acme"
 	"acmebridge/acme/engine"
-	"acmebridge/acme/nonce"
 	"acmebridge/storage"
 )
 
 // MetricsConfig says what is measured.
 type MetricsConfig struct {
 	Engine *engine.Engine
-	Nonces *nonce.Source
+	Nonces func() Nonces
 	// Ready reports whether /readyz says yes.
 	Ready func() bool
 	// Connections returns how many connections to the ACME server are open,
@@ -28,6 +27,13 @@ type MetricsConfig struct {
 	// Orphans returns the last count of orders that nobody works on.
 	Orphans func() int
 	Version string
+}
+
+// Nonces counts what became of nonces since the start (DN-4).
+type Nonces struct {
+	Issued, Redeemed               uint64
+	Malformed, Foreign, Spent, Old uint64 // why they were refused
+	Remembered                     int
 }
 
 // Metrics returns the handler of /metrics. All labels are from closed sets:
@@ -42,7 +48,6 @@ func Metrics(cfg MetricsConfig) http.Handler {
 type collector struct {
 	MetricsConfig
 	counters []counter
-	nonces   []counter
 	gauges   map[string]*prometheus.Desc
 }
 
@@ -135,7 +140,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	open, refused := c.Connections()
 	gauge("connections_open", float64(open))
 	count("connections_refused_total", float64(refused))
-	s := c.Nonces.Stats()
+	s := c.Nonces()
 	gauge("nonces_kept", float64(s.Remembered))
 	count("nonces_issued_total", float64(s.Issued))
 	count("nonces_redeemed_total", float64(s.Redeemed))
