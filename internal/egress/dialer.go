@@ -27,7 +27,9 @@ type DialerConfig struct {
 	// Timeout bounds one attempt to connect; 0 means 10 s (DH-10).
 	Timeout time.Duration
 	// PerTarget and Total bound the connections that are open at a time, to
-	// one /24 or /64 and altogether; 0 means 4 and 256 (SV-11).
+	// one /24 or /64 and altogether; 0 means 4 and 256 (SV-11). Four times
+	// Total may be in the making besides, so that hosts that do not answer do
+	// not delay one that does.
 	PerTarget, Total int
 }
 
@@ -119,7 +121,7 @@ func (d *Dialer) DialAddr(ctx context.Context, to netip.AddrPort) (net.Conn, err
 	if err := d.policy.CheckAddrPort(to); err != nil {
 		return nil, err
 	}
-	release, err := d.slots.acquire(ctx, to.Addr())
+	connected, release, err := d.slots.acquire(ctx, to.Addr())
 	if err != nil {
 		return nil, fmt.Errorf("egress: wait to connect to %s: %w: %w", to, ErrBusy, err)
 	}
@@ -127,6 +129,11 @@ func (d *Dialer) DialAddr(ctx context.Context, to netip.AddrPort) (net.Conn, err
 	if err != nil {
 		release()
 		return nil, fmt.Errorf("egress: connect to %s: %w", to, err)
+	}
+	if err := connected(); err != nil {
+		c.Close()
+		release()
+		return nil, fmt.Errorf("egress: wait to use the connection to %s: %w: %w", to, ErrBusy, err)
 	}
 	return &conn{TCPConn: c, release: release}, nil
 }

@@ -15,6 +15,14 @@ import (
 	"time"
 )
 
+func addrs(list ...string) []netip.Addr {
+	var as []netip.Addr
+	for _, s := range list {
+		as = append(as, netip.MustParseAddr(s))
+	}
+	return as
+}
+
 // names is a DNS whose answers can change: each look-up of a name takes the
 // next answer, and the last one stays.
 type names struct {
@@ -243,7 +251,7 @@ func TestConnectionsPerTarget(t *testing.T) {
 	for _, c := range held[1:] {
 		c.Close()
 	}
-	if len(d.slots.targets) != 0 || len(d.slots.total) != 0 {
+	if len(d.slots.targets) != 0 || len(d.slots.total)+len(d.slots.making) != 0 {
 		t.Errorf("%d targets and %d slots are still taken", len(d.slots.targets), len(d.slots.total))
 	}
 }
@@ -257,7 +265,15 @@ func TestSlots(t *testing.T) {
 		take := func(addr string, wait time.Duration) (func(), error) {
 			ctx, cancel := context.WithTimeout(t.Context(), wait)
 			defer cancel()
-			return s.acquire(ctx, netip.MustParseAddr(addr))
+			connected, release, err := s.acquire(ctx, netip.MustParseAddr(addr))
+			if err != nil {
+				return nil, err
+			}
+			if err := connected(); err != nil {
+				release()
+				return nil, err
+			}
+			return release, nil
 		}
 		must := func(addr string) func() {
 			release, err := take(addr, time.Second)
@@ -290,8 +306,27 @@ func TestSlots(t *testing.T) {
 		d()
 		e()
 		f()
-		if len(s.targets) != 0 || len(s.total) != 0 {
-			t.Errorf("%d targets and %d slots are left", len(s.targets), len(s.total))
+		// Twelve may be in the making for three that may be open, and they
+		// keep nobody from being open.
+		var ends []func()
+		for i := range 12 {
+			_, release, err := s.acquire(t.Context(), netip.AddrFrom4([4]byte{198, 51, byte(i), 1}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ends = append(ends, release)
+		}
+		ends[0]()
+		must("192.0.2.1")()
+		_, ends[0], _ = s.acquire(t.Context(), netip.MustParseAddr("198.51.0.1"))
+		if _, err := take("192.0.2.1", time.Second); err == nil {
+			t.Error("a thirteenth connection in the making")
+		}
+		for _, end := range ends {
+			end()
+		}
+		if len(s.targets) != 0 || len(s.total) != 0 || len(s.making) != 0 {
+			t.Errorf("%d targets and %d slots are left", len(s.targets), len(s.total)+len(s.making))
 		}
 	})
 }

@@ -7,7 +7,8 @@
 //	     -> a slot of the target -> connect -> Policy again on the final address
 //
 // A [Policy] knows the addresses. A [Resolver] asks the configured DNS servers
-// and nobody else. A [Dialer] puts both together; it never passes a name to
+// and nobody else; it also looks up TXT and CAA records, and counts what one
+// validation asks under [WithLookups]. A [Dialer] puts both together; it never passes a name to
 // the operating system, so what was judged is what is connected to. Proxy
 // settings of the environment are not read (SV-9).
 package egress

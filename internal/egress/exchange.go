@@ -2,8 +2,11 @@ package egress
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -12,137 +15,213 @@ import (
 	"github.com/miekg/dns"
 )
 
-// ednsSize is the size of UDP answers that we ask for: what passes without
-// fragments nearly everywhere.
-const ednsSize = 1232
+// maxUDP is the largest UDP answer that is read.
+const maxUDP = 4096
 
 // question is one question and what came of it: a reply that says something
 // (success, or no such name), or an error.
 type question struct {
 	id    uint16
-	name  string
+	name  string // in lower case
+	asked string // as it was sent
 	qtype uint16
 	reply *dns.Msg
 	err   error
 }
 
 // minTries is how often a question is asked at least, so that one lost packet
-// does not cost an order its validation.
+// does not cost an order its validation (R8659-BR-2).
 const minTries = 2
 
-// ask puts the questions to the servers in turn, until each is answered or
-// the tries are used up. Afterwards every question has a reply or an error.
-func (r *Resolver) ask(ctx context.Context, questions []*question, asked *int) {
-	tries := max(minTries, len(r.servers))
+// ask puts the questions to the servers in turn, until each is answered, the
+// tries are used up, or settled, which is called after each answer, says that
+// no more is needed. In all but the last case every question has a reply or an
+// error afterwards.
+func (r *Resolver) ask(ctx context.Context, questions []*question, use *Lookups, settled func() bool) {
 	open := questions
-	for try := range tries {
-		if *asked+len(open) > maxQueries {
-			break
-		}
-		*asked += len(open)
-		r.exchange(ctx, r.servers[try%len(r.servers)], open)
-		var left []*question
+	for try := range max(minTries, len(r.servers)) {
+		var admitted []*question
 		for _, q := range open {
+			if use.query() {
+				admitted = append(admitted, q)
+			} else if q.err == nil {
+				q.err = fmt.Errorf("%w: more than %d queries", ErrLimit, maxQueries)
+			}
+		}
+		if len(admitted) == 0 {
+			return
+		}
+		if r.exchange(ctx, r.servers[try%len(r.servers)], admitted, use, settled) {
+			return
+		}
+		var left []*question
+		for _, q := range admitted {
 			if q.reply == nil {
 				left = append(left, q)
 			}
 		}
 		if open = left; len(open) == 0 || ctx.Err() != nil {
-			break
-		}
-	}
-	for _, q := range open {
-		if q.err == nil {
-			q.err = fmt.Errorf("%w: it takes more than %d queries", ErrNoAnswer, maxQueries)
+			return
 		}
 	}
 }
 
-// exchange asks one server all the questions over one UDP socket. The socket
-// is new each time: its port is half of what a forger has to guess (SD-2).
-func (r *Resolver) exchange(ctx context.Context, server netip.AddrPort, open []*question) {
-	fail := func(err error) {
-		for _, q := range open {
-			if q.reply == nil && q.err == nil {
-				q.err = fmt.Errorf("%w: %w", ErrNoAnswer, err)
-			}
-		}
-	}
+// exchange asks one server all the questions. It reports what settled said
+// last.
+func (r *Resolver) exchange(ctx context.Context, server netip.AddrPort, open []*question, use *Lookups, settled func() bool) bool {
 	for _, q := range open {
 		q.err = nil
 	}
+	if r.tcpFirst {
+		enough, err := r.overTCP(ctx, server, open, settled)
+		if err == nil || enough {
+			return enough
+		}
+	}
+	return r.overUDP(ctx, server, open, use, settled)
+}
+
+// failAll ends the questions that are still open.
+func failAll(open []*question, err error) {
+	for _, q := range open {
+		if q.reply == nil && q.err == nil {
+			q.err = fmt.Errorf("%w: %w", ErrNoAnswer, err)
+		}
+	}
+}
+
+// overUDP asks over one UDP socket. The socket is new each time: its port is
+// half of what a forger has to guess (SD-2).
+func (r *Resolver) overUDP(ctx context.Context, server netip.AddrPort, open []*question, use *Lookups, settled func() bool) (enough bool) {
 	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server))
 	if err != nil {
-		fail(err)
-		return
+		failAll(open, err)
+		return false
 	}
 	defer c.Close()
 	defer r.bound(ctx, c)()
 
-	buf := make([]byte, 4096)
+	buf := make([]byte, maxUDP)
 	for _, q := range open {
-		packed, err := q.pack(buf)
+		packed, err := r.pack(q, buf)
 		if err == nil {
 			_, err = c.Write(packed)
 		}
 		if err != nil {
-			fail(err)
-			return
+			failAll(open, err)
+			return false
 		}
 	}
 	for waiting := len(open); waiting > 0; {
 		n, err := c.Read(buf)
 		if err != nil {
-			fail(err)
-			return
+			failAll(open, err)
+			return false
 		}
 		q, reply := match(buf[:n], open)
 		if q == nil {
 			continue // not an answer to us; the true one may still come
 		}
 		waiting--
-		if reply.Truncated {
-			q.err = nil
-			reply, err = r.exchangeTCP(ctx, server, q)
-			if err != nil {
-				q.err = fmt.Errorf("%w: over TCP: %w", ErrNoAnswer, err)
-				continue
-			}
+		// The name as we sent it is part of what a forger has to guess. A
+		// server that changes it gets the benefit of the doubt over TCP, where
+		// nobody off the path can answer in its place (DV-3).
+		if reply.Truncated || reply.Question[0].Name != q.asked {
+			r.again(ctx, server, q, use)
+		} else {
+			q.settle(reply)
 		}
-		q.settle(reply)
+		if settled() {
+			return true
+		}
+	}
+	return false
+}
+
+// again asks one question over TCP that UDP did not answer well.
+func (r *Resolver) again(ctx context.Context, server netip.AddrPort, q *question, use *Lookups) {
+	if !use.query() {
+		q.err = fmt.Errorf("%w: more than %d queries", ErrLimit, maxQueries)
+		return
+	}
+	one := []*question{q}
+	_, err := r.overTCP(ctx, server, one, func() bool { return false })
+	if err != nil {
+		failAll(one, fmt.Errorf("over TCP: %w", err))
 	}
 }
 
-// exchangeTCP asks again where there is room for the whole answer.
-func (r *Resolver) exchangeTCP(ctx context.Context, server netip.AddrPort, q *question) (*dns.Msg, error) {
-	dialer := net.Dialer{Timeout: r.timeout, KeepAlive: -1}
-	tcp, err := dialer.DialTCP(ctx, "tcp", netip.AddrPort{}, server)
-	if err != nil {
-		return nil, err
+// overTCP asks over TCP. The error is why no connection came about; whatever
+// goes wrong after that is the error of the questions.
+func (r *Resolver) overTCP(ctx context.Context, server netip.AddrPort, open []*question, settled func() bool) (enough bool, err error) {
+	for first := true; ; first = false {
+		var left []*question
+		for _, q := range open {
+			if q.reply == nil && q.err == nil {
+				left = append(left, q)
+			}
+		}
+		if len(left) == 0 {
+			return false, nil
+		}
+		c, err := (&net.Dialer{Timeout: r.timeout, KeepAlive: -1}).DialTCP(ctx, "tcp", netip.AddrPort{}, server)
+		if err != nil && first {
+			return false, err
+		}
+		if err != nil {
+			failAll(left, err)
+			return false, nil
+		}
+		answered, enough, err := r.converse(ctx, c, left, settled)
+		if enough {
+			return true, nil
+		}
+		// Some servers close after one answer; the rest is asked again.
+		if err != nil && answered == 0 {
+			failAll(left, err)
+		}
 	}
-	defer tcp.Close()
-	defer r.bound(ctx, tcp)()
+}
 
-	packed, err := q.pack(nil)
-	if err != nil {
-		return nil, err
+// converse puts the questions to c and reads answers until all are there.
+func (r *Resolver) converse(ctx context.Context, c *net.TCPConn, left []*question, settled func() bool) (answered int, enough bool, err error) {
+	defer c.Close()
+	defer r.bound(ctx, c)()
+	var out []byte
+	for _, q := range left {
+		packed, err := r.pack(q, nil)
+		if err != nil {
+			return 0, false, err
+		}
+		out = append(binary.BigEndian.AppendUint16(out, uint16(len(packed))), packed...)
 	}
-	c := &dns.Conn{Conn: tcp}
-	if _, err := c.Write(packed); err != nil {
-		return nil, err
+	if _, err := c.Write(out); err != nil {
+		return 0, false, err
 	}
-	raw, err := c.ReadMsgHeader(nil)
-	if err != nil {
-		return nil, err
+	for answered < len(left) {
+		var size [2]byte
+		if _, err := io.ReadFull(c, size[:]); err != nil {
+			return answered, false, err
+		}
+		raw := make([]byte, binary.BigEndian.Uint16(size[:]))
+		if _, err := io.ReadFull(c, raw); err != nil {
+			return answered, false, err
+		}
+		q, reply := match(raw, left)
+		switch {
+		case q == nil:
+			return answered, false, errors.New("an answer is not to the question")
+		case reply.Truncated:
+			q.err = fmt.Errorf("%w: the answer is cut short over TCP", ErrNoAnswer)
+		default:
+			q.settle(reply)
+		}
+		answered++
+		if settled() {
+			return answered, true, nil
+		}
 	}
-	answered, reply := match(raw, []*question{q})
-	switch {
-	case answered == nil:
-		return nil, errors.New("the answer is not to the question")
-	case reply.Truncated:
-		return nil, errors.New("the answer is cut short")
-	}
-	return reply, nil
+	return answered, false, nil
 }
 
 // bound ends what c is doing when ctx ends or the time for one try is over.
@@ -156,11 +235,17 @@ func (r *Resolver) bound(ctx context.Context, c net.Conn) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 }
 
-// pack writes the question in wire form, under a new random id.
-func (q *question) pack(buf []byte) ([]byte, error) {
+// pack writes the question in wire form, under a new random id and with the
+// letters of the name in random case.
+func (r *Resolver) pack(q *question, buf []byte) ([]byte, error) {
+	q.asked = q.name
+	if !r.keepCase {
+		q.asked = randomCase(q.name)
+	}
 	var m dns.Msg
-	m.SetQuestion(q.name, q.qtype)
-	m.SetEdns0(ednsSize, false)
+	m.SetQuestion(q.asked, q.qtype)
+	m.AuthenticatedData = r.dnssec != DNSSECIgnore // RFC 6840, 5.7
+	m.SetEdns0(r.edns, false)
 	q.id = m.Id
 	packed, err := m.PackBuffer(buf)
 	if err != nil {
@@ -169,8 +254,21 @@ func (q *question) pack(buf []byte) ([]byte, error) {
 	return packed, nil
 }
 
+// randomCase turns every letter of name into upper or lower case by chance.
+func randomCase(name string) string {
+	var bits [32]byte
+	_, _ = rand.Read(bits[:]) // never fails
+	b := []byte(name)
+	for i, c := range b {
+		if c >= 'a' && c <= 'z' && bits[i/8%len(bits)]>>(i%8)&1 == 1 {
+			b[i] = c - 'a' + 'A'
+		}
+	}
+	return string(b)
+}
+
 // match finds the open question that raw answers: id, name, type and class
-// have to be the same (SD-2). The id is compared before anything is parsed,
+// have to be the same (SD-2); the case of the name is the caller's affair. The id is compared before anything is parsed,
 // so that guessing costs us little.
 func match(raw []byte, open []*question) (*question, *dns.Msg) {
 	if len(raw) < 12 {

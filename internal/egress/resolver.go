@@ -5,55 +5,93 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/miekg/dns"
 )
 
-// What a look-up can end in, other than addresses. The first two are answers;
+// What a look-up can end in, other than records. The first three are answers;
 // the others are not, and nobody may take them for "there is no such record"
 // (SD-4).
 var (
-	ErrNoSuchName   = errors.New("the name does not exist")
-	ErrNoAddress    = errors.New("the name has no address")
-	ErrBadAlias     = errors.New("the aliases of the name go in a circle or on for too long")
-	ErrServerFailed = errors.New("the DNS server could not answer")
-	ErrNoAnswer     = errors.New("no DNS server answered")
+	ErrNoSuchName       = errors.New("the name does not exist")
+	ErrNoAddress        = errors.New("the name has no address")
+	ErrNoRecord         = errors.New("the name has no such record")
+	ErrBadAlias         = errors.New("the aliases of the name go in a circle or on for too long")
+	ErrServerFailed     = errors.New("the DNS server could not answer")
+	ErrNoAnswer         = errors.New("no DNS server answered")
+	ErrNotAuthenticated = errors.New("the answer is not authenticated by DNSSEC")
+	ErrLimit            = errors.New("the answer takes more than one validation may use")
 )
 
-// Limits of one look-up (SD-3).
+// DNSSEC says what is made of the AD bit, by which a resolver says that it has
+// checked the signatures of an answer. It is worth as much as the resolver and
+// the way to it (DV-1). An answer with wrong signatures never arrives: such a
+// resolver reports a failure instead.
+type DNSSEC string
+
+// What can be made of it (SD-5). Empty means record.
 const (
-	maxAliases = 10
-	maxQueries = 20
-	lookupTime = 15 * time.Second
+	DNSSECIgnore  DNSSEC = "ignore"
+	DNSSECRecord  DNSSEC = "record"
+	DNSSECRequire DNSSEC = "require"
 )
 
-// ResolverConfig says whom to ask.
+// ResolverConfig says whom to ask, and how.
 type ResolverConfig struct {
 	// Servers are the DNS servers, as address:port; the port may be left out.
 	// Empty means the servers that /etc/resolv.conf names.
 	Servers []string
 	// Timeout bounds one question to one server; 0 means 3 s. It is asked
-	// again until the whole look-up has taken 15 s.
+	// again until the limits of SD-3 are reached.
 	Timeout time.Duration
+	// TCPFirst asks over TCP, and over UDP only when no connection comes about
+	// (SD-1). Otherwise it is the other way round.
+	TCPFirst bool
+	// EDNSSize is the size of UDP answers that is asked for; 0 means 1232,
+	// which passes without fragments nearly everywhere.
+	EDNSSize uint16
+	// KeepCase asks with names in lower case. Otherwise the case of their
+	// letters is random, and a UDP answer that does not echo it is asked for
+	// again over TCP: more for a forger to guess (SD-2, DV-3).
+	KeepCase bool
+	// DNSSEC says what is made of the AD bit; empty means record.
+	DNSSEC DNSSEC
 }
 
-// Resolver asks DNS servers for addresses. There is no search list, no hosts
-// file and no cache: a challenge is judged by what the DNS says now (SD-6).
-// It is safe for use by many goroutines.
+// Resolver asks DNS servers. There is no search list, no hosts file and no
+// cache: a challenge is judged by what the DNS says now (SD-6). It is safe for
+// use by many goroutines.
 type Resolver struct {
-	servers []netip.AddrPort
-	timeout time.Duration
+	servers  []netip.AddrPort
+	timeout  time.Duration
+	tcpFirst bool
+	keepCase bool
+	edns     uint16
+	dnssec   DNSSEC
 }
 
 // NewResolver checks cfg and returns the resolver.
 func NewResolver(cfg ResolverConfig) (*Resolver, error) {
-	if cfg.Timeout < 0 {
-		return nil, errors.New("egress: the time-out of a resolver cannot be negative")
+	r := &Resolver{
+		timeout: orDefault(cfg.Timeout, 3*time.Second), tcpFirst: cfg.TCPFirst,
+		keepCase: cfg.KeepCase, edns: cfg.EDNSSize, dnssec: cfg.DNSSEC,
 	}
-	r := &Resolver{timeout: orDefault(cfg.Timeout, 3*time.Second)}
+	if r.edns == 0 {
+		r.edns = 1232
+	}
+	if r.dnssec == "" {
+		r.dnssec = DNSSECRecord
+	}
+	switch {
+	case cfg.Timeout < 0:
+		return nil, errors.New("egress: the time-out of a resolver cannot be negative")
+	case r.edns < dns.MinMsgSize || r.edns > maxUDP:
+		return nil, fmt.Errorf("egress: the EDNS size of a resolver is %d; use %d to %d", r.edns, dns.MinMsgSize, maxUDP)
+	case r.dnssec != DNSSECIgnore && r.dnssec != DNSSECRecord && r.dnssec != DNSSECRequire:
+		return nil, fmt.Errorf("egress: DNSSEC of a resolver is %q; use %s, %s or %s", r.dnssec, DNSSECIgnore, DNSSECRecord, DNSSECRequire)
+	}
 	for _, s := range cfg.Servers {
 		server, err := parseServer(s)
 		if err != nil {
@@ -107,14 +145,19 @@ func (r *Resolver) LookupAddrs(ctx context.Context, host string) ([]netip.Addr, 
 	if _, ok := dns.IsDomainName(host); !ok || name == "." {
 		return nil, fmt.Errorf("egress: look up %q: %w: it is not a domain name", host, ErrNoSuchName)
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookupTime)
-	defer cancel()
 	// Both at once: a host has addresses of either family or of both, and the
 	// slower answer decides how long it takes.
 	chases := []*chase{newChase(name, dns.TypeAAAA), newChase(name, dns.TypeA)}
-	r.follow(ctx, chases)
+	r.lookup(ctx, chases, nil)
 
-	found := append(chases[0].addrs, chases[1].addrs...)
+	var found []netip.Addr
+	for _, c := range chases {
+		for _, rr := range c.records[:min(len(c.records), maxAddrs)] {
+			if addr, ok := addressOf(rr); ok {
+				found = append(found, addr)
+			}
+		}
+	}
 	if len(found) > 0 {
 		// One family is enough to go on (R8555-8.3-2).
 		return found, nil
@@ -133,105 +176,17 @@ func (r *Resolver) LookupAddrs(ctx context.Context, host string) ([]netip.Addr, 
 	return nil, fmt.Errorf("egress: look up %s: %w", host, ErrNoAddress)
 }
 
-// follow asks until every chase has ended.
-func (r *Resolver) follow(ctx context.Context, chases []*chase) {
-	asked := 0
-	for {
-		var open []*question
-		for _, c := range chases {
-			if !c.done {
-				c.question = question{name: c.name, qtype: c.qtype}
-				open = append(open, &c.question)
-			}
-		}
-		if len(open) == 0 {
-			return
-		}
-		r.ask(ctx, open, &asked)
-		for _, c := range chases {
-			if !c.done {
-				c.take()
-			}
-		}
-	}
-}
-
-// chase follows the aliases of one name for one type of record.
-type chase struct {
-	question question
-	qtype    uint16
-	name     string   // where the chain has led to
-	seen     []string // the names before it
-	addrs    []netip.Addr
-	done     bool
-	err      error
-}
-
-func newChase(name string, qtype uint16) *chase { return &chase{name: name, qtype: qtype} }
-
-// take reads the reply to the latest question: it ends the chase, or moves it
-// to the name that has to be asked about next.
-func (c *chase) take() {
-	if c.question.err != nil {
-		c.end(c.question.err)
-		return
-	}
-	reply := c.question.reply
-	asked := c.name
-	for moved := true; moved; {
-		moved = false
-		for _, rr := range reply.Answer {
-			alias, ok := rr.(*dns.CNAME)
-			if !ok || dns.CanonicalName(alias.Hdr.Name) != c.name {
-				continue
-			}
-			c.seen = append(c.seen, c.name)
-			c.name = dns.CanonicalName(alias.Target)
-			if len(c.seen) > maxAliases || slices.Contains(c.seen, c.name) {
-				c.end(ErrBadAlias)
-				return
-			}
-			moved = true
-			break
-		}
-	}
-	// Only records of the name at the end of the chain count; whatever else a
-	// server adds was not asked for.
-	for _, rr := range reply.Answer {
-		if dns.CanonicalName(rr.Header().Name) != c.name {
-			continue
-		}
-		if addr, ok := addressOf(rr, c.qtype); ok && len(c.addrs) < maxAddrs {
-			c.addrs = append(c.addrs, addr)
-		}
-	}
-	switch {
-	case len(c.addrs) > 0:
-		c.end(nil)
-	case reply.Rcode == dns.RcodeNameError:
-		c.end(ErrNoSuchName)
-	case c.name == asked:
-		c.end(nil)
-	}
-	// Otherwise the server gave an alias only, and its target is next.
-}
-
-func (c *chase) end(err error) { c.done, c.err = true, err }
-
 // maxAddrs is how many addresses of one family are of any use.
 const maxAddrs = 16
 
-func addressOf(rr dns.RR, qtype uint16) (netip.Addr, bool) {
+func addressOf(rr dns.RR) (netip.Addr, bool) {
 	switch rr := rr.(type) {
 	case *dns.A:
-		if addr, ok := netip.AddrFromSlice(rr.A); ok && qtype == dns.TypeA {
-			return addr.Unmap(), true
-		}
+		addr, ok := netip.AddrFromSlice(rr.A)
+		return addr.Unmap(), ok
 	case *dns.AAAA:
 		// An IPv4-mapped AAAA stays what it is; the policy unmaps it.
-		if addr, ok := netip.AddrFromSlice(rr.AAAA); ok && qtype == dns.TypeAAAA {
-			return addr, true
-		}
+		return netip.AddrFromSlice(rr.AAAA)
 	}
 	return netip.Addr{}, false
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"acmebridge/internal/egress/dnstest"
 )
 
 func mustResolver(t testing.TB, timeout time.Duration, servers ...string) *Resolver {
@@ -36,7 +38,7 @@ func chainZone(n int) string {
 
 func TestLookupAddrs(t *testing.T) {
 	t.Parallel()
-	s := newDNSServer(t, chainZone(11)+`
+	s := dnstest.New(t, chainZone(11)+`
 		both.example.    60 IN A     192.0.2.1
 		both.example.    60 IN AAAA  2001:db8::1
 		four.example.    60 IN A     192.0.2.2
@@ -56,17 +58,17 @@ func TestLookupAddrs(t *testing.T) {
 		extra.example.   60 IN TXT   "something else comes along"
 		shout.example.   60 IN A     192.0.2.10
 	`)
-	s.behave("far.example", func(_ dns.ResponseWriter, _, reply *dns.Msg) *dns.Msg {
+	s.On("far.example", func(_ dns.ResponseWriter, _, reply *dns.Msg) *dns.Msg {
 		reply.Answer = reply.Answer[:1] // the alias alone, as an authoritative server does
 		return reply
 	})
-	s.behave("big.example", func(w dns.ResponseWriter, _, reply *dns.Msg) *dns.Msg {
-		if !isTCP(w) {
+	s.On("big.example", func(w dns.ResponseWriter, _, reply *dns.Msg) *dns.Msg {
+		if !dnstest.OverTCP(w) {
 			reply.Truncated, reply.Answer = true, nil
 		}
 		return reply
 	})
-	s.behave("half.example", func(_ dns.ResponseWriter, query, reply *dns.Msg) *dns.Msg {
+	s.On("half.example", func(_ dns.ResponseWriter, query, reply *dns.Msg) *dns.Msg {
 		if query.Question[0].Qtype == dns.TypeAAAA {
 			reply.Rcode = dns.RcodeServerFailure
 		}
@@ -78,16 +80,16 @@ func TestLookupAddrs(t *testing.T) {
 			return reply
 		}
 	}
-	s.behave("broken.example", fails(dns.RcodeServerFailure))
-	s.behave("refused.example", fails(dns.RcodeRefused))
-	s.behave("silent.example", func(dns.ResponseWriter, *dns.Msg, *dns.Msg) *dns.Msg { return nil })
-	s.behave("lossy.example", func(_ dns.ResponseWriter, _, reply *dns.Msg) *dns.Msg {
-		if s.asked("lossy.example") <= 2 {
+	s.On("broken.example", fails(dns.RcodeServerFailure))
+	s.On("refused.example", fails(dns.RcodeRefused))
+	s.On("silent.example", func(dns.ResponseWriter, *dns.Msg, *dns.Msg) *dns.Msg { return nil })
+	s.On("lossy.example", func(_ dns.ResponseWriter, _, reply *dns.Msg) *dns.Msg {
+		if s.Asked("lossy.example") <= 2 {
 			return nil
 		}
 		return reply
 	})
-	s.behave("forged.example", func(w dns.ResponseWriter, query, reply *dns.Msg) *dns.Msg {
+	s.On("forged.example", func(w dns.ResponseWriter, query, reply *dns.Msg) *dns.Msg {
 		// What a forger sends who does not know the id, then one who does not
 		// know the question, then one who echoes a query (SD-2).
 		forged, _ := dns.NewRR("forged.example. 60 IN A 198.51.100.66")
@@ -105,18 +107,18 @@ func TestLookupAddrs(t *testing.T) {
 		_ = w.WriteMsg(wrong)
 		return reply
 	})
-	s.behave("extra.example", func(_ dns.ResponseWriter, _, reply *dns.Msg) *dns.Msg {
+	s.On("extra.example", func(_ dns.ResponseWriter, _, reply *dns.Msg) *dns.Msg {
 		rr, _ := dns.NewRR("someone-else.example. 60 IN A 198.51.100.66")
 		reply.Answer = append(reply.Answer, rr)
 		return reply
 	})
-	s.behave("shout.example", func(_ dns.ResponseWriter, _, reply *dns.Msg) *dns.Msg {
+	s.On("shout.example", func(_ dns.ResponseWriter, _, reply *dns.Msg) *dns.Msg {
 		for _, rr := range reply.Answer {
 			rr.Header().Name = "SHOUT.example."
 		}
 		return reply
 	})
-	r := mustResolver(t, 150*time.Millisecond, s.addr)
+	r := mustResolver(t, 150*time.Millisecond, s.Addr())
 
 	for _, tt := range []struct {
 		host string
@@ -160,7 +162,7 @@ func TestLookupAddrs(t *testing.T) {
 			if !slices.Equal(got, tt.want) || !errors.Is(err, tt.err) {
 				t.Errorf("got %v, %v; want %v, %v", got, err, tt.want, tt.err)
 			}
-			if strings.Contains(strings.ToLower(tt.host), ".localhost") && s.asked(tt.host) > 0 {
+			if strings.Contains(strings.ToLower(tt.host), ".localhost") && s.Asked(tt.host) > 0 {
 				t.Errorf("somebody was asked about %s", tt.host)
 			}
 		})
@@ -171,15 +173,15 @@ func TestLookupAddrs(t *testing.T) {
 // and neither does "no such name".
 func TestLookupReportsFailureOverEmptiness(t *testing.T) {
 	t.Parallel()
-	s := newDNSServer(t, `host.example. 60 IN A 192.0.2.1`)
+	s := dnstest.New(t, `host.example. 60 IN A 192.0.2.1`)
 	for _, host := range []string{"host.example", "missing.example"} {
-		s.behave(host, func(_ dns.ResponseWriter, query, reply *dns.Msg) *dns.Msg {
+		s.On(host, func(_ dns.ResponseWriter, query, reply *dns.Msg) *dns.Msg {
 			if query.Question[0].Qtype == dns.TypeA {
 				reply.Rcode, reply.Answer = dns.RcodeServerFailure, nil
 			}
 			return reply
 		})
-		if _, err := mustResolver(t, time.Second, s.addr).LookupAddrs(t.Context(), host); !errors.Is(err, ErrServerFailed) {
+		if _, err := mustResolver(t, time.Second, s.Addr()).LookupAddrs(t.Context(), host); !errors.Is(err, ErrServerFailed) {
 			t.Errorf("%s: got %v, want %v", host, err, ErrServerFailed)
 		}
 	}
@@ -187,18 +189,18 @@ func TestLookupReportsFailureOverEmptiness(t *testing.T) {
 
 func TestLookupAsksTheNextServer(t *testing.T) {
 	t.Parallel()
-	broken := newDNSServer(t, "")
-	broken.behave("host.example", func(_ dns.ResponseWriter, _, reply *dns.Msg) *dns.Msg {
+	broken := dnstest.New(t, "")
+	broken.On("host.example", func(_ dns.ResponseWriter, _, reply *dns.Msg) *dns.Msg {
 		reply.Rcode = dns.RcodeServerFailure
 		return reply
 	})
-	good := newDNSServer(t, `host.example. 60 IN A 192.0.2.1`)
-	r := mustResolver(t, time.Second, broken.addr, good.addr)
+	good := dnstest.New(t, `host.example. 60 IN A 192.0.2.1`)
+	r := mustResolver(t, time.Second, broken.Addr(), good.Addr())
 	got, err := r.LookupAddrs(t.Context(), "host.example")
 	if err != nil || !slices.Equal(got, addrs("192.0.2.1")) {
 		t.Errorf("got %v, %v", got, err)
 	}
-	if n := broken.asked("host.example"); n != 2 {
+	if n := broken.Asked("host.example"); n != 2 {
 		t.Errorf("the first server was asked %d times, want A and AAAA once each", n)
 	}
 }
@@ -206,7 +208,7 @@ func TestLookupAsksTheNextServer(t *testing.T) {
 // SD-3: a server that sends us from name to name is left alone at some point.
 func TestLookupGivesUp(t *testing.T) {
 	t.Parallel()
-	s := newDNSServer(t, "")
+	s := dnstest.New(t, "")
 	endless := func(_ dns.ResponseWriter, query, reply *dns.Msg) *dns.Msg {
 		name := query.Question[0].Name
 		rr, _ := dns.NewRR(name + " 60 IN CNAME x" + name)
@@ -214,23 +216,21 @@ func TestLookupGivesUp(t *testing.T) {
 		return reply
 	}
 	for i := range 40 {
-		s.behave(strings.Repeat("x", i)+"y.example", endless)
+		s.On(strings.Repeat("x", i)+"y.example", endless)
 	}
-	_, err := mustResolver(t, time.Second, s.addr).LookupAddrs(t.Context(), "y.example")
-	if !errors.Is(err, ErrBadAlias) && !errors.Is(err, ErrNoAnswer) {
+	_, err := mustResolver(t, time.Second, s.Addr()).LookupAddrs(t.Context(), "y.example")
+	if !errors.Is(err, ErrBadAlias) && !errors.Is(err, ErrLimit) {
 		t.Errorf("got %v", err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.queries) > maxQueries {
-		t.Errorf("%d queries, want %d at most", len(s.queries), maxQueries)
+	if n := len(s.Queries()); n > maxQueries {
+		t.Errorf("%d queries, want %d at most", n, maxQueries)
 	}
 }
 
 // SD-3: two names that point at each other cost one question each.
 func TestLookupNoticesCircles(t *testing.T) {
 	t.Parallel()
-	s := newDNSServer(t, `
+	s := dnstest.New(t, `
 		one.example. 60 IN CNAME two.example.
 		two.example. 60 IN CNAME one.example.
 	`)
@@ -238,23 +238,23 @@ func TestLookupNoticesCircles(t *testing.T) {
 		reply.Answer = reply.Answer[:1]
 		return reply
 	}
-	s.behave("one.example", aliasOnly)
-	s.behave("two.example", aliasOnly)
-	if _, err := mustResolver(t, time.Second, s.addr).LookupAddrs(t.Context(), "one.example"); !errors.Is(err, ErrBadAlias) {
+	s.On("one.example", aliasOnly)
+	s.On("two.example", aliasOnly)
+	if _, err := mustResolver(t, time.Second, s.Addr()).LookupAddrs(t.Context(), "one.example"); !errors.Is(err, ErrBadAlias) {
 		t.Errorf("got %v, want %v", err, ErrBadAlias)
 	}
-	if n := s.asked("one.example"); n != 2 {
+	if n := s.Asked("one.example"); n != 2 {
 		t.Errorf("asked %d times, want A and AAAA once each", n)
 	}
 }
 
 func TestLookupEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	s := newDNSServer(t, "")
+	s := dnstest.New(t, "")
 	ctx, cancel := context.WithCancel(t.Context())
-	s.behave("host.example", func(dns.ResponseWriter, *dns.Msg, *dns.Msg) *dns.Msg { cancel(); return nil })
+	s.On("host.example", func(dns.ResponseWriter, *dns.Msg, *dns.Msg) *dns.Msg { cancel(); return nil })
 	start := time.Now()
-	_, err := mustResolver(t, time.Minute, s.addr).LookupAddrs(ctx, "host.example")
+	_, err := mustResolver(t, time.Minute, s.Addr()).LookupAddrs(ctx, "host.example")
 	if !errors.Is(err, ErrNoAnswer) || time.Since(start) > 10*time.Second {
 		t.Errorf("got %v after %v", err, time.Since(start))
 	}
@@ -313,7 +313,7 @@ func FuzzReply(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		c := newChase("a.example.", dns.TypeA)
-		c.question = question{name: c.name, qtype: c.qtype}
+		c.question = question{name: c.name, asked: c.name, qtype: c.qtype}
 		if len(raw) >= 2 {
 			c.question.id = uint16(raw[0])<<8 | uint16(raw[1])
 		}
@@ -324,27 +324,24 @@ func FuzzReply(f *testing.F) {
 		if q.settle(reply); q.reply == nil && q.err == nil {
 			t.Fatal("neither a reply nor an error")
 		}
-		c.take()
+		c.take(DNSSECRecord)
 		if !c.done && c.name == "a.example." {
 			t.Error("the same question would be asked again")
 		}
-		if c.err != nil && len(c.addrs) > 0 {
-			t.Errorf("addresses %v with error %v", c.addrs, c.err)
+		if c.err != nil && len(c.records) > 0 {
+			t.Errorf("records %v with error %v", c.records, c.err)
 		}
-		for _, a := range c.addrs {
-			if !slices.ContainsFunc(reply.Answer, func(rr dns.RR) bool {
-				four, ok := rr.(*dns.A)
-				return ok && four.A.String() == a.String() && dns.CanonicalName(rr.Header().Name) == c.name
-			}) {
-				t.Errorf("%s is not an address of %s in %v", a, c.name, reply)
+		for _, rr := range c.records {
+			if h := rr.Header(); h.Rrtype != dns.TypeA || dns.CanonicalName(h.Name) != c.name || !slices.Contains(reply.Answer, rr) {
+				t.Errorf("%v is not an address of %s in %v", rr, c.name, reply)
 			}
 		}
 	})
 }
 
 func BenchmarkLookup(b *testing.B) {
-	s := newDNSServer(b, `host.example. 60 IN A 192.0.2.1`)
-	r := mustResolver(b, time.Second, s.addr)
+	s := dnstest.New(b, `host.example. 60 IN A 192.0.2.1`)
+	r := mustResolver(b, time.Second, s.Addr())
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := r.LookupAddrs(b.Context(), "host.example"); err != nil {

@@ -8,7 +8,11 @@ import (
 
 // slots bounds how many connections are open at a time, in total and to one
 // neighbourhood, so that nobody can use this server to flood a target (SV-11).
+// Those that are still being made have a total of their own, and a wider one:
+// a host that does not answer costs us a few packets, and hundreds of them must
+// not keep one that does waiting.
 type slots struct {
+	making    chan struct{}
 	total     chan struct{}
 	perTarget int
 
@@ -22,8 +26,13 @@ type target struct {
 	users int // guarded by slots.mu; the last one removes the target
 }
 
+// makingPerOpen is how many connections may be in the making for each that may
+// be open.
+const makingPerOpen = 4
+
 func newSlots(total, perTarget int) *slots {
 	return &slots{
+		making:    make(chan struct{}, total*makingPerOpen),
 		total:     make(chan struct{}, total),
 		perTarget: perTarget,
 		targets:   make(map[netip.Prefix]*target),
@@ -43,9 +52,11 @@ func neighbourhood(addr netip.Addr) netip.Prefix {
 	return p
 }
 
-// acquire waits for a slot until ctx ends. The caller gives it back by
-// calling release once.
-func (s *slots) acquire(ctx context.Context, addr netip.Addr) (release func(), err error) {
+// acquire waits until a connection to addr may be made, as long as ctx lasts.
+// The caller says what became of it: connected waits until it may also be
+// used, and release ends it. After connected has failed, or never was called,
+// release is due all the same, once.
+func (s *slots) acquire(ctx context.Context, addr netip.Addr) (connected func() error, release func(), err error) {
 	key := neighbourhood(addr)
 	t := s.enter(key)
 	// The target first: those who wait for a busy target must not hold what
@@ -54,17 +65,28 @@ func (s *slots) acquire(ctx context.Context, addr netip.Addr) (release func(), e
 	case t.taken <- struct{}{}:
 	case <-ctx.Done():
 		s.leave(key, t)
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
 	select {
-	case s.total <- struct{}{}:
+	case s.making <- struct{}{}:
 	case <-ctx.Done():
 		<-t.taken
 		s.leave(key, t)
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
-	return func() {
-		<-s.total
+	held := s.making
+	connected = func() error {
+		select {
+		case s.total <- struct{}{}:
+			<-s.making
+			held = s.total
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return connected, func() {
+		<-held
 		<-t.taken
 		s.leave(key, t)
 	}, nil

@@ -62,6 +62,7 @@ var rules = []rule{
 		why: "black-box tools and tests know the server from outside only"},
 	{from: "internal/failpoint", why: "everybody may break at a point, so a point knows nobody"},
 	{from: "internal/egress", others: []string{"github.com/miekg/dns"}, why: "a security edge that judges addresses and knows nothing else"},
+	{from: "internal/egress/dnstest", others: []string{"github.com/miekg/dns"}, why: "a DNS server for tests"},
 	{from: "internal/secret", others: []string{"golang.org/x/crypto"}, why: "a secret knows nobody"},
 	{from: "internal/pki", ours: []string{"acme", "storage"}, why: "what the public may fetch"},
 	{from: "internal/admin", ours: []string{"acme", "acme/engine", "storage", "backends"}, others: []string{"github.com/prometheus/client_golang"},
