@@ -3,6 +3,7 @@ package server_test
 import (
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -52,37 +53,42 @@ func TestDirectoryListsTheTable(t *testing.T) {
 	f := start(t, servertest.Options{})
 	for _, name := range []acme.DirectoryName{"default", "eab"} {
 		want := []string{"meta"}
-		for _, row := range server.Rows() {
-			if row.Entry != "" {
-				want = append(want, row.Entry)
-			}
-		}
 		object := decode[map[string]any](t, f.do(t, get(f.DirectoryURL(name))))
-		got := slices.Sorted(maps.Keys(object))
-		slices.Sort(want)
-		if !slices.Equal(got, want) {
-			t.Errorf("directory %s has %v, want %v", name, got, want)
-		}
-		for entry, v := range object {
-			url, ok := v.(string)
-			if !ok {
+		for _, row := range server.Rows() {
+			if row.Entry == "" {
 				continue
 			}
-			if !strings.HasPrefix(url, f.URL+"/acme/"+string(name)+"/") {
-				t.Errorf("%s is at %s", entry, url)
+			want = append(want, row.Entry)
+			// The entry is the path up to the first variable, which clients add.
+			path, _, _ := strings.Cut(row.Path, "/{")
+			if got, want := object[row.Entry], f.URL+"/acme/"+string(name)+path; got != want {
+				t.Errorf("%s is at %v, want %s", row.Entry, got, want)
 			}
 			// Somebody is there, and it is not the page for lost visitors.
-			wantProblem(t, f.do(t, call{method: http.MethodPost, url: url}), http.StatusUnsupportedMediaType, acme.Malformed)
+			status := http.StatusUnsupportedMediaType
+			if !takes(row, http.MethodPost) {
+				status = http.StatusMethodNotAllowed
+			}
+			wantProblem(t, f.do(t, call{method: http.MethodPost, url: urlFor(f, name, row)}), status, acme.Malformed)
+		}
+		slices.Sort(want)
+		if got := slices.Sorted(maps.Keys(object)); !slices.Equal(got, want) {
+			t.Errorf("directory %s has %v, want %v", name, got, want)
 		}
 	}
 }
 
-// urlFor puts ids that nobody has into the path of a row.
-func urlFor(f *front, row server.Row) string {
-	return f.URL + "/acme/default" + strings.NewReplacer(
-		"{type}", "http-01", "{account}", nobody, "{order}", nobody, "{authz}", nobody, "{certificate}", nobody,
-	).Replace(row.Path)
+func takes(row server.Row, method string) bool {
+	return slices.Contains(strings.Split(row.Methods, ", "), method)
 }
+
+// urlFor puts ids that nobody has into the path of a row.
+func urlFor(f *front, d acme.DirectoryName, row server.Row) string {
+	path := strings.Replace(row.Path, "{type}", "http-01", 1)
+	return f.URL + "/acme/" + string(d) + variables.ReplaceAllLiteralString(path, nobody)
+}
+
+var variables = regexp.MustCompile(`\{[a-zA-Z]+\}`)
 
 // nobody has the shape of an id.
 const nobody = "0123456789abcdefghijklmnopqrstuv0123"
@@ -93,13 +99,13 @@ func TestMethods(t *testing.T) {
 	f := start(t, servertest.Options{})
 	methods := []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"}
 	for _, row := range append(server.Rows(), server.Row{Path: "directory", Methods: "GET, HEAD, POST"}) {
-		url := urlFor(f, row)
+		url := urlFor(f, "default", row)
 		if row.Path == "directory" {
 			url = f.DirectoryURL("default")
 		}
 		for _, m := range methods {
 			r := f.do(t, call{method: m, url: url})
-			allowed := slices.Contains(strings.Split(row.Methods, ", "), m)
+			allowed := takes(row, m)
 			if got := r.status != http.StatusMethodNotAllowed; got != allowed {
 				t.Errorf("%s %s: status %d, but %s are allowed", m, row.Path, r.status, row.Methods)
 			}
@@ -129,12 +135,18 @@ func TestKeySource(t *testing.T) {
 	accepts := map[string]struct{ key, account bool }{
 		"none": {true, true}, "either": {true, true}, "key": {key: true}, "account": {account: true},
 	}
-	for _, row := range append(server.Rows(), server.Row{Path: "directory", Auth: "none"}) {
+	for _, row := range append(server.Rows(), server.Row{Path: "directory", Auth: "none", Methods: "GET, HEAD, POST"}) {
 		class, known := accepts[row.Auth]
 		if !known {
 			t.Errorf("%s has class %q, which this test does not know", row.Path, row.Auth)
 		}
-		url := urlFor(f, row)
+		if !takes(row, http.MethodPost) {
+			if row.Auth != "none" {
+				t.Errorf("%s is for %q and takes nothing signed", row.Path, row.Auth)
+			}
+			continue
+		}
+		url := urlFor(f, "default", row)
 		if row.Path == "directory" {
 			url = f.DirectoryURL("default")
 		}
