@@ -117,6 +117,8 @@ func examineEC(k *ecdsa.PublicKey) (kind, why string) {
 // onCurve leaves the arithmetic to the decoder of encoded points, which takes
 // neither infinity nor a coordinate that is out of range. The method of the key
 // that does the same checks twice, and every request comes through here.
+//
+//nolint:staticcheck // SA1019: the coordinates are only read, to be judged
 func onCurve(k *ecdsa.PublicKey, curve ecdh.Curve, size int) bool {
 	if k.X == nil || k.Y == nil || k.X.Sign() < 0 || k.Y.Sign() < 0 || k.X.BitLen() > size*8 || k.Y.BitLen() > size*8 {
 		return false

@@ -20,7 +20,7 @@ func TestNewAccountRace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		request := accountRequest(t, "default", newKey(t).Public())
 		var made atomic.Int32
 		var ids sync.Map
@@ -70,7 +70,7 @@ func TestExternalKeyRace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		k, secret, err := r.Operator().CreateExternalKey(t.Context(), engine.NewExternalKey{Directory: "members", Member: "m1", Uses: 1})
 		if err != nil {
 			t.Fatal(err)
@@ -109,7 +109,7 @@ func TestExternalKeyRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		create := func(n engine.NewExternalKey) (acme.KeyID, []byte) {
 			n.Member = "m1"
 			k, secret, err := r.Operator().CreateExternalKey(t.Context(), n)
@@ -149,7 +149,7 @@ func TestBindingRules(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		k, secret, err := r.Operator().CreateExternalKey(t.Context(), engine.NewExternalKey{
 			Directory: "members", Member: "m1", Identifiers: []string{"www.example.org", ".m1.example.org"},
 		})
@@ -194,7 +194,7 @@ func TestKeysOfOneKind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		accountKey, certKey := newKey(t), newKey(t)
 		a, _, err := r.NewAccount(t.Context(), accountRequest(t, "default", accountKey.Public()))
 		if err != nil {
@@ -221,7 +221,7 @@ func TestKeyChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		a, other := r.account(), r.account()
 		o := r.order(a, "a.example.org")
 		next := accountRequest(t, "default", newKey(t).Public())
@@ -261,7 +261,7 @@ func TestDeactivate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		a := r.account()
 		done := r.ready(a, "a.example.org")
 		done, _, err := r.Finalize(t.Context(), a, done.ID, csrFor(t, newKey(t), "a.example.org"))
@@ -300,7 +300,7 @@ func TestWithdrawn(t *testing.T) {
 		w.t = t
 		w.fake.notSent = 1 // the first attempt fails, so that there is time
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		a := r.account()
 		o := r.ready(a, "a.example.org")
 		if _, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.example.org")); err != nil {

@@ -122,7 +122,7 @@ func crashAt(t *testing.T, ca string, at int, applied bool) (crashed bool) {
 		}
 		w.store = memory
 		r = w.start()
-		defer r.close()
+		defer r.end()
 		client.goOn(r)
 		o := r.wantStatus(client.account, client.order, acme.OrderValid)
 		if _, _, err := r.Certificate(t.Context(), client.account.ID, o.Certificate); err != nil {

@@ -40,7 +40,7 @@ func (e *Engine) Finalize(ctx context.Context, owner acme.Account, id acme.Order
 	}
 	o, retry, err := e.Order(ctx, owner.ID, id)
 	if err == nil && o.Status == acme.OrderProcessing {
-		wait(ctx, done, f.profile.Hold-e.now().Sub(begun))
+		e.watchers.wait(ctx, done, f.profile.Hold-e.now().Sub(begun))
 		o, retry, err = e.Order(ctx, owner.ID, id)
 	}
 	return o, retry, err

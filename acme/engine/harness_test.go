@@ -94,6 +94,14 @@ func (r *run) close() error {
 	return <-r.ended
 }
 
+// end stops the run, which has to end well.
+func (r *run) end() {
+	r.w.t.Helper()
+	if err := r.close(); err != nil {
+		r.w.t.Errorf("the run ended with %v", err)
+	}
+}
+
 func newKey(t *testing.T) *ecdsa.PrivateKey {
 	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

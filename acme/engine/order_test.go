@@ -16,7 +16,7 @@ func TestOrderToCertificate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		a := r.account()
 		o := r.ready(a, "www.example.org", "api.example.org")
 		key := newKey(t)
@@ -56,7 +56,7 @@ func TestHold(t *testing.T) {
 				w.t = t
 				w.fake.issueAfter = test.issueAfter
 				r := w.start()
-				defer r.close()
+				defer r.end()
 				a := r.account()
 				o := r.ready(a, "a.example.org")
 				begun := time.Now()
@@ -97,7 +97,7 @@ func TestValidation(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w.t = t
 				r := w.start()
-				defer r.close()
+				defer r.end()
 				a := r.account()
 				name := test.host + ".example.org"
 				o := r.order(a, name)
@@ -131,7 +131,7 @@ func TestRespondTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		a := r.account()
 		o := r.order(a, "slow.example.org")
 		var wg sync.WaitGroup
@@ -158,7 +158,7 @@ func TestFinalizeRace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		a := r.account()
 		for range 10 {
 			before := w.fake.bought()
@@ -188,7 +188,7 @@ func TestFinalizeAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		a := r.account()
 		o := r.ready(a, "a.example.org")
 		_, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "b.example.org"))
@@ -214,7 +214,7 @@ func TestOwnership(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		mine, other := r.account(), r.account()
 		o := r.ready(mine, "a.example.org")
 		csr := csrFor(t, newKey(t), "a.example.org")
@@ -251,7 +251,7 @@ func TestExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		a := r.account()
 		o := r.ready(a, "a.example.org")
 		time.Sleep(25 * time.Hour)
@@ -272,7 +272,7 @@ func TestDates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		a := r.account()
 		now := time.Now()
 		for name, bad := range map[string]engine.OrderRequest{

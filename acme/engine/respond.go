@@ -45,7 +45,7 @@ func (e *Engine) Respond(ctx context.Context, owner acme.Account, id acme.Author
 		} else if a, _, err := e.Authorization(ctx, owner.ID, id); err != nil || a.Status != acme.AuthorizationPending {
 			return a, 0, err // it was settled before we began to watch
 		}
-		wait(ctx, done, hold-e.now().Sub(begun))
+		e.watchers.wait(ctx, done, hold-e.now().Sub(begun))
 	}
 	return e.Authorization(ctx, owner.ID, id)
 }

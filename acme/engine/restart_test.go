@@ -28,7 +28,7 @@ func TestDrain(t *testing.T) {
 			t.Errorf("the stop took %s; the validation had seven seconds to go", took)
 		}
 		r = w.start()
-		defer r.close()
+		defer r.end()
 		r.wantStatus(a, o.ID, acme.OrderReady)
 		if n := w.targets.tried("slow.example.org"); n != 1 {
 			t.Errorf("tried %d times", n)

@@ -140,7 +140,7 @@ func (e *Engine) revoke(ctx context.Context, id acme.CertificateID, reason acme.
 	e.log.Info("revocation accepted", "event", "certificate.revoked", "certificate", id, "order", cert.Order, "account", cert.Account,
 		"member", cert.Member, "backend", cert.Backend, "reason", int(reason), "by", by)
 	e.nudge()
-	wait(ctx, done, e.cfg.Profiles[cert.Profile].Hold)
+	e.watchers.wait(ctx, done, e.cfg.Profiles[cert.Profile].Hold)
 	return nil
 }
 

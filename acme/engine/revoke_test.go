@@ -34,7 +34,7 @@ func TestRevoke(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		owner, stranger, holder := r.account(), r.account(), r.account()
 		key := newKey(t)
 		spki, _ := x509.MarshalPKIXPublicKey(key.Public())
@@ -95,7 +95,7 @@ func TestRevokeUpgrade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		a, key := r.account(), newKey(t)
 		spki, _ := x509.MarshalPKIXPublicKey(key.Public())
 		c := r.issue(a, csrFor(t, key, "a.example.org"), "a.example.org")
@@ -120,7 +120,7 @@ func TestRevokeLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		a := r.account()
 		c := r.issue(a, csrFor(t, newKey(t), "a.example.org"), "a.example.org")
 		late := r.issue(a, csrFor(t, newKey(t), "a.example.org"), "a.example.org")
@@ -176,7 +176,7 @@ func TestPublish(t *testing.T) {
 			t.Fatal(err)
 		}
 		r = w.start()
-		defer r.close()
+		defer r.end()
 		time.Sleep(time.Minute)
 		if next := r.crl(w.ca); next.Number.Cmp(last.Number) <= 0 {
 			t.Errorf("after the restart number %v follows %v", next.Number, last.Number)

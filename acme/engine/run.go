@@ -27,11 +27,11 @@ func (e *Engine) Run(ctx context.Context) error {
 	// to store the answer.
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	if err := e.rescue(ctx); err != nil {
-		return fmt.Errorf("engine: rescue jobs of an earlier run: %w", err)
-	}
-	if err := e.schedulePublications(ctx); err != nil {
-		return fmt.Errorf("engine: schedule publications: %w", err)
+	if err := e.prepareRun(ctx); err != nil {
+		if errors.Is(err, context.Canceled) {
+			err = nil // stopped before it had begun
+		}
+		return e.reason(err)
 	}
 	e.lanes.start(work)
 	e.startOnce.Do(func() { close(e.started) })
@@ -45,14 +45,36 @@ func (e *Engine) Run(ctx context.Context) error {
 		e.log.Warn("steps were cut off; the next start resumes them", "event", "engine.drain_timeout", "after", e.cfg.Drain)
 		e.lanes.running.Wait()
 	}
+	return e.reason(err)
+}
+
+// reason returns err, or else why the process has to end at once, if it has
+// to: that may have turned up while the last steps ended.
+func (e *Engine) reason(err error) error {
 	if err == nil {
 		select {
-		case err = <-e.fatal: // it happened while the last steps ended
+		case err = <-e.fatal:
 		default:
 		}
 	}
 	return err
 }
+
+// prepareRun does what has to be done before the first step.
+func (e *Engine) prepareRun(ctx context.Context) error {
+	if err := e.rescue(ctx); err != nil {
+		return fmt.Errorf("engine: rescue jobs of an earlier run: %w", err)
+	}
+	if err := e.schedulePublications(ctx); err != nil {
+		return fmt.Errorf("engine: schedule publications: %w", err)
+	}
+	return nil
+}
+
+// ReleaseHolds lets every answer go that waits for the work half, and makes no
+// further one wait: a stopping server wants its requests to end, not to be cut
+// off.
+func (e *Engine) ReleaseHolds() { e.watchers.release() }
 
 // Started is closed once Run is at work.
 func (e *Engine) Started() <-chan struct{} { return e.started }

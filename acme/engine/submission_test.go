@@ -52,7 +52,7 @@ func TestUnknownOutcome(t *testing.T) {
 				w.t = t
 				test.fault(w.fake)
 				r := w.start()
-				defer r.close()
+				defer r.end()
 				a := r.account()
 				o := r.ready(a, "a.example.org")
 				if _, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.example.org")); err != nil {
@@ -108,7 +108,7 @@ func TestOperatorDecides(t *testing.T) {
 				w.t = t
 				w.fake.dropRequests = 1
 				r := w.start()
-				defer r.close()
+				defer r.end()
 				a := r.account()
 				o := r.ready(a, "a.example.org")
 				if _, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.example.org")); err != nil {
@@ -139,7 +139,7 @@ func TestGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		a := r.account()
 		w.fake.mutate = func(chain [][]byte) [][]byte { // the same CA, somebody else's certificate
 			req := w.fake.purchases[0]
@@ -175,7 +175,7 @@ func TestCertificateOfAnotherOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		a := r.account()
 		csr := csrFor(t, newKey(t), "a.example.org")
 		first := r.ready(a, "a.example.org")
@@ -206,7 +206,7 @@ func TestDeadline(t *testing.T) {
 		w.t = t
 		w.fake.issueAfter = 1000 * time.Hour
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		a := r.account()
 		o := r.ready(a, "a.example.org")
 		if _, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.example.org")); err != nil {
@@ -229,7 +229,7 @@ func TestPoison(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
-		defer r.close()
+		defer r.end()
 		a := r.account()
 		w.fake.set(func(f *fakeCA) { f.down = true })
 		sick := r.ready(a, "sick.example.org")

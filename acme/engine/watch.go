@@ -10,6 +10,9 @@ import (
 // Nothing is lost when nobody watches, or when the watcher comes too late: it
 // looks at the store before and after it waits.
 type watchers struct {
+	released chan struct{} // closed when nobody shall wait any more
+	once     sync.Once
+
 	mu sync.Mutex
 	of map[string]*watcher // guarded by mu; an entry lives as long as somebody waits
 }
@@ -19,7 +22,11 @@ type watcher struct {
 	waiting int
 }
 
-func newWatchers() *watchers { return &watchers{of: map[string]*watcher{}} }
+func newWatchers() *watchers {
+	return &watchers{of: map[string]*watcher{}, released: make(chan struct{})}
+}
+
+func (w *watchers) release() { w.once.Do(func() { close(w.released) }) }
 
 // watch begins to watch a subject. The caller calls cancel when it is through.
 func (w *watchers) watch(subject string) (done <-chan struct{}, cancel func()) {
@@ -50,8 +57,9 @@ func (w *watchers) tell(subject string) {
 	}
 }
 
-// wait waits for done, for the hold window to pass, or for the client to leave.
-func wait(ctx context.Context, done <-chan struct{}, hold time.Duration) {
+// wait waits for done, for the hold window to pass, for the client to leave, or
+// for the server to stop.
+func (w *watchers) wait(ctx context.Context, done <-chan struct{}, hold time.Duration) {
 	if hold <= 0 {
 		return
 	}
@@ -61,5 +69,6 @@ func wait(ctx context.Context, done <-chan struct{}, hold time.Duration) {
 	case <-done:
 	case <-t.C:
 	case <-ctx.Done():
+	case <-w.released:
 	}
 }

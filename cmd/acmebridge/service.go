@@ -244,6 +244,7 @@ func (s *service) run(ctx context.Context) error {
 		serversDone++
 	}
 	s.draining.Store(true)
+	s.engine.ReleaseHolds()
 	s.closeServers(err)
 	for ; serversDone < len(s.servers); serversDone++ {
 		err = errors.Join(err, <-serverEnded)

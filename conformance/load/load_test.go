@@ -162,7 +162,7 @@ func TestInterruptReportsWhatWasMeasured(t *testing.T) {
 	serving := make(chan error, 1)
 	background, stop := context.WithCancel(t.Context())
 	go func() { serving <- web.run(background) }()
-	defer func() { stop(); <-serving }()
+	defer func() { stop(); _ = <-serving }() // stopped on purpose
 	roots, err := readRoots(c.caFile)
 	if err != nil {
 		t.Fatal(err)

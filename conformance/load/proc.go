@@ -41,14 +41,14 @@ func readUsage(procDir string) (usage, error) {
 	if err != nil {
 		return u, fmt.Errorf("read the server's memory: %w", err)
 	}
-	defer status.Close()
+	defer func() { _ = status.Close() }() // only read
 	fields := parseFields(status)
 	u.RSS, u.AnonRSS = kilobytes(fields["VmRSS"]), kilobytes(fields["RssAnon"])
 
 	// Another user's io file is unreadable; the rest of the report is still worth having.
 	u.WriteBytes = -1
 	if counters, err := os.Open(filepath.Join(procDir, "io")); err == nil {
-		defer counters.Close()
+		defer func() { _ = counters.Close() }() // only read
 		if n, err := strconv.ParseInt(parseFields(counters)["write_bytes"], 10, 64); err == nil {
 			u.WriteBytes = n
 		}
