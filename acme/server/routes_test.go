@@ -125,6 +125,34 @@ func TestMethods(t *testing.T) {
 	}
 }
 
+// classes is who may use what (RFC 8555, 6.2, 6.3 and 7.6; RFC 9773, 4.1), written
+// down a second time: a row that says something else, or that nobody has
+// thought about here, fails.
+var classes = map[string]string{
+	"/new-nonce":                 "none",
+	"/new-account":               "key",
+	"/new-order":                 "account",
+	"/revoke-cert":               "either",
+	"/key-change":                "account",
+	"/account/{account}":         "account",
+	"/account/{account}/orders":  "account",
+	"/order/{order}":             "account",
+	"/order/{order}/finalize":    "account",
+	"/authz/{authz}":             "account",
+	"/challenge/{authz}/{type}":  "account",
+	"/certificate/{certificate}": "account",
+	"/renewal-info/{certID}":     "none",
+}
+
+func TestClasses(t *testing.T) {
+	t.Parallel()
+	for _, row := range server.Rows() {
+		if want, known := classes[row.Path]; !known || row.Auth != want {
+			t.Errorf("%s is for %q, want %q", row.Path, row.Auth, want)
+		}
+	}
+}
+
 // TestKeySource sends each row a request that names an account and one that
 // brings a key, both with good signatures: each row takes what its class says.
 func TestKeySource(t *testing.T) {

@@ -21,7 +21,7 @@ func TestBytesThatAreNoTLS(t *testing.T) {
 	t.Parallel()
 	s := start(t, `read_header_timeout: 500ms, connections_per_address: 0`)
 	random := make([]byte, 4096)
-	source := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // G404: noise, the same in every run
+	source := rand.New(rand.NewPCG(1, 2)) // noise, the same in every run
 	for i := range random {
 		random[i] = byte(source.Uint32())
 	}
@@ -72,7 +72,7 @@ func TestOldTLS(t *testing.T) {
 	t.Parallel()
 	s := start(t, ``)
 	for version, ok := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
-		c := tls.Client(s.dial(t, attacker), &tls.Config{ //nolint:gosec // G402: the point is to try old versions
+		c := tls.Client(s.dial(t, attacker), &tls.Config{
 			RootCAs: s.roots, ServerName: "localhost", MinVersion: version, MaxVersion: version,
 		})
 		if err := c.HandshakeContext(t.Context()); (err == nil) != ok {
