@@ -36,7 +36,19 @@ const (
 	HTTP01    ChallengeType = "http-01"
 	DNS01     ChallengeType = "dns-01"
 	TLSALPN01 ChallengeType = "tls-alpn-01"
+	// DNSAccount01 is dns-01 at a name that holds the account
+	// (draft-ietf-acme-dns-account-label).
+	DNSAccount01 ChallengeType = "dns-account-01"
+	// DNSPersist01 is a record that stays (draft-ietf-acme-dns-persist). It has
+	// no token.
+	DNSPersist01 ChallengeType = "dns-persist-01"
 )
+
+// OverDNS reports whether control is proved by a record in the DNS: the only
+// way for wildcards, and no way for addresses (R8555-7.5-8).
+func (t ChallengeType) OverDNS() bool {
+	return t == DNS01 || t == DNSAccount01 || t == DNSPersist01
+}
 
 // Authorization says whether an account may have certificates for an identifier.
 type Authorization struct {
@@ -59,13 +71,17 @@ type Challenge struct {
 	Status ChallengeStatus `cbor:"2,keyasint,omitempty"`
 	Token  string          `cbor:"3,keyasint,omitempty"`
 	// KeyAuthorization is computed from the account's key when the response
-	// arrives (R8555-8.3-1), so a later key change does not alter it.
+	// arrives (R8555-8.3-1), so a later key change does not alter it. Without
+	// a token it is a dot and the thumbprint of that key.
 	KeyAuthorization string    `cbor:"4,keyasint,omitempty"`
 	ValidatedAt      time.Time `cbor:"5,keyasint,omitzero"`
 	Attempts         int       `cbor:"6,keyasint,omitempty"`
 	// Problem is the last failure. It is shown when the challenge is invalid
 	// (R8555-8-2).
 	Problem *Problem `cbor:"7,keyasint,omitempty"`
+	// IssuerDomainNames are the names that a dns-persist-01 record may give
+	// for the CA, as they were offered (RDP-1).
+	IssuerDomainNames []string `cbor:"8,keyasint,omitempty"`
 }
 
 // Challenge returns the position of the challenge of type t, or -1.

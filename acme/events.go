@@ -57,6 +57,10 @@ func newAuthorization(o Order, ident Identifier, p Profile, now time.Time, rando
 		a.Identifier, a.Wildcard = base, true
 	}
 	for _, t := range Offer(p, a.Identifier, a.Wildcard) {
+		if t == DNSPersist01 { // RDP-1: no token
+			a.Challenges = append(a.Challenges, Challenge{Type: t, Status: ChallengePending})
+			continue
+		}
 		token, err := NewToken(random)
 		if err != nil {
 			return Authorization{}, err
@@ -72,8 +76,8 @@ func Offer(p Profile, ident Identifier, wildcard bool) []ChallengeType {
 	var offered []ChallengeType
 	for _, t := range p.Challenges {
 		switch {
-		case wildcard && t != DNS01:
-		case ident.Type == IPIdentifier && t == DNS01:
+		case wildcard && !t.OverDNS():
+		case ident.Type == IPIdentifier && t.OverDNS():
 		default:
 			offered = append(offered, t)
 		}
@@ -147,8 +151,15 @@ func Settle(o Order, others []Authorization, a Authorization, t ChallengeType, o
 	case out.Valid:
 		c.Status, c.ValidatedAt, c.Problem = ChallengeValid, now.Truncate(time.Second), nil
 		a.Status = AuthorizationValid
-		if until := now.Add(p.AuthorizationLifetime).Truncate(time.Second); until.After(a.Expires) {
+		lifetime := p.AuthorizationLifetime
+		if out.ReuseFor > 0 {
+			lifetime = min(lifetime, out.ReuseFor)
+		}
+		if until := now.Add(lifetime).Truncate(time.Second); until.After(a.Expires) {
 			a.Expires = until
+		}
+		if !out.Expires.IsZero() && out.Expires.Before(a.Expires) {
+			a.Expires = out.Expires
 		}
 		// Once one challenge is valid, it alone is listed (R8555-7.5-2).
 		a.Challenges = []Challenge{*c}
