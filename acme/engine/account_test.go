@@ -132,7 +132,7 @@ func TestExternalKeyRefused(t *testing.T) {
 			"of another directory": bound(t, elsewhere, secret2), "expired": bound(t, old, secret3), "revoked": bound(t, gone, secret4),
 		} {
 			_, _, err := r.NewAccount(t.Context(), request)
-			if p := wantProblem(t, err, acme.Unauthorized); p.Detail != want {
+			if p := problemOf(t, err, acme.Unauthorized); p.Detail != want {
 				t.Errorf("%s: %q, want %q", name, p.Detail, want)
 			}
 		}
@@ -168,7 +168,7 @@ func TestBindingRules(t *testing.T) {
 			if allowed && err != nil {
 				t.Errorf("%s: %v", name, err)
 			} else if !allowed {
-				if p := wantProblem(t, err, acme.RejectedIdentifier); len(p.Subproblems) != 1 {
+				if p := problemOf(t, err, acme.RejectedIdentifier); len(p.Subproblems) != 1 {
 					t.Errorf("%s: no subproblem", name)
 				}
 			}
@@ -232,7 +232,7 @@ func TestKeyChange(t *testing.T) {
 		taken := change
 		taken.KeyHash = other.KeyHash
 		_, err = r.ChangeKey(t.Context(), a.ID, taken)
-		if p := wantProblem(t, err, acme.Malformed); p.Status != 409 || p.Location != string(other.ID) {
+		if p := problemOf(t, err, acme.Malformed); p.Status != 409 || p.Location != string(other.ID) {
 			t.Errorf("a key in use: %d, %q", p.Status, p.Location)
 		}
 		changed, err := r.ChangeKey(t.Context(), a.ID, change)
@@ -280,7 +280,7 @@ func TestDeactivate(t *testing.T) {
 			t.Errorf("the finished order is %s", x.Order.Status)
 		}
 		_, err = r.NewOrder(t.Context(), a, engine.OrderRequest{Identifiers: dns("c.example.org")})
-		if p := wantProblem(t, err, acme.Unauthorized); p.Status != 401 {
+		if p := problemOf(t, err, acme.Unauthorized); p.Status != 401 {
 			t.Errorf("status %d", p.Status)
 		}
 		if _, err := r.DeactivateAccount(t.Context(), a.ID); err == nil {

@@ -258,7 +258,13 @@ func (sealer) Open(sealed, associated []byte) ([]byte, error) {
 }
 
 // wantProblem checks the type of a problem.
-func wantProblem(t *testing.T, err error, want acme.ProblemType) *acme.Problem {
+func wantProblem(t *testing.T, err error, want acme.ProblemType) {
+	t.Helper()
+	_ = problemOf(t, err, want)
+}
+
+// problemOf returns the problem of that type that err has to be.
+func problemOf(t *testing.T, err error, want acme.ProblemType) *acme.Problem {
 	t.Helper()
 	var p *acme.Problem
 	if !errors.As(err, &p) || p.Type != want {

@@ -237,7 +237,7 @@ func TestOwnership(t *testing.T) {
 			"finalize":    func(a acme.Account) error { _, _, err := r.Finalize(ctx, a, o.ID, csr); return err },
 			"certificate": func(a acme.Account) error { _, _, err := r.Certificate(ctx, a.ID, o.Certificate); return err },
 		} {
-			p := wantProblem(t, steal(other), acme.Malformed)
+			p := problemOf(t, steal(other), acme.Malformed)
 			if p.Status != 404 || p.Detail != acme.NotFound().Detail {
 				t.Errorf("%s: %d %s", name, p.Status, p.Detail)
 			}

@@ -106,7 +106,9 @@ func (d *demoTour) prove(ctx context.Context, order *acme.Order) error {
 			authz, err = d.client.WaitAuthorization(ctx, authz.URI)
 		}
 		err = errors.Join(err, web.Close())
-		<-ended
+		if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
 		if err != nil {
 			return fmt.Errorf("prove control of %s: %w", d.name, err)
 		}

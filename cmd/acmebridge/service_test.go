@@ -165,7 +165,7 @@ func TestListeners(t *testing.T) {
 		t.Errorf("after the last: %d", status)
 	}
 	old := s.cert.clientConfig()
-	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 //nolint:gosec // that is what must be refused
+	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 	if c, err := tls.Dial("tcp", s.cfg.Listen, old); err == nil {
 		_ = c.Close()
 		t.Error("TLS 1.1 was accepted") // TL-1

@@ -100,12 +100,12 @@ func decode[T any](resp *http.Response, err error) (v T, _ error) {
 
 // Get reads one thing.
 func Get[T any](ctx context.Context, c *Client, path string) (T, error) {
-	return decode[T](c.do(ctx, http.MethodGet, path, nil))
+	return decode[T](c.do(ctx, http.MethodGet, path, nil)) //nolint:bodyclose // decode closes it
 }
 
 // Post changes something.
 func Post[T any](ctx context.Context, c *Client, path string, in any) (T, error) {
-	return decode[T](c.do(ctx, http.MethodPost, path, in))
+	return decode[T](c.do(ctx, http.MethodPost, path, in)) //nolint:bodyclose // decode closes it
 }
 
 // All calls fn for every item of a list, page by page.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -116,5 +117,8 @@ func dialSocket(path string, timeout time.Duration) (net.Conn, error) {
 		return nil, err
 	}
 	defer done()
-	return net.DialTimeout("unix", short, timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	var d net.Dialer
+	return d.DialContext(ctx, "unix", short)
 }

@@ -19,7 +19,12 @@ func serve(t *testing.T, l net.Listener, h http.Handler) {
 	s := &http.Server{Handler: h}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()
-	t.Cleanup(func() { _ = s.Close(); <-ended })
+	t.Cleanup(func() {
+		_ = s.Close()
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("the server ended with %v", err)
+		}
+	})
 }
 
 var greeting = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"items":["hello"]}`)) })
