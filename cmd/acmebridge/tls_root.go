@@ -67,7 +67,8 @@ func loadOwnRoot(dataDir string, now time.Time) (ownRoot, error) {
 	}
 	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
-		return ownRoot{}, fmt.Errorf("%s and %s do not belong together: restore both, or remove both and give clients the new root: %w", certFile, keyFile, err)
+		// Not wrapped: a key that does not exist is not a root that does not.
+		return ownRoot{}, fmt.Errorf("%s and %s do not belong together: restore both, or remove both and give clients the new root: %v", certFile, keyFile, err) //nolint:errorlint // see above
 	}
 	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
 	if block, _ := pem.Decode(certPEM); !ok || block == nil || !pair.Leaf.IsCA {
