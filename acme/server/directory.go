@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 
 	"acmebridge/acme"
 )
@@ -13,7 +14,8 @@ func (st *site) directoryObject() ([]byte, error) {
 	object := map[string]any{}
 	for _, row := range routes {
 		if row.entry != "" {
-			object[row.entry] = st.url(row.path)
+			path, _, _ := strings.Cut(row.path, "/{")
+			object[row.entry] = st.url(path)
 		}
 	}
 	meta := map[string]any{}

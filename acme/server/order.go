@@ -25,6 +25,7 @@ type orderObject struct {
 	Profile        string             `json:"profile,omitempty"`
 	NotBefore      string             `json:"notBefore,omitempty"`
 	NotAfter       string             `json:"notAfter,omitempty"`
+	Replaces       string             `json:"replaces,omitempty"`
 	Error          *problemObject     `json:"error,omitempty"`
 	Authorizations []string           `json:"authorizations"`
 	Finalize       string             `json:"finalize"`
@@ -34,7 +35,7 @@ type orderObject struct {
 func (st *site) orderWire(o acme.Order) orderObject {
 	w := orderObject{
 		Status: string(o.Status), Expires: stamp(o.Expires), Profile: string(o.Profile),
-		NotBefore: stamp(o.NotBefore), NotAfter: stamp(o.NotAfter), Error: problemWire(o.Problem),
+		NotBefore: stamp(o.NotBefore), NotAfter: stamp(o.NotAfter), Replaces: o.Replaces, Error: problemWire(o.Problem),
 		Identifiers: make([]identifierObject, len(o.Identifiers)), Authorizations: make([]string, len(o.Authorizations)),
 		Finalize: st.finalizeURL(o.ID),
 	}
@@ -65,6 +66,7 @@ func (st *site) newOrder(rq *request) error {
 		NotBefore   string             `json:"notBefore"`
 		NotAfter    string             `json:"notAfter"`
 		Profile     string             `json:"profile"`
+		Replaces    string             `json:"replaces"`
 		AutoRenewal any                `json:"auto-renewal"`
 	}
 	if p := rq.decode(&payload); p != nil {
@@ -73,7 +75,7 @@ func (st *site) newOrder(rq *request) error {
 	if payload.AutoRenewal != nil { // R8739-P: refused rather than ignored
 		return acme.Problemf(acme.Malformed, "automatic renewal (RFC 8739) is not offered; leave auto-renewal out")
 	}
-	wanted := engine.OrderRequest{Profile: acme.ProfileName(payload.Profile)}
+	wanted := engine.OrderRequest{Profile: acme.ProfileName(payload.Profile), Replaces: payload.Replaces}
 	for _, id := range payload.Identifiers {
 		wanted.Identifiers = append(wanted.Identifiers, acme.Identifier{Type: acme.IdentifierType(id.Type), Value: id.Value})
 	}

@@ -26,7 +26,7 @@ const (
 type route struct {
 	path string
 	// entry is the member of the directory object, empty for what is found by
-	// following links.
+	// following links. Its URL is the path up to the first variable.
 	entry   string
 	auth    authClass
 	methods string
@@ -36,6 +36,7 @@ type route struct {
 const (
 	post = "POST"
 	open = "GET, HEAD, POST"
+	read = "GET, HEAD"
 )
 
 var routes = []route{
@@ -51,6 +52,7 @@ var routes = []route{
 	{"/authz/{authz}", "", authAccount, post, (*site).authorization},
 	{"/challenge/{authz}/{type}", "", authAccount, post, (*site).challenge},
 	{"/certificate/{certificate}", "", authAccount, post, (*site).certificate},
+	{"/renewal-info/{certID}", "renewalInfo", authNone, read, (*site).renewalInfo},
 }
 
 // mount adds the directory and its resources to a router.
