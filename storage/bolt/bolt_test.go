@@ -38,9 +38,13 @@ func open(t testing.TB, dir string, settings ...func(*Config)) *Store {
 	return s
 }
 
+// unsynced is for tests that nobody cuts the power of: thousands of syncs take
+// minutes on a disk that others are using. TestPowerLoss is about the syncs.
+func unsynced(c *Config) { c.noSync = true }
+
 func TestStore(t *testing.T) {
 	t.Parallel()
-	storagetest.Run(t, func(t *testing.T) storage.Store { return open(t, t.TempDir()) })
+	storagetest.Run(t, func(t *testing.T) storage.Store { return open(t, t.TempDir(), unsynced) })
 }
 
 // TestStoreThatFoldsAllTheTime runs the suite with the indexes now in memory,
@@ -48,7 +52,7 @@ func TestStore(t *testing.T) {
 func TestStoreThatFoldsAllTheTime(t *testing.T) {
 	t.Parallel()
 	storagetest.Run(t, func(t *testing.T) storage.Store {
-		return open(t, t.TempDir(), func(c *Config) { c.foldAt = 7 })
+		return open(t, t.TempDir(), unsynced, func(c *Config) { c.foldAt = 7 })
 	})
 }
 

@@ -225,7 +225,7 @@ func TestMigrate(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "test.db")
-	s := open(t, dir)
+	s := open(t, dir, unsynced)
 	lives := fill(t, s, 3)
 	shut(t, s)
 
@@ -291,7 +291,7 @@ func TestMigrate(t *testing.T) {
 func TestBackupAndRestore(t *testing.T) {
 	t.Parallel()
 	dir, elsewhere := t.TempDir(), t.TempDir()
-	s := open(t, dir, func(c *Config) { c.foldAt = 100 })
+	s := open(t, dir, unsynced, func(c *Config) { c.foldAt = 100 })
 	lives := fill(t, s, 40)
 	var backup bytes.Buffer
 	if err := s.Backup(t.Context(), &backup); err != nil {
@@ -340,10 +340,10 @@ func TestFlippedBits(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "test.db")
-	s := open(t, dir)
+	s := open(t, dir, unsynced)
 	lives := fill(t, s, 20)
 	shut(t, s)
-	db, err := bbolt.Open(path, 0o600, nil)
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -391,7 +391,7 @@ var errTakeBack = errors.New("take it back")
 func TestDamagedIndex(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := open(t, dir, func(c *Config) { c.foldAt = 1 })
+	s := open(t, dir, unsynced, func(c *Config) { c.foldAt = 1 })
 	defer shut(t, s)
 	l := fill(t, s, 1)[0]
 	other := mint[acme.AccountID](time.Now())
@@ -422,7 +422,7 @@ func TestProbeSurvives(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "test.db")
-	s := open(t, dir)
+	s := open(t, dir, unsynced)
 	fill(t, s, 30)
 	shut(t, s)
 	if err := Probe(t.Context(), path); err != nil {
