@@ -28,4 +28,10 @@ type Target struct {
 	KeyAuthorization string
 	// AccountURL is for the methods that name the account.
 	AccountURL string
+	// Thumbprints are those of further keys of the account, such as earlier
+	// ones, for the method whose records outlive a key.
+	Thumbprints []string
+	// IssuerDomainNames are those that a dns-persist-01 challenge offered;
+	// empty means those that its validator was configured with.
+	IssuerDomainNames []string
 }

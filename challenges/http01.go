@@ -87,16 +87,11 @@ func (v *HTTP01) Validate(ctx context.Context, t Target) acme.Outcome {
 	if why != "" {
 		return acme.Outcome{Problem: acme.Problemf(acme.Malformed, "http-01 cannot validate this identifier: %s", why)}
 	}
-	whole, cancel := context.WithTimeout(ctx, v.timeout) // SV-12
-	defer cancel()
-	a := attempt{v: v, caller: ctx}
+	whole, tr, done := begin(ctx, v.timeout)
+	defer done()
+	a := attempt{v: v, trial: tr}
 	failed := a.run(whole, first, t.KeyAuthorization)
-	out := acme.Outcome{Valid: failed == nil, Tried: a.tried}
-	if failed != nil {
-		out.Retry = failed.retry
-		out.Problem = acme.Problemf(failed.kind, "%s: %s", a.where(first), failed.why)
-	}
-	return out
+	return a.outcome(failed, func() string { return a.where(first) })
 }
 
 // firstHop is the URL that RFC 8555 fixes: plain HTTP, never HTTPS first
@@ -136,22 +131,11 @@ func notBase64URL(r rune) bool {
 	return (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_'
 }
 
-// failure is why an attempt failed, without a byte that was fetched (SV-8).
-type failure struct {
-	kind  acme.ProblemType
-	retry bool
-	why   string
-}
-
 // attempt is the state of one validation; nothing outlives it (SD-6).
 type attempt struct {
-	v      *HTTP01
-	caller context.Context // ends when nobody wants the result any more
-	tried  []string
-	// redirects counts those that were followed; at is the address of the
-	// latest hop that was connected to.
-	redirects int
-	at        []netip.AddrPort
+	*trial
+	v         *HTTP01
+	redirects int // those that were followed
 	visited   []string
 	// host and addrs remember the latest look-up: a redirect from http to
 	// https mostly stays on the same host. The policy judges them again.
@@ -238,13 +222,6 @@ func (a *attempt) where(first hop) string {
 	case a.redirects > 1:
 		fmt.Fprintf(&b, ", after %d redirects", a.redirects)
 	}
-	for i, ap := range a.at {
-		if i == 0 {
-			b.WriteString(" at ")
-		} else {
-			b.WriteString(" and ")
-		}
-		b.WriteString(ap.String())
-	}
+	b.WriteString(a.addresses())
 	return b.String()
 }

@@ -4,18 +4,13 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
-	"syscall"
 	"time"
 
 	"acmebridge/acme"
-	"acmebridge/internal/egress"
 )
 
 // One exchange needs one request of a fixed form and the head of one answer.
@@ -45,7 +40,8 @@ func (a *attempt) visit(ctx context.Context, h hop) (answer, *failure) {
 	if failed != nil {
 		return answer{}, failed
 	}
-	c, failed := a.dial(ctx, h, addrs)
+	// Only the first hop gets a second chance (DH-7).
+	c, failed := a.dial(ctx, a.v.dialer, h.host, h.port, addrs, a.redirects == 0)
 	if failed != nil {
 		return answer{}, failed
 	}
@@ -67,42 +63,12 @@ func (a *attempt) lookup(ctx context.Context, host string) ([]netip.Addr, *failu
 	if a.host == host {
 		return a.addrs, nil
 	}
-	a.at = nil
-	addrs, err := a.v.dialer.Lookup(ctx, host)
-	if err != nil {
-		return nil, a.lookupFailure(err)
+	addrs, failed := a.resolve(ctx, a.v.dialer, host)
+	if failed != nil {
+		return nil, failed
 	}
 	a.host, a.addrs = host, addrs
 	return addrs, nil
-}
-
-// dial connects to the first address. Only the first hop gets a second
-// chance: one IPv4 address, when IPv6 cannot be connected to (DH-7).
-func (a *attempt) dial(ctx context.Context, h hop, addrs []netip.Addr) (net.Conn, *failure) {
-	a.at = nil
-	candidates := addrs[:1]
-	if a.redirects == 0 && addrs[0].Is6() {
-		if i := slices.IndexFunc(addrs, netip.Addr.Is4); i > 0 {
-			candidates = []netip.Addr{addrs[0], addrs[i]}
-		}
-	}
-	var failed *failure
-	for _, addr := range candidates {
-		to := netip.AddrPortFrom(addr, h.port)
-		c, err := a.v.dialer.DialAddr(ctx, to)
-		if errors.Is(err, egress.ErrDenied) {
-			failed = a.refused(err)
-			continue
-		}
-		a.at = append(a.at, to)
-		a.tried = append(a.tried, to.String())
-		if err == nil {
-			a.at = a.at[len(a.at)-1:]
-			return c, nil
-		}
-		failed = a.networkFailure(err, "connecting")
-	}
-	return nil, failed
 }
 
 // handshake starts TLS. The certificate is not verified: the redirect came
@@ -117,7 +83,7 @@ func (a *attempt) handshake(ctx context.Context, c net.Conn, h hop) (net.Conn, *
 	}
 	secured := tls.Client(c, config)
 	if err := secured.HandshakeContext(ctx); err != nil {
-		if failed := a.networkFailure(err, "starting TLS"); failed.retry {
+		if failed := a.networkFailure(err, "starting TLS"); failed != nil {
 			return nil, failed
 		}
 		return nil, &failure{kind: acme.TLS, why: "the TLS handshake failed; TLS 1.2 or 1.3 is needed"}
@@ -128,7 +94,7 @@ func (a *attempt) handshake(ctx context.Context, c net.Conn, h hop) (net.Conn, *
 // exchange sends the request and reads the answer.
 func (a *attempt) exchange(c net.Conn, h hop) (got answer, failed *failure) {
 	if _, err := c.Write(a.request(h)); err != nil {
-		return got, a.networkFailure(err, "sending the request")
+		return got, a.conversation(err, "sending the request")
 	}
 	r := a.v.readers.Get().(*bounded)
 	r.reset(c, maxHeader)
@@ -145,7 +111,7 @@ func (a *attempt) exchange(c net.Conn, h hop) (got answer, failed *failure) {
 			if r.limited.N <= 0 {
 				return got, violation("the header of the answer is larger than %d bytes", maxHeader)
 			}
-			return got, a.networkFailure(err, "waiting for the answer")
+			return got, a.conversation(err, "waiting for the answer")
 		}
 	}
 	got.status = resp.StatusCode
@@ -164,7 +130,7 @@ func (a *attempt) exchange(c net.Conn, h hop) (got answer, failed *failure) {
 			break
 		}
 		if err != nil { // a body that broke off included
-			return got, a.networkFailure(err, "reading the answer")
+			return got, a.conversation(err, "reading the answer")
 		}
 	}
 	return got, nil
@@ -193,78 +159,10 @@ func (b *bounded) reset(r io.Reader, limit int64) {
 	b.buffered.Reset(&b.limited)
 }
 
-// refused is the failure for what the policy does not allow. The client
-// learns the class, so that it knows what to publish or to ask for; the
-// address may come from a DNS that it cannot see, so only the operator does.
-func (a *attempt) refused(err error) *failure {
-	why := "this server does not connect to the address of the host"
-	var denied *egress.DeniedError
-	if errors.As(err, &denied) {
-		a.tried = append(a.tried, denied.Error())
-		switch denied.Class {
-		case egress.OwnListener, egress.OperatorDenied, egress.ReservedName:
-		default:
-			why = fmt.Sprintf("this server does not connect to %s addresses, and the host has no other", denied.Class)
-		}
-		if denied.Openable {
-			why += "; its operator can open prefixes with validation.allow"
-		}
+// conversation is networkFailure for what may also not be HTTP.
+func (a *attempt) conversation(err error, doing string) *failure {
+	if failed := a.networkFailure(err, doing); failed != nil {
+		return failed
 	}
-	return &failure{kind: acme.Connection, why: why}
-}
-
-func (a *attempt) lookupFailure(err error) *failure {
-	dns := func(retry bool, why string) *failure {
-		return &failure{kind: acme.DNS, retry: retry, why: why}
-	}
-	switch {
-	case errors.Is(err, egress.ErrDenied):
-		return a.refused(err)
-	case errors.Is(a.caller.Err(), context.Canceled):
-		return interrupted()
-	case errors.Is(err, egress.ErrNoSuchName):
-		return dns(false, "the host name does not exist in the DNS (NXDOMAIN)")
-	case errors.Is(err, egress.ErrNoAddress):
-		return dns(false, "the host name has neither an A nor an AAAA record")
-	case errors.Is(err, egress.ErrBadAlias):
-		return dns(false, "the CNAME records of the host name go in a circle or on for too long")
-	case errors.Is(err, egress.ErrServerFailed):
-		return dns(true, "the DNS server could not look the host name up (SERVFAIL or the like)")
-	default:
-		return dns(true, "no DNS server answered in time")
-	}
-}
-
-// networkFailure says what went wrong in words of our own: the text of err
-// may quote what was received (SV-8).
-func (a *attempt) networkFailure(err error, doing string) *failure {
-	again := func(why string) *failure {
-		return &failure{kind: acme.Connection, retry: true, why: why + " while " + doing}
-	}
-	var timeout net.Error
-	switch {
-	case errors.Is(a.caller.Err(), context.Canceled):
-		return interrupted()
-	case errors.Is(err, egress.ErrBusy):
-		return &failure{kind: acme.ServerInternal, retry: true, why: "this server is busy with other validations in the same network"}
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return again("time ran out")
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return again("the connection was refused")
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return again("the connection was reset")
-	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return again("there was no route to the address")
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return again("the connection was closed")
-	case doing == "connecting":
-		return again("no connection came about")
-	default:
-		return &failure{kind: acme.Connection, why: "what came back is not HTTP, while " + doing}
-	}
-}
-
-// interrupted is the failure when the caller stopped waiting, at shutdown.
-func interrupted() *failure {
-	return &failure{kind: acme.ServerInternal, retry: true, why: "the validation was interrupted; it will be tried again"}
+	return &failure{kind: acme.Connection, why: "what came back is not HTTP, while " + doing}
 }

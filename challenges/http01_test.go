@@ -76,6 +76,17 @@ type setup struct {
 
 func newValidator(t testing.TB, s setup) *challenges.HTTP01 {
 	t.Helper()
+	dialer := newDialer(t, &s)
+	v, err := challenges.NewHTTP01(challenges.HTTP01Config{Dialer: dialer, Port: s.port, TLSPort: s.tlsPort, Timeout: s.timeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// newDialer makes the dialer of a setup, and fills in what the setup left out.
+func newDialer(t testing.TB, s *setup) *egress.Dialer {
+	t.Helper()
 	if s.names == nil {
 		s.names = at(map[string]string{"example.org": "127.0.0.1"})
 	}
@@ -97,11 +108,7 @@ func newValidator(t testing.TB, s setup) *challenges.HTTP01 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := challenges.NewHTTP01(challenges.HTTP01Config{Dialer: dialer, Port: s.port, TLSPort: s.tlsPort, Timeout: s.timeout})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
+	return dialer
 }
 
 func target(host string) challenges.Target {
