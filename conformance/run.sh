@@ -41,6 +41,11 @@ step_test() {
 
 # Every fuzz target for a few seconds: enough to notice what was broken just
 # now. Real campaigns run longer: go test -fuzz NAME -fuzztime 1h ./package
+# What docs/conformance.md says is what the sources and the last run show.
+step_report() {
+	go run ./conformance/report -check
+}
+
 step_fuzz() {
 	local package target
 	git grep -lE '^func Fuzz' -- '*_test.go' | while read -r file; do
@@ -70,7 +75,7 @@ step_demo() {
 }
 
 steps=("$@")
-[ ${#steps[@]} -gt 0 ] || steps=(install lint build fuzz bench demo clients test)
+[ ${#steps[@]} -gt 0 ] || steps=(install lint build report fuzz bench demo clients test)
 for step in "${steps[@]}"; do
 	echo "== $step"
 	"step_$step"

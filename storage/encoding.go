@@ -95,7 +95,7 @@ func Decode[R any](b []byte) (R, error) {
 		err = decoding.Unmarshal(long, &record)
 	}
 	if err != nil {
-		return none, fmt.Errorf("%w: decode a %T: %v", ErrDamaged, record, err)
+		return none, fmt.Errorf("%w: decode a %T: %w", ErrDamaged, record, err)
 	}
 	return record, nil
 }

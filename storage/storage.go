@@ -128,6 +128,9 @@ type Authorizations interface {
 }
 
 // Jobs keeps due work. There is at most one job for a subject.
+//
+// A damaged job must not hold up the others: its lists leave it out and return
+// the rest together with an error for which errors.Is(err, ErrDamaged) holds.
 type Jobs interface {
 	Get(JobID) (Job, error)
 	Put(Job) error

@@ -116,6 +116,7 @@ type Engine struct {
 	startOnce   sync.Once
 	fatal       chan error // the reason to stop at once; buffered, the first one stays
 	inflight    inflight
+	damaged     string // the last complaint of a damaged job; owned by the Run goroutine
 	Counters    Counters
 }
 

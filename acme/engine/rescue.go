@@ -18,7 +18,7 @@ func (e *Engine) rescue(ctx context.Context) error {
 		err := e.view(ctx, func(tx storage.Tx) error {
 			var err error
 			stale, _, err = tx.Jobs().LeasedByOthers(e.cfg.Holder, storage.Page{Limit: claimAtOnce})
-			return err
+			return e.leaveOut(err)
 		})
 		if err != nil || len(stale) == 0 {
 			return err

@@ -145,6 +145,9 @@ func (e *Engine) untilNext(ctx context.Context) (pause time.Duration, err error)
 		due, ok, err := tx.Jobs().Next()
 		if err == nil && ok {
 			pause = min(idle, max(due.Sub(e.now()), 10*time.Millisecond))
+			if e.now().Sub(due) > time.Minute {
+				pause = time.Second // a job that cannot be taken must not keep us busy
+			}
 		}
 		return err
 	})
@@ -157,7 +160,7 @@ func (e *Engine) claim(ctx context.Context) (claimed []storage.Job, more bool, e
 	err = e.view(ctx, func(tx storage.Tx) error {
 		var err error
 		due, err = tx.Jobs().Due(e.now(), claimAtOnce)
-		return err
+		return e.leaveOut(err)
 	})
 	if err != nil || len(due) == 0 {
 		return nil, false, err
@@ -208,6 +211,19 @@ func (e *Engine) claim(ctx context.Context) (claimed []storage.Job, more bool, e
 		}
 	}
 	return claimed, len(due) == claimAtOnce && len(claimed) > 0, err
+}
+
+// leaveOut takes jobs that cannot be read out of the way of the others (SS-9,
+// SS-15), and complains of each of them once.
+func (e *Engine) leaveOut(err error) error {
+	if !errors.Is(err, storage.ErrDamaged) {
+		return err
+	}
+	if text := err.Error(); text != e.damaged {
+		e.damaged = text
+		e.log.Error("a stored job is damaged and left out; check the database and restore a backup", "event", "job.damaged", "cause", text)
+	}
+	return nil
 }
 
 // lease makes j ours until the lease ends, when it is due again by itself.

@@ -23,7 +23,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer btx.Rollback()
+	defer func() { _ = btx.Rollback() }() // ends what was only read
 	if _, err := btx.WriteTo(contextWriter{ctx, w}); err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err() // bbolt keeps only the text of an error
@@ -51,7 +51,7 @@ func Restore(ctx context.Context, path string, r io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("storage/bolt: restore: %w", err)
 	}
-	defer os.Remove(name) // gone already when all went well
+	defer func() { _ = os.Remove(name) }() // gone already when all went well
 	_, err = io.Copy(contextWriter{ctx, f}, r)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("storage/bolt: restore %s: %w", path, err)

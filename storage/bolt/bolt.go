@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"acmebridge/storage"
 )
@@ -197,10 +198,10 @@ func notEmpty(path string) error {
 // openError says what a person can do about a file that bbolt does not open.
 func openError(path string, err error) error {
 	switch {
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bbolterrors.ErrTimeout):
 		return fmt.Errorf("%w: another acmebridge has %s open; stop it, or use the commands that talk to it", storage.ErrLocked, path)
-	case errors.Is(err, bbolt.ErrInvalid), errors.Is(err, bbolt.ErrChecksum), errors.Is(err, bbolt.ErrVersionMismatch):
-		return fmt.Errorf("%w: %s is not a database of acmebridge, or is damaged (%v); restore a backup", storage.ErrDamaged, path, err)
+	case errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrChecksum), errors.Is(err, bbolterrors.ErrVersionMismatch):
+		return fmt.Errorf("%w: %s is not a database of acmebridge, or is damaged (%w); restore a backup", storage.ErrDamaged, path, err)
 	}
 	return fmt.Errorf("storage/bolt: open %s: %w", path, err)
 }
@@ -267,7 +268,7 @@ func (s *Store) refusal(err error) error {
 	switch {
 	case s.failed != nil:
 		return s.failed
-	case errors.Is(err, bbolt.ErrDatabaseNotOpen):
+	case errors.Is(err, bbolterrors.ErrDatabaseNotOpen):
 		return storage.ErrClosed
 	}
 	return fmt.Errorf("storage/bolt: begin a transaction: %w", err)

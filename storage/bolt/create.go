@@ -40,7 +40,7 @@ func create(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(name) // gone already when all went well
+	defer func() { _ = os.Remove(name) }() // gone already when all went well
 	err = errors.Join(db.Update(initialize), db.Sync(), db.Close())
 	if err != nil {
 		return err

@@ -469,3 +469,49 @@ func TestProbeSurvives(t *testing.T) {
 		t.Errorf("Probe with a context that is done: %v", err)
 	}
 }
+
+// TestDamagedJob: SS-9, SS-15. A job that cannot be read holds up no other one.
+func TestDamagedJob(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir(), unsynced)
+	defer shut(t, s)
+	now := time.Now()
+	job := func(id storage.JobID) storage.Job {
+		return storage.Job{ID: id, Kind: storage.JobExpire, Due: now, Subject: string(id), Lease: storage.Lease{Holder: "dead", Until: now}}
+	}
+	if err := s.Update(t.Context(), func(tx storage.Tx) error {
+		return errors.Join(tx.Jobs().Put(job("order/a")), tx.Jobs().Put(job("order/b")), tx.Jobs().Put(job("order/c")))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.db.Update(func(btx *bbolt.Tx) error {
+		key := jobTable.recordKey("order/a")
+		bucket := btx.Bucket(bucketRecords)
+		value := bytes.Clone(bucket.Get(key))
+		value[len(value)-1] ^= 1
+		return bucket.Put(key, value)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	s.durable.txid++ // the transaction above went past the store
+	s.upcoming = s.durable
+	s.mu.Unlock()
+	for name, list := range map[string]func(storage.Tx) ([]storage.Job, error){
+		"due": func(tx storage.Tx) ([]storage.Job, error) { return tx.Jobs().Due(now.Add(time.Second), 2) },
+		"leased": func(tx storage.Tx) ([]storage.Job, error) {
+			jobs, _, err := tx.Jobs().LeasedByOthers("us", storage.Page{})
+			return jobs, err
+		},
+	} {
+		if err := s.View(t.Context(), func(tx storage.Tx) error {
+			jobs, err := list(tx)
+			if len(jobs) != 2 || jobs[0].ID != "order/b" || jobs[1].ID != "order/c" {
+				t.Errorf("%s: %v", name, jobs)
+			}
+			return err
+		}); !errors.Is(err, storage.ErrDamaged) {
+			t.Errorf("%s: %v, want ErrDamaged beside the jobs", name, err)
+		}
+	}
+}

@@ -12,7 +12,7 @@ func (t *tx) Jobs() storage.Jobs { return jobs{t} }
 type jobs struct{ *tx }
 
 var jobTable = table[storage.Job]{
-	letter: 'J', name: "jobs",
+	letter: 'J', name: "jobs", goesOn: true,
 	id: func(j *storage.Job) string { return string(j.ID) },
 	entries: func(j *storage.Job) []string {
 		es := make([]string, 0, 2)

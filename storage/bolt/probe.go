@@ -105,7 +105,7 @@ func ask(ctx context.Context, mode, path string) (Report, error) {
 	}
 	var a answer
 	if err := json.Unmarshal(stdout.Bytes(), &a); err != nil || runErr != nil {
-		return Report{}, fmt.Errorf("%w: the process that looked at %s died of it (%v: %s); restore a backup", storage.ErrDamaged, path, runErr, firstLine(stderr.String()))
+		return Report{}, fmt.Errorf("%w: the process that looked at %s died of it (%v: %s); restore a backup", storage.ErrDamaged, path, runErr, firstLine(stderr.String())) //nolint:errorlint // runErr may be nil
 	}
 	switch {
 	case a.Error == "":

@@ -21,6 +21,9 @@ type table[R any] struct {
 	// entries returns the index entries that lead to the record. They depend on
 	// the record alone, and end with its id.
 	entries func(*R) []string
+	// goesOn leaves damaged records out of lists, which then return them as an
+	// error beside the others.
+	goesOn bool
 }
 
 // recordKey is where a record is.
@@ -186,8 +189,8 @@ func listBy[R any](t *tx, d table[R], prefix []byte, c cursor, p storage.Page, k
 		}
 		r, err := follow(t, d, k, len(prefix)+c.fixed)
 		if err != nil {
-			failed = err
-			return false
+			failed = errors.Join(failed, err)
+			return d.goesOn
 		}
 		if skip != nil && skip(&r) {
 			return true
@@ -199,10 +202,10 @@ func listBy[R any](t *tx, d table[R], prefix []byte, c cursor, p storage.Page, k
 		records, last = append(records, r), c.place(d.id(&r), k[len(prefix):])
 		return true
 	})
-	if failed != nil {
+	if failed != nil && !d.goesOn {
 		return nil, "", failed
 	}
-	return records, next, nil
+	return records, next, failed
 }
 
 // follow returns the record that an entry leads to. It checks that the record
@@ -216,7 +219,7 @@ func follow[R any](t *tx, d table[R], entry []byte, idAt int) (R, error) {
 	}
 	r, err := get(t, d, id)
 	if err != nil {
-		return none, fmt.Errorf("%w: an index entry of %s leads nowhere: %v", storage.ErrDamaged, d.name, err)
+		return none, fmt.Errorf("%w: an index entry of %s leads nowhere: %v", storage.ErrDamaged, d.name, err) //nolint:errorlint // damaged, and not ErrNotFound
 	}
 	if !slices.Contains(d.entries(&r), string(entry)) {
 		return none, fmt.Errorf("%w: an index entry leads to %s %q, which does not lead back; restore a backup", storage.ErrDamaged, d.name, id)

@@ -236,7 +236,7 @@ func (s *Store) commit(btx *bbolt.Tx, now state, changes []entryChange) error {
 	if err == nil {
 		s.durable = next
 	} else {
-		s.failed = fmt.Errorf("%w: the commit of %s failed (%v); end the process, look at the disk, and start again", storage.ErrClosed, s.path, err)
+		s.failed = fmt.Errorf("%w: the commit of %s failed (%v); end the process, look at the disk, and start again", storage.ErrClosed, s.path, err) //nolint:errorlint // later updates are refused, and not of unknown outcome
 	}
 	s.known.Broadcast()
 	s.mu.Unlock()
