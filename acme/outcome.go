@@ -33,7 +33,8 @@ type Step struct {
 	// the host of a further step.
 	Host string
 	// Query is the type of the records that were asked for. It is empty when
-	// the step was a connection, to Addr.
+	// the step was a connection, to Addr, or when there was no Addr to connect
+	// to.
 	Query string
 	Addr  string
 	// Aliases are the names that the DNS led to from Host, Records how many
@@ -49,17 +50,24 @@ type Step struct {
 // String describes the step in one line.
 func (s Step) String() string {
 	var b strings.Builder
-	if s.Query == "" {
+	switch {
+	case s.Query == "" && s.Addr == "":
+		b.WriteString("no connection to " + s.Host)
+	case s.Query == "":
 		b.WriteString("connect to " + s.Addr)
-		if !strings.HasPrefix(s.Addr, s.Host) {
+		if !strings.HasPrefix(strings.Trim(s.Addr, "["), s.Host) {
 			b.WriteString(" for " + s.Host)
 		}
-	} else {
+	default:
 		b.WriteString(s.Query + " " + s.Host)
 		for _, alias := range s.Aliases {
 			b.WriteString(" -> " + alias)
 		}
-		fmt.Fprintf(&b, ": %d records", s.Records)
+		if s.Records == 1 {
+			b.WriteString(": 1 record")
+		} else {
+			fmt.Fprintf(&b, ": %d records", s.Records)
+		}
 		if s.Authenticated {
 			b.WriteString(", authenticated")
 		}

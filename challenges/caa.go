@@ -162,7 +162,7 @@ func (c *CAA) judge(records []egress.CAARecord, r CAARequest) (why string) {
 		}
 	}
 	if foreign == len(relevant) {
-		return fmt.Sprintf("none of the %d records names it", foreign)
+		return "it is not named among " + several(foreign, "record", "records") + " that say who may"
 	}
 	return why
 }

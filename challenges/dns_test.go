@@ -87,7 +87,7 @@ func TestDNS01(t *testing.T) {
 		{"in lower case by the server", behave(dnstest.LowerCase()), expect{}},
 		{"no name", func(*dnstest.Server, string) {}, unauthorized("NXDOMAIN")},
 		{"no record", func(s *dnstest.Server, at string) { s.Add(t, at+". 60 IN A 192.0.2.1") }, unauthorized("no TXT record")},
-		{"an alias to nowhere", func(s *dnstest.Server, at string) { s.Add(t, at+". 60 IN CNAME missing.example.net.") }, unauthorized("1 aliases, the last to missing.example.net")},
+		{"an alias to nowhere", func(s *dnstest.Server, at string) { s.Add(t, at+". 60 IN CNAME missing.example.net.") }, unauthorized("1 alias, the last to missing.example.net")},
 		{"something else", txt(canary), unauthorized("43 characters: 1 with something else")},
 		{"two wrong ones", txt(canary, digest("other")), unauthorized("1 with another digest (of another order, or of another account key), 1 with something else")},
 		{"the key authorization", txt(proof), unauthorized("publish its SHA-256")},

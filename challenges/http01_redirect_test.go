@@ -8,6 +8,8 @@ import (
 
 	"acmebridge/acme"
 	"acmebridge/challenges/http01test"
+	"acmebridge/internal/egress"
+	"acmebridge/internal/egress/dnstest"
 )
 
 // R8555-8.3-5, DH-1: ten redirects are followed, and not one more.
@@ -154,5 +156,52 @@ func TestHTTP01RedirectToAnotherHost(t *testing.T) {
 	check(t, got, expect{acme.DNS, false, "after 1 redirect: the host name does not exist"})
 	if strings.Contains(got.Problem.Detail, "canary") {
 		t.Errorf("detail %q", got.Problem.Detail)
+	}
+}
+
+// Every hop is a step for the operator: which host, which address, what came of
+// it. The client sees where it began and where it ended, not the way (SV-8).
+func TestHTTP01Steps(t *testing.T) {
+	t.Parallel()
+	s := http01test.New(t, "127.0.0.1:0")
+	port := s.Addr().Port()
+	s.On(token, http01test.Redirect(302, "http://canary.example/secret-path?secret-query"))
+	s.On("/secret-path", http01test.Redirect(302, fmt.Sprintf("http://canary6.example:%d/secret-path", port)))
+	n := at(map[string]string{"example.org": "127.0.0.1", "canary.example": "127.0.0.1", "canary6.example": "127.0.0.2"})
+	got := newValidator(t, setup{names: n, port: port}).Validate(t.Context(), target("example.org"))
+	var told []string
+	for _, step := range got.Steps {
+		told = append(told, step.String())
+	}
+	want := []string{
+		fmt.Sprintf("connect to 127.0.0.1:%d for example.org", port),
+		fmt.Sprintf("connect to 127.0.0.1:%d for canary.example", port),
+		"no connection to canary6.example: no address that may be connected to",
+	}
+	if strings.Join(told, "\n") != strings.Join(want, "\n") {
+		t.Errorf("steps %q, want %q", told, want)
+	}
+	if text := fmt.Sprint(told, got.Tried, got.Problem.Detail); strings.Contains(text, "secret") || strings.Contains(got.Problem.Detail, "canary") {
+		t.Errorf("shown: %s", text)
+	}
+
+	dnsServer := dnstest.New(t, `web.example. 60 IN CNAME host.example.
+		host.example. 60 IN A 127.0.0.1`)
+	dnsServer.Sign()
+	signed := setup{resolver: newResolver(t, dnsServer, egress.ResolverConfig{}), port: port}
+	got = newValidator(t, signed).Validate(t.Context(), target("gone.example"))
+	check(t, got, expect{acme.DNS, false, "NXDOMAIN"})
+	told = nil
+	for _, step := range got.Steps {
+		told = append(told, step.String())
+	}
+	if want := "AAAA gone.example: 0 records, authenticated: the name does not exist\nA gone.example: 0 records, authenticated: the name does not exist"; strings.Join(told, "\n") != want {
+		t.Errorf("steps %q, want %q", told, want)
+	}
+	s.Answer(token, proof)
+	got = newValidator(t, signed).Validate(t.Context(), target("web.example"))
+	check(t, got, expect{})
+	if len(got.Steps) != 3 || got.Steps[1].String() != "A web.example -> host.example: 1 record, authenticated" {
+		t.Errorf("steps %v", got.Steps)
 	}
 }

@@ -67,11 +67,13 @@ func addrs(list string) []netip.Addr {
 
 // setup is what a test varies.
 type setup struct {
-	names   *names
-	allow   string
-	port    uint16
-	tlsPort uint16
-	timeout time.Duration
+	names *names
+	// resolver takes the place of names.
+	resolver egress.AddrResolver
+	allow    string
+	port     uint16
+	tlsPort  uint16
+	timeout  time.Duration
 }
 
 func newValidator(t testing.TB, s setup) *challenges.HTTP01 {
@@ -104,7 +106,10 @@ func newDialer(t testing.TB, s *setup) *egress.Dialer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dialer, err := egress.NewDialer(egress.DialerConfig{Policy: policy, Resolver: s.names, PerTarget: 32})
+	if s.resolver == nil {
+		s.resolver = s.names
+	}
+	dialer, err := egress.NewDialer(egress.DialerConfig{Policy: policy, Resolver: s.resolver, PerTarget: 32})
 	if err != nil {
 		t.Fatal(err)
 	}

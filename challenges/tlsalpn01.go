@@ -107,6 +107,10 @@ func (v *TLSALPN01) attempt(ctx context.Context, tr *trial, host, serverName str
 		// it, and its dates mean nothing (R8737-3-11).
 		InsecureSkipVerify:     true,
 		SessionTicketsDisabled: true,
+		// Nothing that is said needs to stay secret, so the cheapest exchange
+		// comes first, and the costly ones against quantum computers not at
+		// all: they add a third to the time of a validation.
+		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521},
 	})
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return tr.handshakeFailure(err)

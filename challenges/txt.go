@@ -92,10 +92,10 @@ func (v txt) validate(ctx context.Context, name string, judge func(values []stri
 func through(answer egress.TXTAnswer) string {
 	var about []string
 	if n := len(answer.Aliases); n > 0 {
-		about = append(about, fmt.Sprintf("%d aliases, the last to %s", n, answer.Aliases[n-1]))
+		about = append(about, fmt.Sprintf("%s, the last to %s", several(n, "alias", "aliases"), answer.Aliases[n-1]))
 	}
 	if n := len(answer.Values); n > 0 {
-		about = append(about, fmt.Sprintf("%d records", n))
+		about = append(about, several(n, "record", "records"))
 		if answer.Authenticated {
 			about = append(about, "authenticated by DNSSEC")
 		}
@@ -104,6 +104,13 @@ func through(answer egress.TXTAnswer) string {
 		return ""
 	}
 	return " (" + strings.Join(about, ", ") + ")"
+}
+
+func several(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
 }
 
 // queryFailure is the failure for a question that nobody answered (SD-4).
