@@ -80,7 +80,7 @@ func ExternalKeyAllows(k ExternalAccountKey, profile ProfileName, identifiers []
 		if len(k.Identifiers) > 0 && !coveredBy(k.Identifiers, id) {
 			refused = append(refused, Subproblem{
 				Type: RejectedIdentifier, Identifier: id,
-				Detail: "your external account key does not cover " + id.Value + "; ask the operator to add it",
+				Detail: "your external account key does not cover " + id.Value + "; ask the operator for one that does",
 			})
 		}
 	}

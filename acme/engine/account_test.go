@@ -2,7 +2,10 @@ package engine_test
 
 import (
 	"bytes"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
+	"io"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -312,6 +315,28 @@ func TestWithdrawn(t *testing.T) {
 		time.Sleep(time.Hour)
 		if x := r.explain(o.ID); x.Order.Status != acme.OrderInvalid || w.fake.bought() != 0 {
 			t.Errorf("the order is %s, and %d were bought", x.Order.Status, w.fake.bought())
+		}
+	})
+}
+
+// TestKeysThatLookLikeFlags: neither a key id nor a MAC key begins with a
+// hyphen, which certbot would take for a flag.
+func TestKeysThatLookLikeFlags(t *testing.T) {
+	w := newWorld(t)
+	bad := bytes.Repeat([]byte{0xf9}, 16)
+	w.change = func(c *engine.Config) {
+		c.Random = io.MultiReader(bytes.NewReader(bad), bytes.NewReader(make([]byte, 16)), bytes.NewReader(bytes.Repeat(bad, 2)), rand.Reader)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.end()
+		k, secret, err := r.Operator().CreateExternalKey(t.Context(), engine.NewExternalKey{Directory: "default", Member: "m1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k.ID[0] == '-' || base64.RawURLEncoding.EncodeToString(secret)[0] == '-' {
+			t.Errorf("key id %s, secret %x", k.ID, secret)
 		}
 	})
 }

@@ -29,13 +29,15 @@ func (o Operator) CreateExternalKey(ctx context.Context, n NewExternalKey) (k ac
 	if err := o.checkExternalKey(n); err != nil {
 		return k, nil, err
 	}
-	random := make([]byte, 16+32)
-	if _, err := io.ReadFull(o.e.cfg.Random, random); err != nil {
-		return k, nil, fmt.Errorf("engine: draw an external account key: %w", err)
+	id, err := o.drawText(16)
+	if err != nil {
+		return k, nil, err
 	}
-	macKey = random[16:]
+	if macKey, err = o.draw(32); err != nil {
+		return k, nil, err
+	}
 	k = acme.ExternalAccountKey{
-		ID: acme.KeyID(base64.RawURLEncoding.EncodeToString(random[:16])), Directory: n.Directory, Member: n.Member,
+		ID: acme.KeyID(id), Directory: n.Directory, Member: n.Member,
 		Profiles: n.Profiles, Identifiers: n.Identifiers, Uses: n.Uses, Expires: n.Expires, CreatedAt: o.e.now(),
 	}
 	if k.Sealed, err = o.e.cfg.Sealer.Seal(macKey, sealedFor(k.ID)); err != nil {
@@ -46,6 +48,25 @@ func (o Operator) CreateExternalKey(ctx context.Context, n NewExternalKey) (k ac
 		o.e.log.Info("external account key created", "event", "external_key.created", "external_key", k.ID, "directory", k.Directory, "member", k.Member)
 	}
 	return k, macKey, err
+}
+
+// draw returns n random bytes whose base64url does not begin with a hyphen: a
+// client that takes them as the value of a flag would take them for a flag.
+func (o Operator) draw(n int) ([]byte, error) {
+	b := make([]byte, n)
+	for {
+		if _, err := io.ReadFull(o.e.cfg.Random, b); err != nil {
+			return nil, fmt.Errorf("engine: draw an external account key: %w", err)
+		}
+		if base64.RawURLEncoding.EncodeToString(b)[0] != '-' {
+			return b, nil
+		}
+	}
+}
+
+func (o Operator) drawText(n int) (string, error) {
+	b, err := o.draw(n)
+	return base64.RawURLEncoding.EncodeToString(b), err
 }
 
 func (o Operator) checkExternalKey(n NewExternalKey) error {

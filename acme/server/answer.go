@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -21,6 +22,9 @@ type answer struct {
 	st *site // nil outside of every directory
 	w  http.ResponseWriter
 	r  *http.Request
+	// account is who has signed the request, zero when that is not known or the
+	// request brought its own key. Only authenticate sets it.
+	account acme.Account
 }
 
 // common adds what all answers have: a nonce, the link to the directory, and a
@@ -89,6 +93,7 @@ func (a *answer) fail(err error) {
 	var p *acme.Problem
 	switch {
 	case errors.As(err, &p):
+		a.refused(p)
 		a.problem(p)
 	case a.r.Context().Err() != nil && errors.Is(err, context.Canceled):
 		// The client left. Nothing was lost, and nobody reads this.
@@ -96,6 +101,18 @@ func (a *answer) fail(err error) {
 	default:
 		a.internal(err)
 	}
+}
+
+// refused tells the operator what an account was refused, because its client
+// may not: some show the problem to nobody. What strangers send is not worth a
+// line each.
+func (a *answer) refused(p *acme.Problem) {
+	level := slog.LevelDebug
+	if a.account.ID != "" && p.Type != acme.BadNonce {
+		level = slog.LevelInfo
+	}
+	a.log.Log(a.r.Context(), level, "request refused", "event", "request.refused", "account", a.account.ID, "member", a.account.Member,
+		"path", a.r.URL.Path, "status", p.Status, "type", p.Type, "cause", p.Detail)
 }
 
 func (a *answer) internal(err error) {

@@ -18,8 +18,7 @@ import (
 // verified; nothing but authenticate sets them (SP-2).
 type request struct {
 	*answer
-	signed  jws.Verified
-	account acme.Account // zero when the request brought its own key
+	signed jws.Verified
 }
 
 func (rq *request) variable(name string) string { return mux.Vars(rq.r)[name] }
@@ -72,6 +71,7 @@ func (st *site) authenticate(rq *request, class authClass) error {
 	if wait := st.badPeers.banned(rq.r.RemoteAddr); wait > 0 {
 		return acme.Problemf(acme.RateLimited, "too many requests with a bad signature came from your address").WithRetryAfter(wait)
 	}
+	var account acme.Account
 	key := m.Key()
 	if key != nil && class == authKey {
 		// Before the signature, which the library refuses to check with some
@@ -82,13 +82,14 @@ func (st *site) authenticate(rq *request, class authClass) error {
 		}
 	}
 	if key == nil {
-		if rq.account, key, err = st.signer(rq.r, m.KeyID()); err != nil {
+		if account, key, err = st.signer(rq.r, m.KeyID()); err != nil {
 			return err
 		}
 	}
 	if rq.signed, err = st.verify(rq.r, m, key); err != nil {
 		return err
 	}
+	rq.account = account
 	if err := st.cfg.Nonces.Redeem(m.Nonce()); err != nil {
 		return nonce.Problem(err)
 	}
