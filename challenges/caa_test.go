@@ -16,7 +16,7 @@ import (
 func newCAA(t testing.TB, s *dnstest.Server) *challenges.CAA {
 	t.Helper()
 	c, err := challenges.NewCAA(challenges.CAAConfig{
-		Resolver:   newResolver(t, s, egress.ResolverConfig{Timeout: 300 * time.Millisecond}),
+		Resolver:   newResolver(t, s, egress.ResolverConfig{Timeout: time.Second}),
 		Identities: []string{"ca.example", "CA.example.net"},
 	})
 	if err != nil {

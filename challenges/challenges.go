@@ -1,6 +1,13 @@
 // Package challenges proves, or fails to prove, that an account controls an
 // identifier. A [Validator] turns an identifier and a key authorization into
-// an [acme.Outcome]; it writes nothing and decides nothing about orders.
+// an [acme.Outcome]; it writes nothing and decides nothing about orders. The
+// methods are http-01 ([HTTP01]), tls-alpn-01 ([TLSALPN01]), dns-01 ([DNS01]),
+// dns-account-01 ([DNSAccount01]) and dns-persist-01 ([DNSPersist01]). [CAA]
+// asks whether the holder of a domain wants this CA at all.
+//
+// Each attempt has one time-out and one allowance of DNS questions, notes its
+// steps, and ends in words of our own: URL, address, counts and names, but
+// never a byte that somebody answered with.
 package challenges
 
 import (

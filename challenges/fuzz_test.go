@@ -47,6 +47,20 @@ func FuzzCertificate(f *testing.F) {
 	})
 }
 
+// R8659-4.2-2: the issuer has a grammar, too.
+func TestIssuers(t *testing.T) {
+	t.Parallel()
+	for s, ok := range map[string]bool{
+		"ca.example": true, "a-b.c": true, "A.b": true, " a\t;": true, "": true, ";": true, "3a": true,
+		"a_b": false, "a..b": false, ".a": false, "a.": false, "-a": false, "a-": false, "a b": false, "a=b": false, "\u00e9.example": false,
+		strings.Repeat("a", 64): false, strings.Repeat("abcdefg.", 32) + "a": false,
+	} {
+		if _, err := parseIssueValue(s); (err == nil) != ok {
+			t.Errorf("%q: got %v, want well formed %v", s, err, ok)
+		}
+	}
+}
+
 // FuzzIssueValue: what parses can be written down again and parses to the same,
 // and a record that counts for dns-persist-01 or CAA says so in plain sight.
 func FuzzIssueValue(f *testing.F) {

@@ -111,6 +111,7 @@ func TestTLSALPN01Certificates(t *testing.T) {
 		{"a second SAN", with(raw(sanOf(t, name(2, "example.org")), sanOf(t, name(2, "other.example")))), unauthorized("once")},
 		{"the same SAN twice", with(raw(sanOf(t, name(2, "example.org")), sanOf(t, name(2, "example.org")))), unauthorized("once")},
 		{"signed by another", with(func(c *tlsalpn01test.Template) { c.Issuer = "Some CA" }), unauthorized("not self-signed")},
+		{"signed by itself for another", with(func(c *tlsalpn01test.Template) { c.Issuer, c.OwnKey = "Some CA", true }), unauthorized("not self-signed")},
 		{"signed by another of the same name", with(func(c *tlsalpn01test.Template) { c.Issuer = c.Subject }), unauthorized("not self-signed")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

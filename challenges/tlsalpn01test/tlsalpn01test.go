@@ -142,8 +142,10 @@ type Template struct {
 	Emails     []string
 	Extensions []pkix.Extension // as given, besides the names
 	// Issuer, when not empty, signs in place of the certificate's own key;
-	// when it equals Subject, only the key is another one.
+	// when it equals Subject, only the key is another one. With OwnKey, only
+	// the name is.
 	Issuer string
+	OwnKey bool
 	// Expired makes its dates lie in the past.
 	Expired bool
 }
@@ -188,7 +190,9 @@ func (t Template) Make(tb testing.TB) tls.Certificate {
 	parent, signer := cert, crypto.Signer(key)
 	if t.Issuer != "" {
 		parent = &x509.Certificate{Subject: pkix.Name{CommonName: t.Issuer}}
-		if signer, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		if t.OwnKey {
+			parent.PublicKey = key.Public()
+		} else if signer, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 			tb.Fatal(err)
 		}
 	}
