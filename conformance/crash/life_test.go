@@ -16,7 +16,7 @@ import (
 
 // patience is how long one life may take. It is far more than it needs, so
 // that a slow machine is not taken for an order that is stuck.
-const patience = 90 * time.Second
+const patience = 60 * time.Second
 
 // life is everything that is done with one server: by a member whose account
 // is bound, by a guest whom the operator expels, and by the operator.
@@ -39,8 +39,26 @@ func newLife(s *server, web *responder) *life {
 	}
 }
 
-// live goes through all of it, whatever happens to the server meanwhile.
+// live goes through all of it, whatever happens to the server meanwhile. When
+// it fails, the error says what the server still had to do.
 func (l *life) live(ctx context.Context) error {
+	err := l.parts(ctx)
+	if err == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	v, lookErr := l.server.inventory(ctx)
+	if lookErr != nil {
+		return errors.Join(err, lookErr)
+	}
+	for _, j := range v.jobs {
+		err = fmt.Errorf("%w\nthere is the job %+v, due %v, leased until %v", err, j, j.Due, j.LeasedUntil)
+	}
+	return err
+}
+
+func (l *life) parts(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for _, part := range []struct {

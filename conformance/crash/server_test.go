@@ -48,6 +48,9 @@ log: {format: json}
 type launch struct {
 	failpoints string
 	clock      time.Duration // how far its clock is ahead of ours
+	// under is a program, with its arguments, that runs the server. DATABASE
+	// in an argument stands for the path of the database.
+	under []string
 }
 
 // server is a server under a supervisor: whenever its process ends, the next
@@ -101,9 +104,10 @@ func startServer(t testing.TB, program, issue string, httpPort int, plan ...laun
 	return s
 }
 
-func (s *server) data() string { return filepath.Join(s.dir, "data") }
-func (s *server) file() string { return filepath.Join(s.dir, "acmebridge.yaml") }
-func (s *server) base() string { return "https://" + s.host + ":14000" }
+func (s *server) data() string     { return filepath.Join(s.dir, "data") }
+func (s *server) database() string { return filepath.Join(s.data(), "acmebridge.db") }
+func (s *server) file() string     { return filepath.Join(s.dir, "acmebridge.yaml") }
+func (s *server) base() string     { return "https://" + s.host + ":14000" }
 
 // hosts counts the loopback addresses handed out.
 var hosts atomic.Uint32
@@ -170,7 +174,11 @@ func (s *server) start(number int, l launch) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.cmd = exec.Command(s.program, "serve", "--config", s.file())
+	args := []string{s.program, "serve", "--config", s.file()}
+	for i := len(l.under) - 1; i >= 0; i-- {
+		args = append([]string{strings.ReplaceAll(l.under[i], "DATABASE", s.database())}, args...)
+	}
+	p.cmd = exec.Command(args[0], args[1:]...)
 	p.cmd.Dir, p.cmd.Stderr = s.dir, log
 	p.cmd.Env = append(os.Environ(), "ACMEBRIDGE_FAILPOINTS="+l.failpoints)
 	if l.clock != 0 {
@@ -270,20 +278,47 @@ func (s *server) restart(ctx context.Context) error {
 func (s *server) shutDown() error {
 	s.mu.Lock()
 	s.stop = true
-	p := s.current
 	s.mu.Unlock()
-	if p != nil {
-		_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for {
+		// One that is just starting is told to stop when it is ready.
+		p, err := s.signal(ctx, syscall.SIGTERM)
 		select {
-		case <-p.done:
-		case <-time.After(20 * time.Second):
-			_ = p.cmd.Process.Kill()
-			<-s.stopped
-			return errors.New("it did not end within 20 s of SIGTERM")
+		case <-s.stopped:
+			return s.lastEnd()
+		default:
 		}
+		if err == nil {
+			select {
+			case <-p.done:
+				continue
+			case <-ctx.Done():
+				err = errors.New("it did not end within 30 s of SIGTERM")
+			}
+		}
+		if ctx.Err() == nil {
+			continue // it ended between the look and the signal
+		}
+		s.mu.Lock()
+		p = s.current
+		s.mu.Unlock()
+		if p != nil {
+			_ = p.cmd.Process.Signal(syscall.SIGQUIT) // Go prints what all goroutines do
+			<-p.done
+		}
+		<-s.stopped
+		return err
 	}
-	<-s.stopped
-	if p != nil && p.cmd.ProcessState.ExitCode() != 0 {
+}
+
+// lastEnd is an error unless the last process has ended in order.
+func (s *server) lastEnd() error {
+	ends := s.ends()
+	if len(ends) == 0 {
+		return nil
+	}
+	if p := ends[len(ends)-1]; p.cmd.ProcessState.ExitCode() != 0 {
 		return fmt.Errorf("process %d ended with %v", p.number, p.cmd.ProcessState)
 	}
 	return nil

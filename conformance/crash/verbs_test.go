@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -100,20 +101,29 @@ func (c *client) prove(ctx context.Context, o *orderNote, m manner) error {
 		}
 		ch := a.Challenges[0]
 		c.web.present(ch.Token, ch.Token+"."+thumb, m)
-		// A challenge that an earlier process has settled is not asked again.
-		if _, err := c.post(ctx, ch.URL, struct{}{}); err != nil {
+		answered, err := decode[challenge](c.post(ctx, ch.URL, struct{}{}))
+		if err != nil {
 			return fmt.Errorf("respond to %s: %w", ch.URL, err)
+		}
+		if answered.Status == "valid" { // D4: and with it the authorization
+			o.valid = append(o.valid, url)
 		}
 		if err := c.until(ctx, func() (bool, error) {
 			a, err := read[authorization](ctx, c, url)
-			if err == nil && a.Status == "invalid" {
+			switch {
+			case err != nil:
+			case a.Status == "invalid":
 				err = fmt.Errorf("authorization %s is invalid: %v", url, a.Challenges[0].Error)
+			case a.Status != "valid" && slices.Contains(o.valid, url):
+				err = missing("the challenge of authorization %s was valid, and it is %s", url, a.Status)
 			}
 			return a.Status == "valid", err
 		}); err != nil {
 			return fmt.Errorf("prove %s: %w", url, err)
 		}
-		o.valid = append(o.valid, url)
+		if !slices.Contains(o.valid, url) {
+			o.valid = append(o.valid, url)
+		}
 	}
 	x, err := read[order](ctx, c, o.url)
 	if err != nil {
