@@ -14,9 +14,9 @@ type Config struct {
 	BaseURL     string               `key:"base_url" doc:"What clients see: every link is made from it, never from the Host header. Empty: https://localhost with the port of listen."`
 	DataDir     string               `key:"data_dir" default:"./acmebridge-data" doc:"Folder for everything that is kept. It must be on a local disk."`
 	TLS         TLS                  `key:"tls" doc:"Certificate of the ACME server. Empty: it makes its own from a private root, which it writes to <data_dir>/tls-root.pem."`
-	PKIListen   string               `key:"pki_listen" default:"127.0.0.1:14080" doc:"Address for CRL, OCSP and CA certificates, plain HTTP. Empty: not served."`
+	PKIListen   string               `key:"pki_listen" default:"127.0.0.1:14080" doc:"Address for revocation lists and CA certificates, plain HTTP. Empty: not served."`
 	PKIURL      string               `key:"pki_url" doc:"What certificates say about where that is. Empty: http:// and pki_listen, with localhost for a loopback address."`
-	AdminListen string               `key:"admin_listen" doc:"Address of the console and the metrics. Empty: only the admin socket in data_dir."`
+	AdminListen string               `key:"admin_listen" doc:"Address of health checks and metrics, plain HTTP. Empty: only the admin socket in data_dir."`
 	Storage     Storage              `key:"storage" doc:"Where records are kept."`
 	Validation  Validation           `key:"validation" doc:"How control of a name is checked."`
 	Directories map[string]Directory `key:"directories" doc:"ACME endpoints, each with its own accounts. Names are of a-z, 0-9 and -."`
@@ -101,7 +101,7 @@ type Profile struct {
 	Backend               string                 `key:"backend" doc:"Name of the backend that issues. Required."`
 	Authorization         acme.AuthorizationRule `key:"authorization" default:"challenge" enum:"challenge" doc:"What entitles an order to its names: challenge wants control of each one proved."`
 	Challenges            []acme.ChallengeType   `key:"challenges" default:"http-01" enum:"http-01,dns-01,tls-alpn-01" doc:"Ways to prove control that are offered."`
-	Usages                []acme.Usage           `key:"usages" default:"server_auth" enum:"server_auth,client_auth,code_signing,email_protection" doc:"Extended key usages of the certificate."`
+	Usages                []acme.Usage           `key:"usages" default:"server_auth,client_auth" enum:"server_auth,client_auth,code_signing,email_protection" doc:"Extended key usages of the certificate."`
 	Subject               acme.SubjectRule       `key:"subject" default:"common_name" enum:"common_name,empty" doc:"common_name puts the first name that fits into the subject, empty leaves it empty."`
 	Validity              time.Duration          `key:"validity" default:"90d" min:"1m" max:"36500d" doc:"How long the certificate is valid."`
 	Identifiers           Identifiers            `key:"identifiers" doc:"Names that may be ordered."`

@@ -21,7 +21,8 @@ const documentationHead = `<!-- Made by "go generate ./cmd/acmebridge/config"; e
 ` + "`acmebridge serve --config FILE`" + ` reads one YAML file. Every key may be left out; a key without a value counts as left out.
 
 - An unknown key, a key given twice, a value of the wrong kind or a name that nothing defines is an error with file, line and column.
-  All errors are shown at once. ` + "`acmebridge config check FILE`" + ` does nothing else.
+  What is wrong with the file by itself is shown together; what does not fit together comes once each value is in order.
+- ` + "`acmebridge config check FILE`" + ` shows the same without starting anything, and looks at the files that it names. ` + "`acmebridge config init FILE`" + ` writes one to start from.
 - Durations have units: ` + "`90d`, `12h30m`, `500ms`" + `. Anchors, aliases and tags of YAML are not accepted.
 - Every value can also come from the environment, which is stronger than the file. The name is ` + "`ACMEBRIDGE_`" + ` and the full key in capitals,
   with ` + "`_` for `.` and `-`: `ACMEBRIDGE_VALIDATION_HTTP_PORT`, `ACMEBRIDGE_DIRECTORIES_DEFAULT_EXTERNAL_ACCOUNT`" + `. Lists are separated by commas.

@@ -19,13 +19,15 @@ const maxFile = 256 << 10
 // os.Environ. Without a path it takes that of ACMEBRIDGE_CONFIG, and without
 // that the defaults of Default instead of a file. Whatever is wrong comes back
 // as one Errors.
-func Load(path string, env []string) (*Config, error) {
+func Load(path string, env []string) (*Config, error) { return load(path, env, check) }
+
+func load(path string, env []string, judge judge) (*Config, error) {
 	if path == "" {
 		path = fileVariable(env)
 	}
 	if path == "" {
 		c := firstTry()
-		return complete(c, newReport(""), env)
+		return complete(c, newReport(""), env, judge)
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -36,11 +38,19 @@ func Load(path string, env []string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration %s: %w", path, err)
 	}
-	return Parse(path, data, env)
+	return parse(path, data, env, judge)
 }
 
 // Parse is Load for the contents of a file; name is what errors call it.
 func Parse(name string, data []byte, env []string) (*Config, error) {
+	return parse(name, data, env, check)
+}
+
+// judge adds to the report what is wrong with a configuration whose values are
+// well-formed.
+type judge func(*Config, *report)
+
+func parse(name string, data []byte, env []string, judge judge) (*Config, error) {
 	c := &Config{}
 	fill(reflect.ValueOf(c).Elem())
 	r := newReport(name)
@@ -48,7 +58,7 @@ func Parse(name string, data []byte, env []string) (*Config, error) {
 	if err := r.err(); err != nil {
 		return nil, err
 	}
-	return complete(c, r, env)
+	return complete(c, r, env, judge)
 }
 
 // Default is the configuration without a file: a first try on one machine,
@@ -56,7 +66,7 @@ func Parse(name string, data []byte, env []string) (*Config, error) {
 // no server that others can reach should do; therefore a file does not inherit
 // this.
 func Default() *Config {
-	c, err := complete(firstTry(), newReport(""), nil)
+	c, err := complete(firstTry(), newReport(""), nil, check)
 	if err != nil {
 		// It depends on nothing; a test loads it.
 		panic("config: the defaults: " + err.Error())
@@ -74,13 +84,13 @@ func firstTry() *Config {
 }
 
 // complete adds what the file left out, then what the environment says, and
-// checks the result.
-func complete(c *Config, r *report, env []string) (*Config, error) {
+// has the result judged.
+func complete(c *Config, r *report, env []string, judge judge) (*Config, error) {
 	standardTables(c)
 	override(c, env, r)
 	derive(c)
 	if len(r.errors) == 0 {
-		check(c, r)
+		judge(c, r)
 	}
 	if err := r.err(); err != nil {
 		return nil, err
@@ -99,7 +109,6 @@ func standardTables(c *Config) {
 	if c.Profiles == nil {
 		p := filled[Profile]()
 		p.Backend = "local"
-		p.Usages = []acme.Usage{acme.ServerAuth, acme.ClientAuth}
 		c.Profiles = map[string]Profile{"tls": p}
 	}
 	if c.Backends == nil {

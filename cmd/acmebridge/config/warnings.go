@@ -4,7 +4,29 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+
+	"acmebridge/acme"
 )
+
+// OpenDirectories says which directories serve people whom nobody admitted.
+// That is how public CAs work, so it is no warning for the log of every start;
+// whoever checks a configuration wants to have meant it.
+func (c *Config) OpenDirectories() []string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(c.Directories)) {
+		d := c.Directories[name]
+		if d.ExternalAccount == acme.ExternalAccountMandatory {
+			continue
+		}
+		if slices.ContainsFunc(d.Profiles, func(p acme.ProfileName) bool {
+			profile := c.Profiles[string(p)]
+			return profile.Authorization == acme.AuthorizeByChallenge && len(profile.Identifiers.Suffixes) == 0
+		}) {
+			all = append(all, "directories."+name+": anybody who controls a name can order; set external_account: required to admit members only")
+		}
+	}
+	return all
+}
 
 // Warnings lists settings that are allowed and yet deserve a second look. They
 // are shown at start, in health and by doctor for as long as they stand
@@ -39,7 +61,7 @@ func (c *Config) Warnings() []string {
 		if !b.LocalCA.PassphraseValue.Empty() {
 			all = append(all, variable("backends."+name+".passphrase")+" holds a secret: child processes and crash reports can show it; passphrase_file is safer")
 		} else if b.LocalCA.PassphraseFile == "" {
-			all = append(all, "backends."+name+" has a software key without a passphrase: who reads its folder can issue")
+			all = append(all, "backends."+name+" has a software key without a passphrase: anyone who can read its folder can issue certificates")
 		}
 	}
 	return all
