@@ -45,12 +45,13 @@ func (p *program) caInitCommand() *cobra.Command {
 
 'serve' does the same when there is no CA yet. To do it beforehand lets you move root.key to a
 safe place before anything is connected; it is wanted again for 'ca rotate' only.`,
-		Example: "  acmebridge ca init\n  acmebridge ca init local --config acmebridge.yaml", Args: cobra.MaximumNArgs(1),
+		Example: "  acmebridge ca init\n  acmebridge ca init local --config acmebridge.yaml", Args: atMostOne("the name of a backend"),
 		RunE: func(c *cobra.Command, args []string) error {
-			cfg, _, err := p.config()
+			cfg, given, err := p.config()
 			if err != nil {
 				return err
 			}
+			p.sayDefaults(cfg, given)
 			now, err := seams(p.env)
 			if err != nil {
 				return err
@@ -81,7 +82,7 @@ safe place before anything is connected; it is wanted again for 'ca rotate' only
 func (p *program) caRotateCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "rotate [BACKEND]", Short: "Make a new issuing key below the same root, and issue with it from now on",
-		Example: "  acmebridge ca rotate", Args: cobra.MaximumNArgs(1),
+		Example: "  acmebridge ca rotate", Args: atMostOne("the name of a backend"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
 				name, err := runningCA(c, a, args)
@@ -115,7 +116,7 @@ func runningCA(c *cobra.Command, a *admin.Client, args []string) (string, error)
 func (p *program) caPublishCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "publish", Short: "Make new revocation lists now",
-		Example: "  acmebridge ca publish", Args: cobra.NoArgs,
+		Example: "  acmebridge ca publish", Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
 				done, err := admin.Post[admin.Done](c.Context(), a, "/v1/publish", struct{}{})
@@ -134,7 +135,7 @@ func (p *program) caStatusCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "status [BACKEND]", Short: "Show the keys of the CA and its revocation lists",
-		Example: "  acmebridge ca status\n  acmebridge ca status --json", Args: cobra.MaximumNArgs(1),
+		Example: "  acmebridge ca status\n  acmebridge ca status --json", Args: atMostOne("the name of a backend"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
 				all, err := collect(c.Context(), a, "/v1/cas", nil, func(s admin.CAStatus) bool { return len(args) == 0 || s.Name == args[0] })
@@ -154,7 +155,7 @@ func (p *program) caStatusCommand() *cobra.Command {
 							when(&k.NotBefore), when(&k.NotAfter), k.KeyType, k.Key, k.File)
 					}
 					for _, l := range ca.Lists {
-						fmt.Fprintf(p.stdout, "  list     %s number %d of %s, next %s\n", l.Name, l.Number, l.At, l.Next)
+						fmt.Fprintf(p.stdout, "  list     %s number %d of %s, next list by %s\n", l.Name, l.Number, l.At, l.Next)
 					}
 				}
 				return nil

@@ -28,7 +28,7 @@ func (p *program) certListCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "list", Short: "List certificates, oldest first; those that end soon, soonest first",
-		Example: "  acmebridge cert list\n  acmebridge cert list --expiring 30d --json", Args: cobra.NoArgs,
+		Example: "  acmebridge cert list\n  acmebridge cert list --expiring 30d --json", Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			query := url.Values{"account": {account}}
 			if expiring != "" {
@@ -107,7 +107,7 @@ func (p *program) certShowCommand() *cobra.Command {
 					"valid from", when(x.NotBefore), "valid until", when(x.NotAfter), "issued", when(x.IssuedAt), "order", x.Order, "account", x.Account,
 					"member", show(x.Member), "directory", x.Directory, "profile", x.Profile, "backend", x.Backend, "key hash", x.KeyHash)
 				if r := x.Revocation; r != nil {
-					p.fields("revoked", when(r.At), "reason", strconv.Itoa(r.Reason), "by", r.By, "told to the CA", when(r.DoneAt))
+					p.fields("revoked", when(r.At), "reason", reasonName(r.Reason), "by", r.By, "told to the CA", when(r.DoneAt))
 				}
 				return nil
 			})
@@ -123,6 +123,14 @@ var reasons = []string{
 	acme.Unspecified: "unspecified", acme.KeyCompromise: "keyCompromise", acme.CACompromise: "cACompromise",
 	acme.AffiliationChanged: "affiliationChanged", acme.Superseded: "superseded", acme.CessationOfOperation: "cessationOfOperation",
 	acme.CertificateHold: "certificateHold", acme.PrivilegeWithdrawn: "privilegeWithdrawn", acme.AACompromise: "aACompromise",
+}
+
+// reasonName has the number too, which is what CRLs and clients show.
+func reasonName(n int) string {
+	if n < 0 || n >= len(reasons) || reasons[n] == "" {
+		return strconv.Itoa(n)
+	}
+	return fmt.Sprintf("%d (%s)", n, reasons[n])
 }
 
 func parseReason(text string) (int, error) {

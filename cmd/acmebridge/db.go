@@ -52,10 +52,11 @@ What was issued, revoked or bought after the backup was made is not in it.`,
 }
 
 func (p *program) restore(ctx context.Context, file string) error {
-	cfg, _, err := p.config()
+	cfg, given, err := p.config()
 	if err != nil {
 		return err
 	}
+	p.sayDefaults(cfg, given)
 	if _, err := admin.Dial(cfg.DataDir); !errors.Is(err, admin.ErrNotRunning) {
 		return fmt.Errorf("a server is running on %s: end it first", absolute(cfg.DataDir))
 	}
@@ -77,7 +78,7 @@ func (p *program) restore(ctx context.Context, file string) error {
 func (p *program) dbCheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "check", Short: "Read the whole database and say what is wrong with it",
-		Example: "  acmebridge db check", Args: cobra.NoArgs,
+		Example: "  acmebridge db check", Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
 				if _, err := admin.Get[admin.Done](c.Context(), a, "/v1/database/check"); err != nil {

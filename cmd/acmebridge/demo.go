@@ -30,8 +30,13 @@ Each step is printed, and the certificate. Nothing of it stays.
 
 With --keep the server stays up until Ctrl-C, and commands for certbot and lego are printed.`,
 		Example: "  acmebridge demo\n  acmebridge demo --keep",
-		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return p.demo(c.Context(), keep) },
+		Args:    noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if p.file != "" || p.data != "" {
+				return usagef("it has a configuration and a folder of its own; leave out --config and --data")
+			}
+			return p.demo(c.Context(), keep)
+		},
 	}
 	c.Flags().BoolVar(&keep, "keep", false, "leave the server running, and print commands for other clients")
 	return c

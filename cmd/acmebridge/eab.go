@@ -28,7 +28,7 @@ func (p *program) eabCreateCommand() *cobra.Command {
 		Short: "Make an external account key; its MAC key is shown this once",
 		Example: `  acmebridge eab create --member DEV/GOV/1234
   acmebridge eab create --directory xroad --member m1 --profile tls --identifier .example.org --uses 1 --expires 30d`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if n.Member == "" {
 				return usagef("name the member that the key is for, with --member")
@@ -54,6 +54,8 @@ func (p *program) eabCreateCommand() *cobra.Command {
 					return p.json(k)
 				}
 				fmt.Fprintf(p.stdout, "kid: %s\nhmac_key: %s\n", k.ID, k.HMACKey)
+				// With =, because base64url may start with a hyphen.
+				fmt.Fprintf(p.stdout, "\nfor certbot: --eab-kid=%[1]s --eab-hmac-key=%[2]s\nfor lego:    --eab --kid=%[1]s --hmac=%[2]s\n", k.ID, k.HMACKey)
 				return nil
 			})
 		},
@@ -61,7 +63,7 @@ func (p *program) eabCreateCommand() *cobra.Command {
 	c.Flags().StringVar(&n.Directory, "directory", "default", "directory that the key is for")
 	c.Flags().StringVar(&n.Member, "member", "", "member on whose behalf its accounts order")
 	c.Flags().StringArrayVar(&n.Profiles, "profile", nil, "profile that its accounts may order (may be repeated; default: those of the directory)")
-	c.Flags().StringArrayVar(&n.Identifiers, "identifier", nil, "name that they may order: a name, a domain with a leading dot for all below it, or * (may be repeated; default: any)")
+	c.Flags().StringArrayVar(&n.Identifiers, "identifier", nil, "name that they may order: a.example.org is that name, *.example.org that wildcard name, .example.org everything below example.org, * any name (may be repeated; default: any)")
 	c.Flags().IntVar(&n.Uses, "uses", 1, "how many accounts it may bind; 0 is any number")
 	c.Flags().StringVar(&expires, "expires", "", "how long it may be used, for example 30d (default: until revoked)")
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
@@ -72,7 +74,7 @@ func (p *program) eabListCommand() *cobra.Command {
 	var member string
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "list", Short: "List external account keys", Example: "  acmebridge eab list\n  acmebridge eab list --member m1 --json", Args: cobra.NoArgs,
+		Use: "list", Short: "List external account keys", Example: "  acmebridge eab list\n  acmebridge eab list --member m1 --json", Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
 				all, err := collect(c.Context(), a, "/v1/external-keys", nil, func(k admin.ExternalKey) bool { return member == "" || k.Member == member })

@@ -51,7 +51,7 @@ func writeExplanation(w io.Writer, x admin.Explanation) {
 		writeJob(w, j)
 	}
 	if s := x.Submission; s != nil {
-		writeSubmission(w, *s, x.Certificate != nil)
+		writeSubmission(w, *s, x)
 	}
 	if x.Job != nil {
 		fmt.Fprintln(w, "\nNext step")
@@ -60,7 +60,7 @@ func writeExplanation(w io.Writer, x admin.Explanation) {
 	if c := x.Certificate; c != nil {
 		fmt.Fprintf(w, "\nCertificate %s\n  serial      %s\n  valid       %s to %s, issued %s\n", c.ID, c.Serial, when(c.NotBefore), when(c.NotAfter), when(c.IssuedAt))
 		if r := c.Revocation; r != nil {
-			fmt.Fprintf(w, "  revoked     %s by the %s, reason %d, told to the CA %s\n", when(r.At), r.By, r.Reason, when(r.DoneAt))
+			fmt.Fprintf(w, "  revoked     %s by the %s, reason %s, told to the CA %s\n", when(r.At), r.By, reasonName(r.Reason), when(r.DoneAt))
 		}
 	}
 	if len(o.History) > 0 {
@@ -72,12 +72,12 @@ func writeExplanation(w io.Writer, x admin.Explanation) {
 	fmt.Fprintf(w, "\nWhat to do: %s\n", advice(x))
 }
 
-func writeSubmission(w io.Writer, s admin.Submission, issued bool) {
+func writeSubmission(w io.Writer, s admin.Submission, x admin.Explanation) {
 	fmt.Fprintf(w, "\nRequest to the CA\n  backend     %s\n  our key     %s\n  recorded    %s\n", s.Backend, s.Key, when(s.CreatedAt))
 	switch {
 	case s.SentAt != nil:
 		fmt.Fprintf(w, "  sent        %s, %s\n", when(s.SentAt), attempts(s.Attempts))
-	case issued:
+	case x.Certificate != nil:
 		fmt.Fprintln(w, "  sent        nowhere: it was signed here, at once")
 	default:
 		fmt.Fprintln(w, "  sent        not yet")
@@ -94,7 +94,9 @@ func writeSubmission(w io.Writer, s admin.Submission, issued bool) {
 	if s.Evidence != "" {
 		fmt.Fprintf(w, "  evidence    %s\n", show(s.Evidence))
 	}
-	fmt.Fprintf(w, "  given up    %s\n", when(s.Deadline))
+	if x.Order.Status == "processing" {
+		fmt.Fprintf(w, "  given up    %s, unless it is issued before\n", when(s.Deadline))
+	}
 }
 
 func writeJob(w io.Writer, j admin.Job) {
@@ -112,12 +114,7 @@ func writeJob(w io.Writer, j admin.Job) {
 	}
 }
 
-func attempts(n int) string {
-	if n == 1 {
-		return "1 attempt"
-	}
-	return fmt.Sprintf("%d attempts", n)
-}
+func attempts(n int) string { return counted(n, "attempt") }
 
 // advice says who has to do what next.
 func advice(x admin.Explanation) string {

@@ -12,8 +12,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"acmebridge/cmd/acmebridge/config"
 	"acmebridge/internal/admin"
 	"acmebridge/storage"
@@ -43,6 +41,7 @@ func (p *program) operate(ctx context.Context, a access, fn func(*admin.Client) 
 	// While a server is starting or another command is at work, the data are
 	// locked and nobody answers: that passes.
 	deadline := time.Now().Add(patience)
+	said := false
 	for {
 		c, err := admin.Dial(dataDir)
 		if err == nil {
@@ -54,13 +53,16 @@ func (p *program) operate(ctx context.Context, a access, fn func(*admin.Client) 
 		if cfgErr != nil {
 			return cfgErr
 		}
-		err = p.offline(ctx, cfg, given, a, fn)
+		if !said {
+			p.sayDefaults(cfg, given)
+			said = true
+		}
+		err = p.offline(ctx, cfg, a, fn)
 		if !errors.Is(err, storage.ErrLocked) {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("another acmebridge has %s open and does not answer on %s; wait for it or end it: %w",
-				dataDir, filepath.Join(dataDir, admin.SocketName), err)
+			return told{fmt.Sprintf("another acmebridge has %s open and does not answer. Wait for it or end it", absolute(dataDir)), err}
 		}
 		select {
 		case <-ctx.Done():
@@ -73,13 +75,9 @@ func (p *program) operate(ctx context.Context, a access, fn func(*admin.Client) 
 // patience is how long a command waits for whoever has the data locked.
 const patience = 10 * time.Second
 
-func (p *program) offline(ctx context.Context, cfg *config.Config, given bool, a access, fn func(*admin.Client) error) error {
+func (p *program) offline(ctx context.Context, cfg *config.Config, a access, fn func(*admin.Client) error) error {
 	if _, err := os.Stat(cfg.BoltPath()); errors.Is(err, fs.ErrNotExist) && a == reads {
-		hint := "'acmebridge serve' makes it, --data names another folder"
-		if !given {
-			hint += ", --config the configuration of your server"
-		}
-		return fmt.Errorf("there is no database at %s: %s", cfg.BoltPath(), hint)
+		return fmt.Errorf("there is no database at %s. 'acmebridge serve' makes it; --config or --data name another server", cfg.BoltPath())
 	}
 	now, err := seams(p.env)
 	if err != nil {
@@ -162,6 +160,24 @@ func (p *program) note(d admin.Done) {
 	}
 }
 
+// told is an error in words for a person, who would learn nothing from its
+// cause; programs do.
+type told struct {
+	text  string
+	cause error
+}
+
+func (t told) Error() string { return t.text }
+func (t told) Unwrap() error { return t.cause }
+
+// counted is a number of things, each called one.
+func counted(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}
+
 func absolute(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		return abs
@@ -176,14 +192,4 @@ func (p *program) fields(pairs ...string) {
 		fmt.Fprintf(w, "%s\t%s\n", pairs[i], pairs[i+1])
 	}
 	_ = w.Flush() // standard output is gone if this fails
-}
-
-// exactly wants n arguments, which are called what.
-func exactly(n int, what string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
-		if len(args) != n {
-			return usagef("give %s, and nothing else", what)
-		}
-		return nil
-	}
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -18,21 +20,28 @@ func (p *program) orderCommand() *cobra.Command {
 }
 
 func (p *program) orderListCommand() *cobra.Command {
-	var account, status string
+	var account, member, status string
+	var limit int
 	var parked, asJSON bool
 	c := &cobra.Command{
 		Use: "list", Short: "List orders, oldest first",
-		Example: "  acmebridge order list\n  acmebridge order list --parked\n  acmebridge order list --account ID --status processing --json", Args: cobra.NoArgs,
+		Example: "  acmebridge order list\n  acmebridge order list --parked\n  acmebridge order list --account ID --status processing --json", Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if limit < 0 {
+				return usagef("--limit: write how many orders to show; 0 is all")
+			}
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
 				if parked {
 					return p.listParked(c, a, asJSON)
 				}
 				all, err := collect(c.Context(), a, "/v1/orders", url.Values{"account": {account}}, func(o admin.Order) bool {
-					return status == "" || o.Status == status
+					return (status == "" || o.Status == status) && (member == "" || o.Member == member)
 				})
 				if err != nil {
 					return err
+				}
+				if limit > 0 && len(all) > limit {
+					all = all[len(all)-limit:]
 				}
 				return table(p, asJSON, all, "There is no such order.", "ID\tSTATUS\tPROFILE\tMEMBER\tCREATED\tIDENTIFIERS", func(w io.Writer, o admin.Order) {
 					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", o.ID, o.Status, o.Profile, show(o.Member), when(o.CreatedAt), show(namesOf(o.Identifiers)))
@@ -41,6 +50,8 @@ func (p *program) orderListCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&account, "account", "", "only those of this account")
+	c.Flags().StringVar(&member, "member", "", "only those of this member")
+	c.Flags().IntVar(&limit, "limit", 0, "only the newest of them, this many (0: all)")
 	c.Flags().StringVar(&status, "status", "", "only those in this status: pending, ready, processing, valid or invalid")
 	c.Flags().BoolVar(&parked, "parked", false, "what waits for a person, and why")
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
@@ -66,7 +77,27 @@ func namesOf(ids []admin.Identifier) string {
 }
 
 func explanation(c *cobra.Command, a *admin.Client, id string) (admin.Explanation, error) {
-	return admin.Get[admin.Explanation](c.Context(), a, "/v1/orders/"+url.PathEscape(id))
+	x, err := admin.Get[admin.Explanation](c.Context(), a, "/v1/orders/"+url.PathEscape(id))
+	if other := otherKind(c, a, id, err); other != "" {
+		return x, errors.New(other)
+	}
+	return x, err
+}
+
+// otherKind says what an id is of that no order has, if it is the id of
+// something: lists show ids of several kinds, and they look alike.
+func otherKind(c *cobra.Command, a *admin.Client, id string, err error) string {
+	var missing *admin.Error
+	if !errors.As(err, &missing) || missing.Status != http.StatusNotFound {
+		return ""
+	}
+	if x, err := admin.Get[admin.Certificate](c.Context(), a, "/v1/certificates/"+url.PathEscape(id)); err == nil {
+		return fmt.Sprintf("%s is a certificate; its order is %s", show(id), x.Order)
+	}
+	if _, err := admin.Get[admin.Account](c.Context(), a, "/v1/accounts/"+url.PathEscape(id)); err == nil {
+		return fmt.Sprintf("%s is an account; 'order list --account %[1]s' shows its orders", show(id))
+	}
+	return ""
 }
 
 func (p *program) orderShowCommand() *cobra.Command {

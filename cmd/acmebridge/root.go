@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -92,11 +93,14 @@ func (p *program) command() *cobra.Command {
 
 For a first look run 'acmebridge demo': it starts a server in a temporary folder,
 has a certificate issued to a standard client and shows each step.`,
-		Example:           "  acmebridge demo\n  acmebridge serve --config acmebridge.yaml\n  acmebridge order list",
-		SilenceUsage:      true,
-		SilenceErrors:     true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		PersistentPreRun:  func(*cobra.Command, []string) { p.began = true },
+		Example:          "  acmebridge demo\n  acmebridge serve --config acmebridge.yaml\n  acmebridge order list",
+		SilenceUsage:     true,
+		SilenceErrors:    true,
+		PersistentPreRun: func(*cobra.Command, []string) { p.began = true },
+		Args:             knownVerb,
+		RunE:             func(c *cobra.Command, _ []string) error { return c.Help() },
+
+		DisableFlagsInUseLine: true,
 	}
 	root.PersistentFlags().StringVar(&p.data, "data", "", "data folder, in place of that of the configuration")
 	root.PersistentFlags().StringVar(&p.file, "config", "", "configuration file (default $ACMEBRIDGE_CONFIG, and without that the defaults for a first try)")
@@ -112,16 +116,58 @@ has a certificate issued to a standard client and shows each step.`,
 func group(use, short, example string, verbs ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{
 		Use: use, Short: short, Example: example,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("there is no %q here", args[0])
+		Args: knownVerb,
+		RunE: func(*cobra.Command, []string) error {
+			var names []string
+			for _, v := range verbs {
+				names = append(names, v.Name())
 			}
-			return nil
+			return usagef("missing subcommand: one of %s", strings.Join(names, ", "))
 		},
-		RunE: func(*cobra.Command, []string) error { return usagef("say what to do") },
 	}
 	c.AddCommand(verbs...)
 	return c
+}
+
+// knownVerb is asked only when no subcommand has the name of the argument.
+func knownVerb(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	const slips = 2
+	c.SuggestionsMinimumDistance = slips
+	hint := ""
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usagef("unknown command %q%s", args[0], hint)
+}
+
+// exactly wants n arguments, which are called what.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usagef("give %s, and nothing else", what)
+		}
+		return nil
+	}
+}
+
+// atMostOne wants one argument, which is called what, or none.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usagef("give %s or nothing; %q is too much", what, args[1])
+		}
+		return nil
+	}
+}
+
+func noArguments(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("wants no argument; %q is too much", args[0])
+	}
+	return nil
 }
 
 // config reads the configuration. given is false when there is no file, so that
@@ -134,7 +180,23 @@ func (p *program) config() (cfg *config.Config, given bool, err error) {
 	if p.data != "" {
 		cfg.DataDir = p.data
 	}
-	return cfg, p.file != "" || lookup(p.env, config.Prefix+"CONFIG") != "", nil
+	return cfg, p.configFile() != "", nil
+}
+
+// configFile is the file that the configuration comes from, or empty.
+func (p *program) configFile() string {
+	if p.file != "" {
+		return p.file
+	}
+	return lookup(p.env, config.Prefix+"CONFIG")
+}
+
+// sayDefaults tells that the data are those of a first try, which are rarely
+// what somebody means who has a server elsewhere.
+func (p *program) sayDefaults(cfg *config.Config, given bool) {
+	if !given && p.data == "" && lookup(p.env, config.Prefix+"DATA_DIR") == "" {
+		fmt.Fprintf(p.stderr, "using %s, the defaults; pass --config or --data for another server\n", cfg.DataDir)
+	}
 }
 
 // lookup returns the last value of a variable, as os/exec would.

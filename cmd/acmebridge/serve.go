@@ -22,12 +22,12 @@ func (p *program) serveCommand() *cobra.Command {
 steps that are under way come to their end.
 
 Without a configuration file the defaults are those for a first try on one machine:
-challenges are asked on port 5002, and loopback addresses may be asked.
+it validates on port 5002, and loopback addresses may be asked.
 
 Exit codes: 0 stopped as asked, 1 failed, 2 wrong usage, 75 a commit has an unknown outcome
 (start it again: it recovers), 78 the data were written by a newer version.`,
 		Example: "  acmebridge serve\n  acmebridge serve --config /etc/acmebridge.yaml\n  acmebridge serve --data ./data",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE:    func(c *cobra.Command, _ []string) error { return p.serve(c.Context()) },
 	}
 }
@@ -78,9 +78,9 @@ func (p *program) serve(ctx context.Context) (err error) {
 func explainStart(err error, dataDir string) error {
 	switch {
 	case errors.Is(err, storage.ErrLocked), errors.Is(err, admin.ErrLive):
-		return fmt.Errorf("another acmebridge is running on %s: end it first, or give this one another folder with --data: %w", absolute(dataDir), err)
+		return told{fmt.Sprintf("another acmebridge has %s open. End it first, or give this one another folder with --data", absolute(dataDir)), err}
 	case errors.Is(err, storage.ErrNewer):
-		return fmt.Errorf("the data in %s were written by a newer acmebridge and are left as they are: run that version, or restore a backup from before the upgrade: %w", absolute(dataDir), err)
+		return told{fmt.Sprintf("a newer acmebridge wrote the data in %s, which are left as they are. Run that version, or restore a backup from before the upgrade", absolute(dataDir)), err}
 	}
 	return err
 }
@@ -104,9 +104,9 @@ func (s *service) announce(w io.Writer, given bool) {
 	if !given {
 		fmt.Fprintf(w, `
 There is no configuration file, so these are the defaults for a first try on this machine:
-  - challenges are asked on port %d in place of 80;
+  - it validates on port %d in place of 80;
   - loopback addresses may be asked, so whoever may order can reach services of this machine.
-Write a configuration file before others can reach this server ('acmebridge config print' is a start).
+Write a configuration file before others can reach this server ('acmebridge config init' writes one).
 `, s.cfg.Validation.HTTPPort)
 	}
 }

@@ -167,7 +167,12 @@ func (s *service) server(name string, h http.Handler) *http.Server {
 func listen(setting, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w; end what uses the port, or configure another", setting, err)
+		// The setting says what net.OpError would say again in its own words.
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err
+		}
+		return nil, fmt.Errorf("%s: cannot listen on %s: %w; end what uses the port, or configure another", setting, address, err)
 	}
 	return l, nil
 }

@@ -39,7 +39,7 @@ func version() string {
 func (p *program) versionCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "version", Short: "Print the version", Example: "  acmebridge version", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version", Example: "  acmebridge version", Args: noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			if asJSON {
 				return p.json(map[string]any{"version": version(), "go": runtime.Version(), "failpoints": failpoint.Enabled})

@@ -5,9 +5,10 @@
 //	file --YAML nodes--> values --defaults--> Config --ACMEBRIDGE_...--> Config --cross checks--> Config
 //
 // It is strict: a key that is not known, a value of the wrong kind or a name
-// that nothing defines is an error with file, line and column, and all errors
-// of a file are reported at once. A typing error that silently turned a limit
-// off would be found by an attacker first.
+// that nothing defines is an error with file, line and column, reported
+// together with the others of its kind: first what is wrong with values by
+// themselves, then what does not fit together. A typing error that silently
+// turned a limit off would be found by an attacker first.
 //
 // The structs in this package are the only description of the file. Their tags
 // say what a key is called, what it means when it is absent and what it is

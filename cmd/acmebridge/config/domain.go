@@ -94,8 +94,8 @@ func (c *Config) LocalCADir(backend string) string {
 	return orWithin(c.Backends[backend].LocalCA.Dir, c.DataDir, filepath.Join("ca", backend))
 }
 
-// PKIBaseURL is what certificates say about where CRL, OCSP and CA
-// certificates are, without a slash at the end; empty when nothing serves
+// PKIBaseURL is what certificates say about where revocation lists
+// and CA certificates are, without a slash at the end; empty when nothing serves
 // them.
 func (c *Config) PKIBaseURL() string {
 	if c.PKIURL != "" {
