@@ -1,6 +1,9 @@
 package acme
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // AuthorizationStatus is the status of an authorization (RFC 8555, 7.1.6).
 type AuthorizationStatus string
@@ -82,6 +85,13 @@ type Challenge struct {
 	// IssuerDomainNames are the names that a dns-persist-01 record may give
 	// for the CA, as they were offered (RDP-1).
 	IssuerDomainNames []string `cbor:"8,keyasint,omitempty"`
+}
+
+// Proved reports whether control of the identifier was proved. A valid
+// authorization without a proof is the registry's word, and good for nothing
+// but its order.
+func (a Authorization) Proved() bool {
+	return slices.ContainsFunc(a.Challenges, func(c Challenge) bool { return c.Status == ChallengeValid })
 }
 
 // Challenge returns the position of the challenge of type t, or -1.

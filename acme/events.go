@@ -41,6 +41,10 @@ func NewOrder(r OrderRequest, now time.Time, random io.Reader) (Order, []Authori
 		o.Authorizations = append(o.Authorizations, a.ID)
 	}
 	o.Note(now, "ordered")
+	if !r.Profile.Authorization.AsksProof() {
+		o.Status = OrderReady
+		o.Note(now, "the registry is what entitles to it; nothing has to be proved")
+	}
 	return o, authzs, nil
 }
 
@@ -55,6 +59,12 @@ func newAuthorization(o Order, ident Identifier, p Profile, now time.Time, rando
 	}
 	if base, ok := ident.Wildcard(); ok {
 		a.Identifier, a.Wildcard = base, true
+	}
+	if !p.Authorization.AsksProof() {
+		// The order shows its authorizations all the same (R8555-7.4.1-5). They
+		// end with it: nothing was proved that could serve another order.
+		a.Status = AuthorizationValid
+		return a, nil
 	}
 	for _, t := range Offer(p, a.Identifier, a.Wildcard) {
 		if t == DNSPersist01 { // RDP-1: no token

@@ -1,9 +1,12 @@
 package acme
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // MemberStatus is how a member stands in its ecosystem.
@@ -56,7 +59,111 @@ type Member struct {
 	ChangedAt  time.Time         `cbor:"10,keyasint,omitzero"`
 	// Reason says why the status is what it is.
 	Reason string `cbor:"11,keyasint,omitempty"`
+	// Enforcement is how a freeze or a removal is carried out; nil while the
+	// member is active.
+	Enforcement *Enforcement `cbor:"12,keyasint,omitempty"`
 }
+
+// Enforcement is what follows from a freeze or a removal, and how far it got.
+// Its progress is no new version of the member: nobody has decided anything.
+type Enforcement struct {
+	Since time.Time `cbor:"1,keyasint,omitzero"`
+	// Revoke asks for every certificate to be revoked, for Reason; those that
+	// are delivered later are meant too.
+	Revoke bool             `cbor:"2,keyasint,omitempty"`
+	Reason RevocationReason `cbor:"3,keyasint,omitempty"`
+	// OrdersDone says that all open orders were ended, OrderCursor and
+	// CertificateCursor where the walks over orders and certificates are.
+	OrdersDone        bool          `cbor:"4,keyasint,omitempty"`
+	OrderCursor       OrderID       `cbor:"5,keyasint,omitempty"`
+	CertificateCursor CertificateID `cbor:"6,keyasint,omitempty"`
+	// Orders and Certificates count what was ended and what was revoked.
+	Orders       int `cbor:"7,keyasint,omitempty"`
+	Certificates int `cbor:"8,keyasint,omitempty"`
+	// DoneAt is when the last of it was stored; the CAs may still have to hear
+	// of some of the revocations.
+	DoneAt time.Time `cbor:"9,keyasint,omitzero"`
+}
+
+// EntitledBy returns nil when a profile's rule is content with the member of an
+// account: m is its record, or nil when there is none. Without a registry to
+// ask, a record is not needed, but one that is there counts.
+func EntitledBy(m *Member, p Profile, identifiers []Identifier) *Problem {
+	switch {
+	case m == nil && p.Authorization.AsksRegistry():
+		return Problemf(Unauthorized,
+			"profile %s is for members of the registry, and this account belongs to none; ask the operator to register the member, and bind the account to it with an external account key", p.Name)
+	case m == nil:
+		return nil
+	case p.Authorization.AsksRegistry():
+		return MemberAllows(*m, p.Name, identifiers)
+	default:
+		return MemberStanding(*m)
+	}
+}
+
+// RenewalWindow returns the window of all certificates of a member that is not
+// active: an hour ago, so that its clients ask at once and hear why. It is
+// fixed by the decision, not by the asking, so that all answers agree. ok is
+// false for an active member, whose certificates have windows of their own.
+func (m Member) RenewalWindow() (w Window, ok bool) {
+	if m.Status == MemberActive {
+		return Window{}, false
+	}
+	since := m.ChangedAt
+	if m.Enforcement != nil {
+		since = m.Enforcement.Since
+	}
+	end := since.Add(-30 * time.Minute).Truncate(time.Second)
+	return Window{Start: end.Add(-30 * time.Minute), End: end}, true
+}
+
+// SameContent reports whether two records say the same of a member, so that
+// replacing one by the other would be no new version.
+func (m Member) SameContent(other Member) bool {
+	return m.Name == other.Name && slices.Equal(m.Identifiers, other.Identifiers) && slices.Equal(m.Profiles, other.Profiles) &&
+		m.OpenOrders == other.OpenOrders && m.Certificates == other.Certificates && maps.Equal(m.Attributes, other.Attributes)
+}
+
+// WithContent returns the record with what another one says of the member, as
+// its next version. Identity, status and history stay.
+func (m Member) WithContent(other Member, now time.Time) Member {
+	m.Name, m.Identifiers, m.Profiles, m.Attributes = other.Name, other.Identifiers, other.Profiles, other.Attributes
+	m.OpenOrders, m.Certificates = other.OpenOrders, other.Certificates
+	m.Version, m.ChangedAt = m.Version+1, now
+	return m
+}
+
+// CheckMember returns the content of a record in its one form, sorted and
+// without repetitions, or says what is wrong with it.
+func CheckMember(m Member) (Member, *Problem) {
+	switch id := string(m.ID); {
+	case id == "":
+		return m, Problemf(Malformed, "a member needs an id")
+	case len(id) > maxMemberText || strings.TrimSpace(id) != id || strings.ContainsFunc(id, unicode.IsControl) || !utf8.ValidString(id):
+		return m, Problemf(Malformed, "member %.100q: an id has at most %d bytes of text, without space around it and without control characters", id, maxMemberText)
+	case len(m.Name) > maxMemberText:
+		return m, Problemf(Malformed, "member %s: a name has at most %d bytes", id, maxMemberText)
+	case m.OpenOrders < 0 || m.Certificates < 0:
+		return m, Problemf(Malformed, "member %s: a limit cannot be negative; 0 means no limit", id)
+	}
+	for _, pattern := range m.Identifiers {
+		if p := CheckIdentifierPattern(pattern); p != nil {
+			return m, Problemf(Malformed, "member %s: %s", m.ID, p.Detail)
+		}
+	}
+	for key, value := range m.Attributes {
+		if key == "" || len(key) > maxMemberText || len(value) > maxMemberText {
+			return m, Problemf(Malformed, "member %s: an attribute has a name, and name and value have at most %d bytes", m.ID, maxMemberText)
+		}
+	}
+	m.Identifiers = slices.Compact(slices.Sorted(slices.Values(m.Identifiers)))
+	m.Profiles = slices.Compact(slices.Sorted(slices.Values(m.Profiles)))
+	return m, nil
+}
+
+// maxMemberText bounds each text of a member's record.
+const maxMemberText = 256
 
 // MemberStanding returns nil while a member may order and finalize.
 func MemberStanding(m Member) *Problem {

@@ -46,6 +46,9 @@ type Order struct {
 	History []Event `cbor:"17,keyasint,omitempty"`
 	// Replaces is the RFC 9773 id of the certificate this order renews.
 	Replaces string `cbor:"18,keyasint,omitempty"`
+	// MemberVersion is the version of the member's record that the order was
+	// decided by: when it was placed, and then when it was finalized.
+	MemberVersion int `cbor:"19,keyasint,omitempty"`
 }
 
 // Event is one line in the life of an order.

@@ -36,8 +36,25 @@ const (
 // AuthorizationRule says what entitles an order to its identifiers.
 type AuthorizationRule string
 
-// AuthorizeByChallenge wants control proved for every identifier.
-const AuthorizeByChallenge AuthorizationRule = "challenge"
+const (
+	// AuthorizeByChallenge wants control proved for every identifier (the zero
+	// value means the same).
+	AuthorizeByChallenge AuthorizationRule = "challenge"
+	// AuthorizeByRegistry asks the member's record and nobody else: an order is
+	// ready as soon as it is there. It is for names that no challenge reaches,
+	// and for registries that have verified them already.
+	AuthorizeByRegistry AuthorizationRule = "registry"
+	// AuthorizeByBoth wants the record to allow it and control to be proved.
+	AuthorizeByBoth AuthorizationRule = "both"
+)
+
+// AsksRegistry reports whether the member's record has to allow what is ordered.
+func (r AuthorizationRule) AsksRegistry() bool {
+	return r == AuthorizeByRegistry || r == AuthorizeByBoth
+}
+
+// AsksProof reports whether control of every identifier has to be proved.
+func (r AuthorizationRule) AsksProof() bool { return r != AuthorizeByRegistry }
 
 // Usage is an extended key usage that a profile grants.
 type Usage string

@@ -6,9 +6,9 @@ import (
 	"acmebridge/acme"
 )
 
-// JobID names the job of a subject: an order, an authorization, a certificate
-// or a publication. Having one job per subject makes it impossible to step the
-// same thing twice.
+// JobID names the job of a subject: an order, an authorization, a certificate,
+// a member or a publication. Having one job per subject makes it impossible to
+// step the same thing twice.
 type JobID string
 
 // JobKind says which step a job is for.
@@ -31,6 +31,8 @@ const (
 	JobPublish JobKind = "publish"
 	// JobCancel ends the open orders of an account that is gone.
 	JobCancel JobKind = "cancel"
+	// JobMember carries out what follows from a member being frozen or removed.
+	JobMember JobKind = "member"
 )
 
 // Job is due work. It is stored in the same commit as the change that makes it
@@ -57,6 +59,9 @@ type Job struct {
 	// Backend is whom the step talks to, if anybody: a slow CA holds up its
 	// own work only.
 	Backend string `cbor:"11,keyasint,omitempty"`
+	// Failures counts the attempts that failed since one got somewhere. It is
+	// what a job is parked for; being asked for long is no failure.
+	Failures int `cbor:"12,keyasint,omitempty"`
 }
 
 // Lease says which run of the program works on a job, and until when.

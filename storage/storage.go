@@ -60,6 +60,7 @@ type Tx interface {
 	Submissions() Submissions
 	Certificates() Certificates
 	ExternalKeys() ExternalKeys
+	Members() Members
 	BlockedKeys() BlockedKeys
 	Publications() Publications
 	Meta() Meta
@@ -193,6 +194,15 @@ type ExternalKeys interface {
 	Put(acme.ExternalAccountKey) error
 	ByMember(acme.MemberID, Page) ([]acme.ExternalAccountKey, string, error)
 	List(Page) ([]acme.ExternalAccountKey, string, error)
+}
+
+// Members keeps the registry of the ecosystem: who may have what. Which version
+// may follow which is the caller's to decide.
+type Members interface {
+	Get(acme.MemberID) (acme.Member, error)
+	Put(acme.Member) error
+	// List goes by id.
+	List(Page) ([]acme.Member, string, error)
 }
 
 // BlockedKeys keeps the keys that may never be used again (EK-9).

@@ -51,6 +51,20 @@ func difference(got, want reflect.Value) string {
 			}
 		}
 		return ""
+	case reflect.Map:
+		if got.Len() != want.Len() {
+			return fmt.Sprintf(" is %v, want %v", got, want)
+		}
+		for _, k := range want.MapKeys() {
+			g := got.MapIndex(k)
+			if !g.IsValid() {
+				return fmt.Sprintf("[%v] is missing", k)
+			}
+			if d := difference(g, want.MapIndex(k)); d != "" {
+				return fmt.Sprintf("[%v]%s", k, d)
+			}
+		}
+		return ""
 	case reflect.Struct:
 		if want.Type() == timeType {
 			return timeDifference(got.Interface().(time.Time), want.Interface().(time.Time))
@@ -112,6 +126,8 @@ func putAll(tx storage.Tx, records ...any) error {
 			err = tx.Certificates().PutChain(r)
 		case acme.ExternalAccountKey:
 			err = tx.ExternalKeys().Put(r)
+		case acme.Member:
+			err = tx.Members().Put(r)
 		case storage.BlockedKey:
 			err = tx.BlockedKeys().Put(r)
 		case storage.Publication:

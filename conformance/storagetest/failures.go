@@ -70,7 +70,7 @@ var failures = []testCase{
 // everything is one record of each table, for n.
 func everything(n int) []any {
 	return []any{
-		account(n), order(n), authorization(n), job(n), dueJob(100 + n), submission(n), certificate(n), chain(n), externalKey(n), blockedKey(n), publication(n),
+		account(n), order(n), authorization(n), job(n), dueJob(100 + n), submission(n), certificate(n), chain(n), externalKey(n), registered(n), blockedKey(n), publication(n),
 	}
 }
 

@@ -142,6 +142,15 @@ func externalKey(n int) acme.ExternalAccountKey {
 	})
 }
 
+func registered(n int) acme.Member {
+	return full(acme.Member{
+		ID: member(n), Version: n + 1, Name: fmt.Sprintf("Member %d", n), Status: acme.MemberRemoved, Identifiers: []string{".example.org", "*"},
+		Profiles: []acme.ProfileName{"tls", "auth"}, OpenOrders: 5, Certificates: 50,
+		Attributes: map[string]string{"class": "GOV", "code": fmt.Sprint(n)}, ChangedAt: at(n), Reason: "left",
+		Enforcement: &acme.Enforcement{Since: at(n), Revoke: true, Reason: acme.CessationOfOperation, OrderCursor: orderID(n), CertificateCursor: certID(n), Orders: 3, Certificates: 4, DoneAt: at(n + 1)},
+	})
+}
+
 func blockedKey(n int) storage.BlockedKey {
 	return full(storage.BlockedKey{Hash: hash("blocked", n), Reason: "published on the web", At: at(n)})
 }
@@ -205,7 +214,7 @@ func fillZero(v reflect.Value) {
 // zero: a store that drops that field would pass everything below.
 func fixturesAreFull(t *testing.T) {
 	for _, r := range []any{
-		account(1), order(1), authorization(1), job(1), submission(1), certificate(1), chain(1), externalKey(1), blockedKey(1), publication(1),
+		account(1), order(1), authorization(1), job(1), submission(1), certificate(1), chain(1), externalKey(1), registered(1), blockedKey(1), publication(1),
 	} {
 		for _, path := range zeroFields(reflect.ValueOf(r), fmt.Sprintf("%T", r)) {
 			t.Errorf("%s is zero in its fixture", path)

@@ -50,6 +50,7 @@ var lists = []testCase{
 			}
 		}, func(k acme.ExternalAccountKey) acme.ExternalAccountKey { k.Member = member(1); return k })
 	}},
+	{"members/list", membersList},
 	{"certificates/by account", func(t *testing.T, s storage.Store) {
 		listing(t, s, func(n int) acme.Certificate {
 			c := certificate(n)
@@ -369,6 +370,22 @@ func expiring(t *testing.T, s storage.Store) {
 	view(t, s, func(tx storage.Tx) error {
 		got, _, err := tx.Certificates().Expiring(at(0), at(1000), storage.Page{})
 		same(t, "after one got another end", got, append(soonest[1:len(soonest):len(soonest)], moved))
+		return err
+	})
+}
+
+func membersList(t *testing.T, s storage.Store) {
+	put(t, s, registered(3), registered(1), registered(2))
+	view(t, s, func(tx storage.Tx) error {
+		for limit := range 5 {
+			got, err := pages(limit, tx.Members().List)
+			if err != nil {
+				return err
+			}
+			same(t, fmt.Sprintf("members in pages of %d", limit), got, []acme.Member{registered(1), registered(2), registered(3)})
+		}
+		got, _, err := tx.Members().List(storage.Page{After: "DEV/GOV/1001x"}) // an id that need not exist
+		same(t, "members after an id of nobody", got, []acme.Member{registered(2), registered(3)})
 		return err
 	})
 }

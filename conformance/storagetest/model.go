@@ -23,6 +23,7 @@ type model struct {
 	certificates   map[acme.CertificateID]acme.Certificate
 	chains         map[acme.ChainHash]acme.Chain
 	externalKeys   map[acme.KeyID]acme.ExternalAccountKey
+	members        map[acme.MemberID]acme.Member
 	blockedKeys    map[acme.KeyHash]storage.BlockedKey
 	publications   map[string]storage.Publication
 	meta           map[string][]byte
@@ -33,7 +34,7 @@ func newModel() model {
 		accounts: map[acme.AccountID]acme.Account{}, orders: map[acme.OrderID]acme.Order{},
 		authorizations: map[acme.AuthorizationID]acme.Authorization{}, jobs: map[storage.JobID]storage.Job{},
 		submissions: map[acme.SubmissionID]storage.Submission{}, certificates: map[acme.CertificateID]acme.Certificate{},
-		chains: map[acme.ChainHash]acme.Chain{}, externalKeys: map[acme.KeyID]acme.ExternalAccountKey{},
+		chains: map[acme.ChainHash]acme.Chain{}, externalKeys: map[acme.KeyID]acme.ExternalAccountKey{}, members: map[acme.MemberID]acme.Member{},
 		blockedKeys: map[acme.KeyHash]storage.BlockedKey{}, publications: map[string]storage.Publication{}, meta: map[string][]byte{},
 	}
 }
@@ -43,7 +44,7 @@ func newModel() model {
 func (m model) clone() model {
 	return model{
 		maps.Clone(m.accounts), maps.Clone(m.orders), maps.Clone(m.authorizations), maps.Clone(m.jobs), maps.Clone(m.submissions),
-		maps.Clone(m.certificates), maps.Clone(m.chains), maps.Clone(m.externalKeys), maps.Clone(m.blockedKeys), maps.Clone(m.publications), maps.Clone(m.meta),
+		maps.Clone(m.certificates), maps.Clone(m.chains), maps.Clone(m.externalKeys), maps.Clone(m.members), maps.Clone(m.blockedKeys), maps.Clone(m.publications), maps.Clone(m.meta),
 	}
 }
 
@@ -55,6 +56,7 @@ func (m model) Jobs() storage.Jobs                     { return modelJobs{m} }
 func (m model) Submissions() storage.Submissions       { return modelSubmissions{m} }
 func (m model) Certificates() storage.Certificates     { return modelCertificates{m} }
 func (m model) ExternalKeys() storage.ExternalKeys     { return modelExternalKeys{m} }
+func (m model) Members() storage.Members               { return modelMembers{m} }
 func (m model) BlockedKeys() storage.BlockedKeys       { return modelBlockedKeys{m} }
 func (m model) Publications() storage.Publications     { return modelPublications{m} }
 func (m model) Meta() storage.Meta                     { return modelMeta{m} }
@@ -247,6 +249,14 @@ func (k modelExternalKeys) ByMember(m acme.MemberID, p storage.Page) ([]acme.Ext
 }
 func (k modelExternalKeys) List(p storage.Page) ([]acme.ExternalAccountKey, string, error) {
 	return whole(all(k.m.externalKeys, nil), p)
+}
+
+type modelMembers struct{ m model }
+
+func (x modelMembers) Get(id acme.MemberID) (acme.Member, error) { return lookUp(x.m.members, id) }
+func (x modelMembers) Put(r acme.Member) error                   { x.m.members[r.ID] = r; return nil }
+func (x modelMembers) List(p storage.Page) ([]acme.Member, string, error) {
+	return whole(all(x.m.members, nil), p)
 }
 
 type modelBlockedKeys struct{ m model }

@@ -145,7 +145,7 @@ func randomOperation(r *rand.Rand) operation {
 	k.Member = member(m)
 	if some {
 		return operation{fmt.Sprintf("meta and key %d", n), func(tx storage.Tx) error {
-			return joined(tx.Meta().Put("m", number(uint64(m))), putAll(tx, k, chain(n), blockedKey(n), publication(n)))
+			return joined(tx.Meta().Put("m", number(uint64(m))), putAll(tx, k, chain(n), registered(n), blockedKey(n), publication(n)))
 		}}
 	}
 	return put("external key", k)

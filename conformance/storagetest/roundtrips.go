@@ -97,6 +97,18 @@ var roundTrips = []testCase{
 		strip:   func(r acme.ExternalAccountKey) acme.ExternalAccountKey { return acme.ExternalAccountKey{ID: r.ID} },
 		keyless: func(r acme.ExternalAccountKey) acme.ExternalAccountKey { r.ID = ""; return r },
 	}.run},
+	{"members/round trip", table[acme.MemberID, acme.Member]{
+		get:     func(tx storage.Tx, k acme.MemberID) (acme.Member, error) { return tx.Members().Get(k) },
+		put:     func(tx storage.Tx, r acme.Member) error { return tx.Members().Put(r) },
+		key:     func(r acme.Member) acme.MemberID { return r.ID },
+		fixture: registered,
+		change: func(r acme.Member) acme.Member {
+			r.Version, r.Attributes, r.Enforcement = 99, map[string]string{"class": "COM"}, nil
+			return r
+		},
+		strip:   func(r acme.Member) acme.Member { return acme.Member{ID: r.ID} },
+		keyless: func(r acme.Member) acme.Member { r.ID = ""; return r },
+	}.run},
 	{"blocked keys/round trip", table[acme.KeyHash, storage.BlockedKey]{
 		get:     func(tx storage.Tx, k acme.KeyHash) (storage.BlockedKey, error) { return tx.BlockedKeys().Get(k) },
 		put:     func(tx storage.Tx, r storage.BlockedKey) error { return tx.BlockedKeys().Put(r) },

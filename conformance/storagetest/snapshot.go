@@ -24,6 +24,7 @@ type contents struct {
 	KeysInUse                                 []bool
 	Chains                                    []acme.Chain
 	ExternalKeys, ExternalKeysByMember        []acme.ExternalAccountKey
+	Members                                   []acme.Member
 	BlockedKeys                               []storage.BlockedKey
 	Publications                              []storage.Publication
 	Meta                                      []string
@@ -55,6 +56,7 @@ func (c *contents) read(tx storage.Tx) error {
 	listInto(&c.Orders, fail, tx.Orders().List)
 	listInto(&c.Certificates, fail, tx.Certificates().List)
 	listInto(&c.ExternalKeys, fail, tx.ExternalKeys().List)
+	listInto(&c.Members, fail, tx.Members().List)
 	listInto(&c.Publications, fail, tx.Publications().List)
 	listInto(&c.Parked, fail, tx.Jobs().Parked)
 	listInto(&c.Leased, fail, func(p storage.Page) ([]storage.Job, string, error) { return tx.Jobs().LeasedByOthers("me", p) })

@@ -125,6 +125,7 @@ var inspectors = map[byte]inspector{
 	certificateTable.letter:   inspect(certificateTable),
 	chainTable.letter:         inspect(chainTable),
 	externalKeyTable.letter:   inspect(externalKeyTable),
+	memberTable.letter:        inspect(memberTable),
 	blockedKeyTable.letter:    inspect(blockedKeyTable),
 	publicationTable.letter:   inspect(publicationTable),
 	metaTable.letter:          inspect(metaTable),

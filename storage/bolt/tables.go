@@ -13,6 +13,7 @@ func (t *tx) Orders() storage.Orders                 { return orders{t} }
 func (t *tx) Authorizations() storage.Authorizations { return authorizations{t} }
 func (t *tx) Submissions() storage.Submissions       { return submissions{t} }
 func (t *tx) ExternalKeys() storage.ExternalKeys     { return externalKeys{t} }
+func (t *tx) Members() storage.Members               { return members{t} }
 func (t *tx) BlockedKeys() storage.BlockedKeys       { return blockedKeys{t} }
 func (t *tx) Publications() storage.Publications     { return publications{t} }
 func (t *tx) Meta() storage.Meta                     { return meta{t} }
@@ -199,6 +200,23 @@ func (c externalKeys) ByMember(m acme.MemberID, p storage.Page) ([]acme.External
 
 func (c externalKeys) List(p storage.Page) ([]acme.ExternalAccountKey, string, error) {
 	return list(c.tx, externalKeyTable, p)
+}
+
+type members struct{ *tx }
+
+var memberTable = table[acme.Member]{
+	letter: 'E', name: "members",
+	id: func(m *acme.Member) string { return string(m.ID) },
+}
+
+func (c members) Get(id acme.MemberID) (acme.Member, error) {
+	return get(c.tx, memberTable, string(id))
+}
+
+func (c members) Put(m acme.Member) error { return put(c.tx, memberTable, m) }
+
+func (c members) List(p storage.Page) ([]acme.Member, string, error) {
+	return list(c.tx, memberTable, p)
 }
 
 type blockedKeys struct{ *tx }

@@ -13,7 +13,7 @@ import (
 type state struct {
 	accounts, orders, authorizations, jobs, submissions collection
 	certificates, chains, externalKeys, blockedKeys     collection
-	publications, meta                                  collection
+	publications, meta, members                         collection
 
 	parked int // how many of the jobs are
 }

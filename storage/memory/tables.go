@@ -15,6 +15,7 @@ func (t *tx) Authorizations() storage.Authorizations {
 }
 func (t *tx) Submissions() storage.Submissions   { return submissions{t, &t.state.submissions} }
 func (t *tx) ExternalKeys() storage.ExternalKeys { return externalKeys{t, &t.state.externalKeys} }
+func (t *tx) Members() storage.Members           { return members{t, &t.state.members} }
 func (t *tx) BlockedKeys() storage.BlockedKeys   { return blockedKeys{t, &t.state.blockedKeys} }
 func (t *tx) Publications() storage.Publications { return publications{t, &t.state.publications} }
 func (t *tx) Meta() storage.Meta                 { return meta{t, &t.state.meta} }
@@ -215,6 +216,26 @@ func (c externalKeys) ByMember(m acme.MemberID, p storage.Page) ([]acme.External
 
 func (c externalKeys) List(p storage.Page) ([]acme.ExternalAccountKey, string, error) {
 	return list(c.tx, c.collection, externalKeyKind, p)
+}
+
+type members struct {
+	*tx
+	*collection
+}
+
+var memberKind = kind[acme.Member]{
+	name: "members",
+	key:  func(m acme.Member) string { return string(m.ID) },
+}
+
+func (c members) Get(id acme.MemberID) (acme.Member, error) {
+	return get(c.tx, c.collection, memberKind, string(id))
+}
+
+func (c members) Put(m acme.Member) error { return put(c.tx, c.collection, memberKind, m) }
+
+func (c members) List(p storage.Page) ([]acme.Member, string, error) {
+	return list(c.tx, c.collection, memberKind, p)
 }
 
 type blockedKeys struct {
