@@ -59,7 +59,7 @@ func (p *program) operate(ctx context.Context, a access, fn func(*admin.Client) 
 		}
 		err = p.offline(ctx, cfg, a, fn)
 		if !errors.Is(err, storage.ErrLocked) {
-			return err
+			return explainStart(err, dataDir)
 		}
 		if time.Now().After(deadline) {
 			return told{fmt.Sprintf("another acmebridge has %s open and does not answer. Wait for it or end it", absolute(dataDir)), err}

@@ -109,24 +109,41 @@ has a certificate issued to a standard client and shows each step.`,
 		p.eabCommand(), p.accountCommand(), p.orderCommand(), p.certCommand(),
 		p.caCommand(), p.dbCommand(), p.exportCommand(), p.versionCommand(),
 	)
+	completion(root)
 	return root
+}
+
+// completion is cobra's command of that name, which answers mistakes as ours do.
+func completion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() != "completion" {
+			continue
+		}
+		c.Args, c.RunE = verbless(c.Commands())
+		for _, shell := range c.Commands() {
+			shell.Args = noArguments
+		}
+	}
 }
 
 // group is a noun: it does nothing without a verb.
 func group(use, short, example string, verbs ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{
-		Use: use, Short: short, Example: example,
-		Args: knownVerb,
-		RunE: func(*cobra.Command, []string) error {
-			var names []string
-			for _, v := range verbs {
-				names = append(names, v.Name())
-			}
-			return usagef("missing subcommand: one of %s", strings.Join(names, ", "))
-		},
-	}
+	c := &cobra.Command{Use: use, Short: short, Example: example}
+	c.Args, c.RunE = verbless(verbs)
 	c.AddCommand(verbs...)
 	return c
+}
+
+// verbless answers a noun without one of its verbs.
+func verbless(verbs []*cobra.Command) (cobra.PositionalArgs, func(*cobra.Command, []string) error) {
+	return knownVerb, func(*cobra.Command, []string) error {
+		var names []string
+		for _, v := range verbs {
+			names = append(names, v.Name())
+		}
+		return usagef("missing subcommand: one of %s", strings.Join(names, ", "))
+	}
 }
 
 // knownVerb is asked only when no subcommand has the name of the argument.
