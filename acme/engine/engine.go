@@ -123,7 +123,7 @@ type Engine struct {
 // Counters count what happened since the start, for metrics.
 type Counters struct {
 	OrdersCreated, OrdersValid, OrdersInvalid, Validations, ValidationsFailed,
-	Submissions, Quarantined, Parked, Rescued, Revocations, StepFailures atomic.Int64
+	Submissions, Quarantined, Orphans, Parked, Rescued, Revocations, StepFailures atomic.Int64
 }
 
 // authority is a backend and the abilities it has, asked for once.

@@ -19,7 +19,7 @@ func (e *Engine) stepExpire(ctx context.Context, j storage.Job) error {
 			return err
 		}
 		if now := e.now(); o.Status != acme.OrderInvalid && o.At(now).Status == acme.OrderInvalid {
-			if err := tx.Orders().Put(acme.Fail(o, o.At(now).Problem, now)); err != nil {
+			if err := putOrder(tx, acme.Fail(o, o.At(now).Problem, now)); err != nil {
 				return err
 			}
 		}
@@ -68,7 +68,7 @@ func (e *Engine) stepCancel(ctx context.Context, j storage.Job) error {
 				return err
 			}
 			for _, id := range open {
-				if err := e.cancel(tx, id); err != nil {
+				if err := e.cancel(tx, id, "the account of this order is not valid any more"); err != nil {
 					return err
 				}
 			}
@@ -84,7 +84,8 @@ func (e *Engine) stepCancel(ctx context.Context, j storage.Job) error {
 	}
 }
 
-func (e *Engine) cancel(tx storage.Tx, id acme.OrderID) error {
+// cancel ends an order that nothing was submitted for, and says why.
+func (e *Engine) cancel(tx storage.Tx, id acme.OrderID, why string) error {
 	o, err := tx.Orders().Get(id)
 	if err != nil {
 		return err
@@ -100,6 +101,6 @@ func (e *Engine) cancel(tx storage.Tx, id acme.OrderID) error {
 	if err := tx.Jobs().Delete(orderJob(id)); err != nil {
 		return err
 	}
-	p := acme.Problemf(acme.Unauthorized, "the account of this order is not valid any more")
-	return tx.Orders().Put(acme.Fail(o, p, e.now()))
+	p := acme.Problemf(acme.Unauthorized, "%s", why)
+	return putOrder(tx, acme.Fail(o, p, e.now()))
 }

@@ -57,6 +57,14 @@ func bind(tx storage.Tx, d acme.Directory, b *Binding, a *acme.Account, e *Engin
 		e.refuseBinding(d, b.KeyID, cause)
 		return p
 	}
+	m, err := loadMember(tx, k.Member)
+	if err != nil {
+		return err
+	}
+	if m != nil && acme.MemberStanding(*m) != nil {
+		e.refuseBinding(d, b.KeyID, "its member is "+string(m.Status))
+		return acme.UnknownExternalKey()
+	}
 	k.Used++
 	if k.Uses > 0 && k.Used >= k.Uses {
 		k.Sealed = nil // SK-3: a key that binds nothing any more needs no secret

@@ -68,14 +68,15 @@ func (e *Engine) prepare(ctx context.Context, owner acme.Account, id acme.OrderI
 	if err != nil {
 		return f, err
 	}
+	if f.repeated {
+		f.profile = e.cfg.Profiles[f.order.Profile]
+		return f, nil
+	}
 	profile, p := e.profileFor(f.order.Directory, f.order.Profile)
 	if p != nil {
 		return f, p // RPROF-5: the profile is not offered any more
 	}
 	f.profile, f.authority = profile, e.backends[profile.Backend]
-	if f.repeated {
-		return f, nil
-	}
 	if f.csr, p = acme.ParseCSR(csrDER); p != nil {
 		return f, p
 	}
@@ -97,10 +98,21 @@ func (e *Engine) finalizable(tx storage.Tx, owner acme.AccountID, id acme.OrderI
 		return o, false, err
 	}
 	repeated, p := acme.Finalize(o, authzs, csrHash, e.now())
-	if p != nil {
-		return o, false, p
+	if p == nil && !repeated && e.cfg.Profiles[o.Profile].Authorization.AsksProof() {
+		p = proved(authzs)
 	}
-	return o, repeated, nil
+	return o, repeated, orProblem(p, nil)
+}
+
+// proved refuses authorizations that rest on the registry alone: the profile
+// wanted no proof when the order was placed, and does now.
+func proved(authzs []acme.Authorization) *acme.Problem {
+	for _, a := range authzs {
+		if !a.Proved() {
+			return acme.Problemf(acme.OrderNotReady, "control of %s has to be proved by now; place a new order", a.Identifier.Value)
+		}
+	}
+	return nil
 }
 
 // certificateKeyFree refuses a key that is an account's or blocked
@@ -140,7 +152,7 @@ func (e *Engine) close(ctx context.Context, owner acme.Account, f finalization) 
 	}
 	leaf, err := f.authority.trust.CheckChain(sub.Contract, chain, e.now())
 	if err != nil {
-		return acme.Order{}, e.mismatch(f.order, sub, err)
+		return e.closeMismatch(ctx, owner, f, sub, chain, err)
 	}
 	cert, err := e.newCertificate(f.order, sub, leaf)
 	if err != nil {
@@ -170,8 +182,8 @@ func (e *Engine) closeQueued(ctx context.Context, owner acme.Account, f finaliza
 		ID: orderJob(f.order.ID), Kind: storage.JobSubmit, Attempt: 1, Account: owner.ID,
 		Subject: string(f.order.ID), Backend: sub.Backend,
 	}
-	// Born leased to this run: it goes straight into its lane.
-	mine := e.inflight.take(string(j.ID))
+	// Born leased to this run: it goes straight into its lane, if that has room.
+	mine := e.lanes.room(laneOf(j)) && e.inflight.take(string(j.ID))
 	repeated := false
 	err := e.commit(ctx, func(tx storage.Tx) error {
 		var err error
@@ -193,7 +205,7 @@ func (e *Engine) closeQueued(ctx context.Context, owner acme.Account, f finaliza
 		if err := tx.Jobs().Put(job); err != nil {
 			return err
 		}
-		return tx.Orders().Put(o)
+		return putOrder(tx, o)
 	}, failpoint.Finalize)
 	switch {
 	case mine && (err != nil || repeated):
@@ -219,7 +231,7 @@ func (e *Engine) closeRefused(ctx context.Context, owner acme.Account, f finaliz
 		if err := tx.Jobs().Delete(orderJob(o.ID)); err != nil {
 			return err
 		}
-		return tx.Orders().Put(o)
+		return putOrder(tx, o)
 	}, failpoint.Finalize, failpoint.Fail)
 	if err == nil {
 		e.refused(o, f.authority.name, cause)
@@ -227,11 +239,36 @@ func (e *Engine) closeRefused(ctx context.Context, owner acme.Account, f finaliz
 	return o, err
 }
 
+// closeMismatch ends an order whose certificate is not what was ordered, and
+// keeps the certificate as evidence (SC-8).
+func (e *Engine) closeMismatch(ctx context.Context, owner acme.Account, f finalization, sub storage.Submission, chain [][]byte, cause error) (acme.Order, error) {
+	p := e.mismatch(f.order, sub, cause)
+	sub.Quarantine = chain
+	var o acme.Order
+	err := e.commit(ctx, func(tx storage.Tx) error {
+		var repeated bool
+		var err error
+		if o, repeated, err = e.recheck(tx, owner.ID, f); err != nil || repeated {
+			return err
+		}
+		if err := tx.Submissions().Put(sub); err != nil {
+			return err
+		}
+		if err := tx.Jobs().Delete(orderJob(o.ID)); err != nil {
+			return err
+		}
+		o.CSRHash, o.Submission = f.csrHash, sub.ID
+		o = acme.Fail(o, p, e.now())
+		return putOrder(tx, o)
+	}, failpoint.Finalize, failpoint.Quarantine)
+	return o, err
+}
+
 // recheck decides once more inside of the transaction that closes the order:
 // of any number of requests at once, one closes it (SP-11), and only while
-// account, external key and authorizations are in force (SP-9).
+// account, external key, member and authorizations are in force (SP-9).
 func (e *Engine) recheck(tx storage.Tx, owner acme.AccountID, f finalization) (acme.Order, bool, error) {
-	_, key, err := e.standing(tx, owner)
+	account, key, err := e.standing(tx, owner)
 	if err != nil {
 		return acme.Order{}, false, err
 	}
@@ -239,10 +276,8 @@ func (e *Engine) recheck(tx storage.Tx, owner acme.AccountID, f finalization) (a
 	if err != nil || repeated {
 		return o, repeated, err
 	}
-	if key.ID != "" {
-		if p := acme.ExternalKeyAllows(key, o.Profile, o.Identifiers); p != nil {
-			return o, false, p
-		}
+	if o.MemberVersion, err = entitled(tx, account, key, f.profile, o.Identifiers); err != nil {
+		return o, false, err
 	}
 	return o, false, certificateKeyFree(tx, f.csr.KeyHash)
 }
@@ -330,7 +365,7 @@ func deliver(tx storage.Tx, o acme.Order, sub storage.Submission, c acme.Certifi
 		return o, err
 	}
 	o = acme.Deliver(o, c.ID, now)
-	return o, tx.Orders().Put(o)
+	return o, putOrder(tx, o)
 }
 
 // errDelivered says that a CA handed out one certificate twice.

@@ -24,6 +24,7 @@ type lanes struct {
 
 type lane struct {
 	limit, running int
+	waiting        int
 	turns          *list.List // of *queue, each with at least one task
 	queues         map[acme.AccountID]*list.Element
 }
@@ -44,6 +45,18 @@ const (
 
 func newLanes(validations, calls int) *lanes {
 	return &lanes{validations: validations, calls: calls, lanes: map[string]*lane{}}
+}
+
+// ahead is how many tasks may wait in a lane before no more jobs are taken for
+// it. A lane that is full is nobody's trouble but its own.
+const ahead = 256
+
+// room reports whether a lane takes more.
+func (l *lanes) room(name string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ln := l.lanes[name]
+	return ln == nil || ln.waiting < ahead
 }
 
 // start lets tasks run, with ctx.
@@ -73,6 +86,7 @@ func (l *lanes) add(name string, account acme.AccountID, t task) {
 		ln = &lane{limit: l.limit(name), turns: list.New(), queues: map[acme.AccountID]*list.Element{}}
 		l.lanes[name] = ln
 	}
+	ln.waiting++
 	if el := ln.queues[account]; el != nil {
 		q := el.Value.(*queue)
 		q.tasks = append(q.tasks, t)
@@ -121,6 +135,7 @@ func (ln *lane) next() (task, bool) {
 		return nil, false
 	}
 	q := el.Value.(*queue)
+	ln.waiting--
 	t := q.tasks[0]
 	q.tasks = q.tasks[1:]
 	if len(q.tasks) == 0 {
@@ -138,9 +153,7 @@ func (l *lanes) depth() (waiting, running int) {
 	defer l.mu.Unlock()
 	for _, ln := range l.lanes {
 		running += ln.running
-		for el := ln.turns.Front(); el != nil; el = el.Next() {
-			waiting += len(el.Value.(*queue).tasks)
-		}
+		waiting += ln.waiting
 	}
 	return waiting, running
 }

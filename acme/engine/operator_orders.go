@@ -101,7 +101,7 @@ func (o Operator) Retry(ctx context.Context, id acme.OrderID, resend bool) error
 		}
 		j.Parked, j.Attempt, j.Due, j.Lease = "", 0, o.e.now(), storage.Lease{}
 		order.Note(o.e.now(), note)
-		if err := tx.Orders().Put(order); err != nil {
+		if err := putOrder(tx, order); err != nil {
 			return err
 		}
 		return tx.Jobs().Put(j)
@@ -130,7 +130,7 @@ func (o Operator) Abandon(ctx context.Context, id acme.OrderID, reason string) e
 			return err
 		}
 		p := acme.Problemf(acme.Unauthorized, "the operator ended the order: %s", reason)
-		return tx.Orders().Put(acme.Fail(order, p, o.e.now()))
+		return putOrder(tx, acme.Fail(order, p, o.e.now()))
 	}, failpoint.OperatorDecision)
 	if errors.Is(err, storage.ErrNotFound) {
 		err = fmt.Errorf("order %s: %w", id, ErrNoSuch)

@@ -49,10 +49,8 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 		if err != nil {
 			return err
 		}
-		if account.ExternalKey != "" {
-			if p := acme.ExternalKeyAllows(key, profile.Name, identifiers); p != nil {
-				return p
-			}
+		if o.MemberVersion, err = entitled(tx, account, key, profile, identifiers); err != nil {
+			return err
 		}
 		if r.Replaces != "" {
 			if err := e.replace(tx, profile, r.Replaces, &o); err != nil {
@@ -94,6 +92,9 @@ func (e *Engine) profileFor(d acme.DirectoryName, name acme.ProfileName) (acme.P
 // offered refuses identifiers that nobody could prove under the profile,
 // because an authorization without a usable challenge helps nobody.
 func offered(p acme.Profile, identifiers []acme.Identifier) *acme.Problem {
+	if !p.Authorization.AsksProof() {
+		return nil
+	}
 	var refused []acme.Subproblem
 	for _, id := range identifiers {
 		base, wildcard := id.Wildcard()
@@ -233,7 +234,7 @@ func (e *Engine) DeactivateAuthorization(ctx context.Context, owner acme.Account
 			return acme.Problemf(acme.Malformed, "the authorization is %s and cannot be deactivated", a.Status)
 		}
 		a.Status = acme.AuthorizationDeactivated
-		if err := tx.Authorizations().Put(a); err != nil {
+		if err := putAuthorization(tx, a); err != nil {
 			return err
 		}
 		if err := tx.Jobs().Delete(authzJob(id)); err != nil {
@@ -250,7 +251,7 @@ func (e *Engine) DeactivateAuthorization(ctx context.Context, owner acme.Account
 		if err := tx.Jobs().Delete(orderJob(o.ID)); err != nil {
 			return err
 		}
-		return tx.Orders().Put(acme.Fail(o, p, now))
+		return putOrder(tx, acme.Fail(o, p, now))
 	}, failpoint.Deactivate)
 	return a, err
 }

@@ -37,6 +37,8 @@ func (e *Engine) stepPoll(ctx context.Context, j storage.Job) error {
 		return e.fail(ctx, l, refusedByCA(detail))
 	}
 	switch {
+	case err != nil && !e.now().Before(l.sub.Deadline):
+		return e.parkSubmission(ctx, l, "the CA accepted the request and has not been reached by the deadline, last with: "+err.Error())
 	case err != nil:
 		return fmt.Errorf("engine: poll order %s at %s: %w", l.order.ID, l.authority.name, err)
 	case len(result.Chain) == 0 && !e.now().Before(l.sub.Deadline):
@@ -71,14 +73,14 @@ func (e *Engine) pollLater(ctx context.Context, l loaded, r backends.Result) err
 			return err
 		}
 		now := e.now()
-		stored.Lease, stored.Due, stored.LastError = storage.Lease{}, now.Add(pause), ""
+		stored.Lease, stored.Due, stored.LastError, stored.Failures = storage.Lease{}, now.Add(pause), "", 0
 		if until := l.sub.Deadline; stored.Due.After(until) && until.After(now) {
 			stored.Due = until
 		}
 		if r.Note != "" && (len(l.order.History) == 0 || l.order.History[len(l.order.History)-1].What != r.Note) {
 			o := l.order
 			o.Note(now, r.Note)
-			if err := tx.Orders().Put(o); err != nil {
+			if err := putOrder(tx, o); err != nil {
 				return err
 			}
 		}
@@ -118,8 +120,10 @@ func (e *Engine) judge(ctx context.Context, l loaded) error {
 		if o.Status != acme.OrderProcessing {
 			return tx.Jobs().Delete(l.job.ID)
 		}
-		o, err = deliver(tx, o, l.sub, cert, l.sub.Quarantine[1:], e.now())
-		return err
+		if o, err = deliver(tx, o, l.sub, cert, l.sub.Quarantine[1:], e.now()); err != nil {
+			return err
+		}
+		return e.revokeIfMeant(tx, cert.ID, o.Member)
 	}, failpoint.Deliver)
 	switch {
 	case errors.Is(err, errDelivered):

@@ -44,8 +44,9 @@ func loadAuthorizations(tx storage.Tx, ids []acme.AuthorizationID) ([]acme.Autho
 	return authzs, nil
 }
 
-// standing returns the account as stored, if it may still order: it and the
-// external account key it hangs on must be in force at this very moment (SP-9).
+// standing returns the account as stored, if it may still order: it, the
+// external account key it hangs on and the member it acts for must be in force
+// at this very moment (SP-9).
 func (e *Engine) standing(tx storage.Tx, id acme.AccountID) (acme.Account, acme.ExternalAccountKey, error) {
 	a, err := tx.Accounts().Get(id)
 	if err != nil {
@@ -53,6 +54,13 @@ func (e *Engine) standing(tx storage.Tx, id acme.AccountID) (acme.Account, acme.
 	}
 	if p := AccountStanding(a); p != nil {
 		return a, acme.ExternalAccountKey{}, p
+	}
+	if m, err := loadMember(tx, a.Member); err != nil {
+		return a, acme.ExternalAccountKey{}, err
+	} else if m != nil {
+		if p := acme.MemberStanding(*m); p != nil {
+			return a, acme.ExternalAccountKey{}, p
+		}
 	}
 	if a.ExternalKey == "" {
 		return a, acme.ExternalAccountKey{}, nil
@@ -65,6 +73,38 @@ func (e *Engine) standing(tx storage.Tx, id acme.AccountID) (acme.Account, acme.
 		return a, k, p
 	}
 	return a, k, nil
+}
+
+// entitled decides whether an account in good standing may order: its external
+// account key and the registry may each refuse it. version is that of the
+// member's record, 0 without one.
+func entitled(tx storage.Tx, a acme.Account, k acme.ExternalAccountKey, p acme.Profile, identifiers []acme.Identifier) (version int, err error) {
+	if k.ID != "" {
+		if p := acme.ExternalKeyAllows(k, p.Name, identifiers); p != nil {
+			return 0, p
+		}
+	}
+	m, err := loadMember(tx, a.Member)
+	if err != nil {
+		return 0, err
+	}
+	if p := acme.EntitledBy(m, p, identifiers); p != nil || m == nil {
+		return 0, orProblem(p, nil)
+	}
+	return m.Version, nil
+}
+
+// loadMember returns the record of a member, nil when there is none: members
+// may be names that only external account keys know.
+func loadMember(tx storage.Tx, id acme.MemberID) (*acme.Member, error) {
+	if id == "" {
+		return nil, nil
+	}
+	m, err := tx.Members().Get(id)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil
+	}
+	return &m, err
 }
 
 // AccountStanding returns nil for an account that may act (R8555-7.3.6-2).
@@ -85,4 +125,5 @@ func orderJob(id acme.OrderID) storage.JobID         { return storage.JobID("ord
 func authzJob(id acme.AuthorizationID) storage.JobID { return storage.JobID("authz/" + id) }
 func certJob(id acme.CertificateID) storage.JobID    { return storage.JobID("cert/" + id) }
 func accountJob(id acme.AccountID) storage.JobID     { return storage.JobID("account/" + id) }
+func memberJob(id acme.MemberID) storage.JobID       { return storage.JobID("member/" + id) }
 func publishJob(backend string) storage.JobID        { return storage.JobID("publish/" + backend) }

@@ -26,6 +26,13 @@ func (e *Engine) RenewalInfo(ctx context.Context, certID string) (w acme.Window,
 			return err
 		}
 		w, explanation = acme.RenewalWindow(c, e.now())
+		m, err := loadMember(tx, c.Member)
+		if err != nil || m == nil || c.Revocation != nil {
+			return err
+		}
+		if past, ok := m.RenewalWindow(); ok {
+			w, explanation = past, ""
+		}
 		return nil
 	})
 	return w, explanation, err

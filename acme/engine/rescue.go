@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 
 	"acmebridge/internal/failpoint"
 	"acmebridge/storage"
@@ -26,6 +27,14 @@ func (e *Engine) rescue(ctx context.Context) error {
 		err = e.commit(ctx, func(tx storage.Tx) error {
 			for _, j := range stale {
 				j.Lease, j.Due = storage.Lease{}, e.now()
+				// A job that takes the process down with it never gets to fail.
+				j.Failures++
+				if j.Failures >= e.cfg.MaxAttempts && parks(j.Kind) {
+					if err := e.park(tx, j, fmt.Sprintf("the server died %d times with this job in hand", j.Failures)); err != nil {
+						return err
+					}
+					continue
+				}
 				if err := tx.Jobs().Put(j); err != nil {
 					return err
 				}

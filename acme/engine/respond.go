@@ -24,6 +24,7 @@ import (
 type attempt struct {
 	mu      sync.Mutex // held by whoever commits, so that the two commits do not meet
 	settled bool       // the outcome is stored; guarded by mu
+	failed  bool       // the outcome could not be stored; guarded by mu
 	done    chan struct{}
 }
 
@@ -39,7 +40,7 @@ func (e *Engine) Respond(ctx context.Context, owner acme.Account, id acme.Author
 		done, cancel := e.watchers.watch(string(authzJob(id)))
 		defer cancel()
 		if changed && e.inflight.take(string(authzJob(id))) {
-			if err := e.tryNow(ctx, owner, responded, t); err != nil {
+			if err := e.tryNow(ctx, owner, id, t); err != nil {
 				return acme.Authorization{}, 0, err
 			}
 		} else if a, _, err := e.Authorization(ctx, owner.ID, id); err != nil || a.Status != acme.AuthorizationPending {
@@ -75,12 +76,18 @@ func (e *Engine) respond(ctx context.Context, owner acme.Account, id acme.Author
 }
 
 // tryNow makes the first attempt and returns when its outcome, or that it is
-// under way, is stored. The job is taken in e.inflight.
-func (e *Engine) tryNow(ctx context.Context, owner acme.Account, a acme.Authorization, t acme.ChallengeType) error {
+// under way, is stored. The job is taken in e.inflight, so what is read from
+// here on stays true: another response may have been settled before that.
+func (e *Engine) tryNow(ctx context.Context, owner acme.Account, id acme.AuthorizationID, t acme.ChallengeType) error {
 	at := &attempt{done: make(chan struct{})}
 	j := storage.Job{
-		ID: authzJob(a.ID), Kind: storage.JobValidate, Attempt: 1,
-		Account: owner.ID, Subject: string(a.ID), Challenge: t,
+		ID: authzJob(id), Kind: storage.JobValidate, Attempt: 1,
+		Account: owner.ID, Subject: string(id), Challenge: t,
+	}
+	_, a, changed, err := e.respond(ctx, owner, id, t)
+	if err != nil || !changed {
+		e.inflight.release(string(j.ID))
+		return err
 	}
 	e.lanes.add(laneValidate, owner.ID, func(ctx context.Context) {
 		defer close(at.done)
@@ -89,8 +96,7 @@ func (e *Engine) tryNow(ctx context.Context, owner acme.Account, a acme.Authoriz
 		at.mu.Lock()
 		defer at.mu.Unlock()
 		if err := e.settle(ctx, j, a, out); err != nil {
-			// The response is stored or it is not: in both cases somebody
-			// comes back, the lease or the client.
+			at.failed = true
 			e.log.Error("cannot store the outcome of a challenge", "event", "challenge.unsettled", "authorization", a.ID, "cause", err)
 			return
 		}
@@ -114,15 +120,19 @@ func (e *Engine) tryNow(ctx context.Context, owner acme.Account, a acme.Authoriz
 		if err != nil {
 			return err
 		}
-		if stored.At(e.now()).Status != acme.AuthorizationPending {
+		i := stored.Challenge(t)
+		if stored.At(e.now()).Status != acme.AuthorizationPending || i < 0 || stored.Challenges[i].Status != acme.ChallengePending {
 			return nil
 		}
 		job := j
-		e.lease(&job, e.now())
+		job.Due = e.now()
+		if !at.failed { // somebody is at it
+			e.lease(&job, e.now())
+		}
 		if err := tx.Jobs().Put(job); err != nil {
 			return err
 		}
-		return tx.Authorizations().Put(a)
+		return putAuthorization(tx, a)
 	}, failpoint.Respond)
 }
 
@@ -157,6 +167,7 @@ func (e *Engine) validate(ctx context.Context, owner acme.Account, a acme.Author
 func (e *Engine) stepValidate(ctx context.Context, j storage.Job) error {
 	var a acme.Authorization
 	var owner acme.Account
+	var withdrawn *acme.Problem
 	err := e.view(ctx, func(tx storage.Tx) (err error) {
 		if _, err = e.ours(tx, j); err != nil {
 			return err
@@ -164,11 +175,18 @@ func (e *Engine) stepValidate(ctx context.Context, j storage.Job) error {
 		if a, err = tx.Authorizations().Get(acme.AuthorizationID(j.Subject)); err != nil {
 			return err
 		}
-		owner, err = tx.Accounts().Get(a.Account)
+		owner, _, err = e.standing(tx, a.Account)
+		if errors.As(err, &withdrawn) {
+			return nil
+		}
 		return err
 	})
 	if err != nil {
 		return err
+	}
+	if withdrawn != nil {
+		// SP-9: for whom is not in the ecosystem any more, nothing is proved.
+		return e.settle(ctx, j, a, acme.Outcome{Problem: withdrawn})
 	}
 	if i := a.Challenge(j.Challenge); i < 0 || a.Challenges[i].Status != acme.ChallengeProcessing || a.At(e.now()).Status != acme.AuthorizationPending {
 		return e.commit(ctx, func(tx storage.Tx) error { return tx.Jobs().Delete(j.ID) }, failpoint.Reschedule)
@@ -215,10 +233,10 @@ func (e *Engine) settle(ctx context.Context, j storage.Job, tried acme.Authoriza
 		}
 		profile := e.cfg.Profiles[o.Profile]
 		o, a, again = acme.Settle(o, others, a, j.Challenge, out, profile, e.cfg.Attempts, now)
-		if err := tx.Authorizations().Put(a); err != nil {
+		if err := putAuthorization(tx, a); err != nil {
 			return err
 		}
-		if err := tx.Orders().Put(o); err != nil {
+		if err := putOrder(tx, o); err != nil {
 			return err
 		}
 		if again {

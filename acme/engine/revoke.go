@@ -17,6 +17,9 @@ import (
 // Revocation asks for a certificate to be revoked. Exactly one of Owner and
 // Key says on whose word.
 type Revocation struct {
+	// Directory is where the request came in. What another directory issued
+	// does not exist there (D11).
+	Directory   acme.DirectoryName
 	Certificate []byte // DER
 	Reason      acme.RevocationReason
 	// Owner is the account that signed the request: the one the certificate
@@ -36,7 +39,7 @@ func (e *Engine) Revoke(ctx context.Context, r Revocation) error {
 	if !slices.Contains(clientReasons, r.Reason) {
 		return acme.Problemf(acme.BadRevocationReason, "reason %d is not accepted; give one of 0 (unspecified), 1 (keyCompromise), 4 (superseded), 5 (cessationOfOperation) or none", r.Reason)
 	}
-	cert, err := e.certificateOf(ctx, r.Certificate)
+	cert, err := e.certificateOf(ctx, r.Directory, r.Certificate)
 	if err != nil {
 		return err
 	}
@@ -55,7 +58,7 @@ func (e *Engine) Revoke(ctx context.Context, r Revocation) error {
 }
 
 // certificateOf finds the stored certificate with these very bytes.
-func (e *Engine) certificateOf(ctx context.Context, der []byte) (acme.Certificate, error) {
+func (e *Engine) certificateOf(ctx context.Context, d acme.DirectoryName, der []byte) (acme.Certificate, error) {
 	parsed, err := x509.ParseCertificate(der)
 	if err != nil {
 		return acme.Certificate{}, acme.Problemf(acme.Malformed, "certificate is not the DER of an X.509 certificate")
@@ -65,7 +68,7 @@ func (e *Engine) certificateOf(ctx context.Context, der []byte) (acme.Certificat
 		cert, err = tx.Certificates().ByCertID(parsed.AuthorityKeyId, acme.SerialOctets(parsed.SerialNumber))
 		return err
 	})
-	if errors.Is(err, storage.ErrNotFound) || err == nil && !bytes.Equal(cert.Leaf, der) {
+	if errors.Is(err, storage.ErrNotFound) || err == nil && (cert.Directory != d || !bytes.Equal(cert.Leaf, der)) {
 		return acme.Certificate{}, acme.Problemf(acme.Malformed, "this server did not issue that certificate").WithStatus(404)
 	}
 	return cert, err
@@ -93,8 +96,8 @@ func (e *Engine) mayRevoke(ctx context.Context, c acme.Certificate, r Revocation
 				base = id
 			}
 			a, err := tx.Authorizations().Valid(r.Owner, base, wildcard)
-			if errors.Is(err, storage.ErrNotFound) || err == nil && a.At(now).Status != acme.AuthorizationValid {
-				return refused
+			if errors.Is(err, storage.ErrNotFound) || err == nil && (a.At(now).Status != acme.AuthorizationValid || !a.Proved()) {
+				return refused // what the registry allows two members, neither may revoke of the other
 			}
 			if err != nil {
 				return err
@@ -118,30 +121,48 @@ func (e *Engine) revoke(ctx context.Context, id acme.CertificateID, reason acme.
 		if p := revocable(cert, reason, by, e.now()); p != nil {
 			return p
 		}
-		now := e.now()
-		cert.Revocation = &acme.Revocation{At: now, Reason: reason, By: by}
-		if reason == acme.KeyCompromise {
-			blocked := storage.BlockedKey{Hash: cert.KeyHash, At: now, Reason: "certificate " + string(cert.ID) + " was revoked for key compromise"}
-			if err := tx.BlockedKeys().Put(blocked); err != nil {
-				return err
-			}
+		revocation := acme.Revocation{At: e.now(), Reason: reason, By: by}
+		if cert.Revocation != nil {
+			revocation.At = cert.Revocation.At // it was revoked then; only the reason is new
 		}
-		if err := tx.Certificates().Put(cert); err != nil {
-			return err
-		}
-		return tx.Jobs().Put(storage.Job{
-			ID: certJob(id), Kind: storage.JobRevoke, Due: now, Account: cert.Account, Subject: string(id), Backend: cert.Backend,
-		})
+		cert, err = e.accept(tx, cert, revocation)
+		return err
 	}, failpoint.RevokeIntent)
 	if err != nil {
 		return err
 	}
-	e.Counters.Revocations.Add(1)
-	e.log.Info("revocation accepted", "event", "certificate.revoked", "certificate", id, "order", cert.Order, "account", cert.Account,
-		"member", cert.Member, "backend", cert.Backend, "reason", int(reason), "by", by)
+	e.accepted(cert)
 	e.nudge()
 	e.watchers.wait(ctx, done, e.cfg.Profiles[cert.Profile].Hold)
 	return nil
+}
+
+// accept stores a revocation and the job that carries it out, in the caller's
+// transaction.
+func (e *Engine) accept(tx storage.Tx, c acme.Certificate, r acme.Revocation) (acme.Certificate, error) {
+	c.Revocation = &r
+	now := e.now()
+	if r.Reason == acme.KeyCompromise {
+		blocked := storage.BlockedKey{Hash: c.KeyHash, At: now, Reason: "certificate " + string(c.ID) + " was revoked for key compromise"}
+		if err := tx.BlockedKeys().Put(blocked); err != nil {
+			return c, err
+		}
+	}
+	if err := tx.Certificates().Put(c); err != nil {
+		return c, err
+	}
+	return c, tx.Jobs().Put(storage.Job{
+		ID: certJob(c.ID), Kind: storage.JobRevoke, Due: now, Account: c.Account, Subject: string(c.ID), Backend: c.Backend,
+	})
+}
+
+// accepted tells of revocations that were stored.
+func (e *Engine) accepted(certs ...acme.Certificate) {
+	for _, c := range certs {
+		e.Counters.Revocations.Add(1)
+		e.log.Info("revocation accepted", "event", "certificate.revoked", "certificate", c.ID, "order", c.Order, "account", c.Account,
+			"member", c.Member, "backend", c.Backend, "reason", int(c.Revocation.Reason), "by", c.Revocation.By)
+	}
 }
 
 // revocable decides about a certificate that may have been revoked before. The
@@ -153,7 +174,7 @@ func revocable(c acme.Certificate, reason acme.RevocationReason, by string, now 
 	if c.Revocation == nil {
 		return nil
 	}
-	if by == "key" && reason == acme.KeyCompromise && c.Revocation.Reason != acme.KeyCompromise {
+	if (by == "key" || by == "operator") && reason == acme.KeyCompromise && c.Revocation.Reason != acme.KeyCompromise {
 		return nil // R8555-7.6-11
 	}
 	return acme.Problemf(acme.AlreadyRevoked, "the certificate was revoked at %s", c.Revocation.At.UTC().Format(time.RFC3339))
@@ -178,19 +199,26 @@ func (e *Engine) stepRevoke(ctx context.Context, j storage.Job) error {
 	}
 	call, cancel := context.WithTimeout(ctx, e.cfg.CallTimeout)
 	defer cancel()
-	if err := a.revoker.Revoke(call, cert, cert.Revocation.Reason); err != nil {
+	told := cert.Revocation.Reason
+	if err := a.revoker.Revoke(call, cert, told); err != nil {
 		return fmt.Errorf("engine: revoke certificate %s at %s: %w", cert.ID, cert.Backend, err)
 	}
 	if err := failpoint.Hit(failpoint.RevokeSent); err != nil {
 		return err
 	}
 	err = e.commit(ctx, func(tx storage.Tx) error {
-		if _, err := e.ours(tx, j); err != nil {
+		stored, err := e.ours(tx, j)
+		if err != nil {
 			return err
 		}
 		c, err := tx.Certificates().Get(cert.ID)
 		if err != nil {
 			return err
+		}
+		if c.Revocation.Reason != told {
+			// The reason was changed while the CA was being told the old one.
+			stored.Due, stored.Lease = e.now(), storage.Lease{}
+			return tx.Jobs().Put(stored)
 		}
 		done := *c.Revocation
 		done.DoneAt = e.now()

@@ -64,7 +64,7 @@ func TestRevoke(t *testing.T) {
 					csr = csrFor(t, key, "a.example.org", "b.example.org")
 				}
 				c := r.issue(owner, csr, "a.example.org", "b.example.org")
-				err := r.Revoke(t.Context(), test.by(engine.Revocation{Certificate: c.Leaf}))
+				err := r.Revoke(t.Context(), test.by(engine.Revocation{Directory: "default", Certificate: c.Leaf}))
 				if test.fails != "" {
 					wantProblem(t, err, test.fails)
 					return
@@ -76,7 +76,7 @@ func TestRevoke(t *testing.T) {
 				if err != nil || c.Revocation == nil || c.Revocation.Reason != test.reason || c.Revocation.DoneAt.IsZero() {
 					t.Fatalf("the certificate is %+v, %v", c.Revocation, err)
 				}
-				wantProblem(t, r.Revoke(t.Context(), engine.Revocation{Certificate: c.Leaf, Owner: owner.ID}), acme.AlreadyRevoked)
+				wantProblem(t, r.Revoke(t.Context(), engine.Revocation{Directory: "default", Certificate: c.Leaf, Owner: owner.ID}), acme.AlreadyRevoked)
 			}()
 		}
 		// R8555-7.6-10: the key is blocked.
@@ -99,13 +99,13 @@ func TestRevokeUpgrade(t *testing.T) {
 		a, key := r.account(), newKey(t)
 		spki, _ := x509.MarshalPKIXPublicKey(key.Public())
 		c := r.issue(a, csrFor(t, key, "a.example.org"), "a.example.org")
-		if err := r.Revoke(t.Context(), engine.Revocation{Certificate: c.Leaf, Owner: a.ID}); err != nil {
+		if err := r.Revoke(t.Context(), engine.Revocation{Directory: "default", Certificate: c.Leaf, Owner: a.ID}); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.Revoke(t.Context(), engine.Revocation{Certificate: c.Leaf, Key: sha256.Sum256(spki)}); err != nil {
+		if err := r.Revoke(t.Context(), engine.Revocation{Directory: "default", Certificate: c.Leaf, Key: sha256.Sum256(spki)}); err != nil {
 			t.Fatal(err)
 		}
-		wantProblem(t, r.Revoke(t.Context(), engine.Revocation{Certificate: c.Leaf, Key: sha256.Sum256(spki)}), acme.AlreadyRevoked)
+		wantProblem(t, r.Revoke(t.Context(), engine.Revocation{Directory: "default", Certificate: c.Leaf, Key: sha256.Sum256(spki)}), acme.AlreadyRevoked)
 		c, _, err := r.Operator().Certificate(t.Context(), c.ID)
 		if err != nil || c.Revocation.Reason != acme.KeyCompromise {
 			t.Errorf("the reason is %+v, %v", c.Revocation, err)
@@ -125,7 +125,7 @@ func TestRevokeLater(t *testing.T) {
 		c := r.issue(a, csrFor(t, newKey(t), "a.example.org"), "a.example.org")
 		late := r.issue(a, csrFor(t, newKey(t), "a.example.org"), "a.example.org")
 		w.fake.set(func(f *fakeCA) { f.down = true })
-		if err := r.Revoke(t.Context(), engine.Revocation{Certificate: c.Leaf, Owner: a.ID}); err != nil {
+		if err := r.Revoke(t.Context(), engine.Revocation{Directory: "default", Certificate: c.Leaf, Owner: a.ID}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Minute)
@@ -137,7 +137,7 @@ func TestRevokeLater(t *testing.T) {
 			}
 		})
 		time.Sleep(91 * 24 * time.Hour)
-		wantProblem(t, r.Revoke(t.Context(), engine.Revocation{Certificate: late.Leaf, Owner: a.ID}), acme.Unauthorized)
+		wantProblem(t, r.Revoke(t.Context(), engine.Revocation{Directory: "default", Certificate: late.Leaf, Owner: a.ID}), acme.Unauthorized)
 	})
 }
 
@@ -153,7 +153,7 @@ func TestPublish(t *testing.T) {
 		a := r.account()
 		c := r.issue(a, csrFor(t, newKey(t), "a.example.org"), "a.example.org")
 		before := r.crl(w.ca)
-		if err := r.Revoke(t.Context(), engine.Revocation{Certificate: c.Leaf, Owner: a.ID, Reason: acme.KeyCompromise}); err != nil {
+		if err := r.Revoke(t.Context(), engine.Revocation{Directory: "default", Certificate: c.Leaf, Owner: a.ID, Reason: acme.KeyCompromise}); err != nil {
 			t.Fatal(err)
 		}
 		after := r.crl(w.ca)

@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// claimAtOnce is how many due jobs one commit takes, claimAhead how many
-	// may wait in the lanes before no more are taken.
+	// claimAtOnce is how many due jobs one commit takes.
 	claimAtOnce = 64
-	claimAhead  = 1024
+	// laneFull is for how long a job is put off whose lane has enough waiting.
+	laneFull = 30 * time.Second
 	// idle is how long Run sleeps when no job is due.
 	idle = time.Minute
 )
@@ -123,9 +123,6 @@ func (e *Engine) dispatchUntil(ctx context.Context) error {
 // dispatch claims what is due and returns how long nothing more will be.
 func (e *Engine) dispatch(ctx context.Context) (time.Duration, error) {
 	for {
-		if waiting, _ := e.lanes.depth(); waiting >= claimAhead {
-			return time.Second, nil
-		}
 		claimed, more, err := e.claim(ctx)
 		if err != nil {
 			return 0, err
@@ -166,12 +163,13 @@ func (e *Engine) claim(ctx context.Context) (claimed []storage.Job, more bool, e
 		return nil, false, err
 	}
 	// What is still being stepped here keeps its lease; the others are taken.
+	postponed := 0
 	held := map[storage.JobID]bool{}
 	for _, j := range due {
 		held[j.ID] = !e.inflight.take(string(j.ID))
 	}
 	err = e.commit(ctx, func(tx storage.Tx) error {
-		claimed = nil
+		claimed, postponed = nil, 0
 		now := e.now()
 		for _, j := range due {
 			stored, err := tx.Jobs().Get(j.ID)
@@ -184,7 +182,20 @@ func (e *Engine) claim(ctx context.Context) (claimed []storage.Job, more bool, e
 			if stored.Parked != "" || stored.Due.After(now) {
 				continue
 			}
-			if !held[j.ID] {
+			switch {
+			case held[j.ID] && stored.Lease.Holder != e.cfg.Holder:
+				// Its step has just given it back and is about to let go; it
+				// nudges when it has, and then the job is taken.
+				continue
+			case !held[j.ID] && !e.lanes.room(laneOf(stored)):
+				// Out of the way of the work of other lanes.
+				stored.Due, stored.Lease = now.Add(laneFull), storage.Lease{}
+				if err := tx.Jobs().Put(stored); err != nil {
+					return err
+				}
+				postponed++
+				continue
+			case !held[j.ID]:
 				stored.Attempt++
 			}
 			e.lease(&stored, now)
@@ -210,7 +221,7 @@ func (e *Engine) claim(ctx context.Context) (claimed []storage.Job, more bool, e
 			e.inflight.release(string(id))
 		}
 	}
-	return claimed, len(due) == claimAtOnce && len(claimed) > 0, err
+	return claimed, len(due) == claimAtOnce && len(claimed)+postponed > 0, err
 }
 
 // leaveOut takes jobs that cannot be read out of the way of the others (SS-9,

@@ -12,8 +12,8 @@ import (
 )
 
 // errLeaseLost says that a job was given to somebody else, or is gone, while
-// its step was under way. The step's result is dropped: whoever has the job
-// now finds out the same.
+// its step was under way. The step's result is dropped, but for what was
+// bought: whoever has the job now finds out the same.
 var errLeaseLost = errors.New("engine: the job is no longer ours")
 
 // step does one job once. What the step itself did not settle is tried again
@@ -56,6 +56,8 @@ func (e *Engine) attempt(ctx context.Context, j storage.Job) (err error) {
 		return e.stepPublish(ctx, j)
 	case storage.JobCancel:
 		return e.stepCancel(ctx, j)
+	case storage.JobMember:
+		return e.stepMember(ctx, j)
 	default:
 		return fmt.Errorf("engine: job %s is of unknown kind %q", j.ID, j.Kind)
 	}
@@ -81,20 +83,23 @@ func (e *Engine) stumble(ctx context.Context, j storage.Job, cause error) error 
 			return err
 		}
 		stored.LastError = clip(cause.Error(), 1024)
-		if stored.Attempt >= e.cfg.MaxAttempts && parks(stored.Kind) {
-			return e.park(tx, stored, fmt.Sprintf("failed %d times, last with: %s", stored.Attempt, clip(cause.Error(), 300)))
+		stored.Failures++
+		if stored.Failures >= e.cfg.MaxAttempts && parks(stored.Kind) {
+			return e.park(tx, stored, fmt.Sprintf("failed %d times, last with: %s", stored.Failures, clip(cause.Error(), 300)))
 		}
 		stored.Lease = storage.Lease{}
-		stored.Due = e.now().Add(backoff(stored.Attempt))
+		stored.Due = e.now().Add(backoff(stored.Failures))
 		return tx.Jobs().Put(stored)
 	}, failpoint.Reschedule)
 }
 
 // parks says whether a job that never works waits for a person in the end. A
-// revocation and its publication do not: they are tried, and complained of,
-// until they work (R8555-7.6-13).
+// revocation, its publication and the end of a member do not: they are tried,
+// and complained of, until they work (R8555-7.6-13). Nor does a poll: asking costs nothing, and a CA
+// that is down for a night should not need a person for each order; its
+// deadline ends it.
 func parks(k storage.JobKind) bool {
-	return k != storage.JobRevoke && k != storage.JobPublish
+	return k != storage.JobRevoke && k != storage.JobPublish && k != storage.JobPoll && k != storage.JobMember
 }
 
 // park takes a job out of the queue until a person decides.

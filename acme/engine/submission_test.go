@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"crypto/x509"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"acmebridge/acme"
 	"acmebridge/backends"
+	"acmebridge/backends/localca"
 	"acmebridge/storage"
 )
 
@@ -168,6 +170,37 @@ func TestGate(t *testing.T) {
 	})
 }
 
+// twisted signs at once, and something else than it was asked for.
+type twisted struct {
+	*localca.CA
+	bend func(backends.Request) backends.Request
+}
+
+func (b twisted) Issue(r backends.Request) ([][]byte, error) { return b.CA.Issue(b.bend(r)) }
+
+// TestGateInline: a backend that signs at once goes through the same gate.
+func TestGateInline(t *testing.T) {
+	w := newWorld(t)
+	w.backend = twisted{w.ca, func(r backends.Request) backends.Request {
+		r.Contract.Usages = []acme.Usage{acme.CodeSigning}
+		return r
+	}}
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.end()
+		a := r.account()
+		o := r.ready(a, "a.example.org")
+		o, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.example.org"))
+		if err != nil || o.Status != acme.OrderInvalid || o.Certificate != "" {
+			t.Fatalf("order is %s with certificate %q, %v", o.Status, o.Certificate, err)
+		}
+		if x := r.explain(o.ID); x.Submission == nil || len(x.Submission.Quarantine) == 0 || x.Job != nil {
+			t.Errorf("no evidence is kept: %+v", x)
+		}
+	})
+}
+
 // TestCertificateOfAnotherOrder: a CA that hands out one certificate twice is
 // caught even where names and key agree (SC-9).
 func TestCertificateOfAnotherOrder(t *testing.T) {
@@ -222,16 +255,55 @@ func TestDeadline(t *testing.T) {
 	})
 }
 
+// broken is a backend with a bug that one order brings out.
+type broken struct{ searchable }
+
+func (b broken) Submit(ctx context.Context, r backends.Request) (backends.Ticket, error) {
+	if r.Contract.CommonName == "sick.example.org" {
+		panic("a bug")
+	}
+	return b.searchable.Submit(ctx, r)
+}
+
+func (b broken) Find(context.Context, backends.Request) (backends.Ticket, bool, error) {
+	panic("the same bug")
+}
+
+// TestPollDeadline: a CA that took the order and is down at the deadline
+// leaves it to a person.
+func TestPollDeadline(t *testing.T) {
+	w := newWorld(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		w.fake.down = true
+		r := w.start()
+		defer r.end()
+		a := r.account()
+		o := r.ready(a, "a.example.org")
+		if _, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.example.org")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(6 * 24 * time.Hour)
+		if x := r.explain(o.ID); x.Job == nil || x.Job.Parked != "" {
+			t.Fatalf("before the deadline: %+v", x.Job)
+		}
+		time.Sleep(2 * 24 * time.Hour)
+		if x := r.explain(o.ID); x.Job == nil || !strings.Contains(x.Job.Parked, "deadline") {
+			t.Fatalf("after the deadline: %+v", x.Job)
+		}
+	})
+}
+
 // TestPoison: a step that never works is parked after ten tries and holds up
 // nobody (SS-15).
 func TestPoison(t *testing.T) {
 	w := newWorld(t)
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
+		w.backend = broken{searchable{w.fake}}
 		r := w.start()
 		defer r.end()
 		a := r.account()
-		w.fake.set(func(f *fakeCA) { f.down = true })
 		sick := r.ready(a, "sick.example.org")
 		if _, _, err := r.Finalize(t.Context(), a, sick.ID, csrFor(t, newKey(t), "sick.example.org")); err != nil {
 			t.Fatal(err)
@@ -240,7 +312,6 @@ func TestPoison(t *testing.T) {
 		if x := r.explain(sick.ID); x.Job == nil || !strings.Contains(x.Job.Parked, "failed 10 times") {
 			t.Fatalf("not parked: %+v", x.Job)
 		}
-		w.fake.set(func(f *fakeCA) { f.down = false })
 		well := r.ready(a, "well.example.org")
 		if o, _, err := r.Finalize(t.Context(), a, well.ID, csrFor(t, newKey(t), "well.example.org")); err != nil || o.Status != acme.OrderValid {
 			t.Fatalf("the next order is %s, %v", o.Status, err)

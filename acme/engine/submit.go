@@ -135,25 +135,37 @@ func (e *Engine) intend(ctx context.Context, l loaded) (sub storage.Submission, 
 // ticketed stores the CA's name for the request, and polls at once: a CA that
 // is done already saves its client a round trip.
 func (e *Engine) ticketed(ctx context.Context, l loaded, t backends.Ticket, w failpoint.Write) error {
-	return e.commit(ctx, func(tx storage.Tx) error {
+	lost := false
+	err := e.commit(ctx, func(tx storage.Tx) error {
+		sub := l.sub
+		sub.Ticket, sub.Evidence = string(t), ""
 		stored, err := e.ours(tx, l.job)
+		if lost = errors.Is(err, errLeaseLost); lost {
+			// Something was bought that nobody waits for: leave a trace.
+			sub.Evidence = "accepted by the CA after the order had been ended"
+			return tx.Submissions().Put(sub)
+		}
 		if err != nil {
 			return err
 		}
-		sub := l.sub
-		sub.Ticket, sub.Evidence = string(t), ""
 		if err := tx.Submissions().Put(sub); err != nil {
 			return err
 		}
-		stored.Kind, stored.Attempt, stored.LastError = storage.JobPoll, 0, ""
+		stored.Kind, stored.Attempt, stored.LastError, stored.Failures = storage.JobPoll, 0, "", 0
 		stored.Lease, stored.Due = storage.Lease{}, e.now()
 		o := l.order
 		o.Note(e.now(), "the CA has accepted the request")
-		if err := tx.Orders().Put(o); err != nil {
+		if err := putOrder(tx, o); err != nil {
 			return err
 		}
 		return tx.Jobs().Put(stored)
 	}, w)
+	if err == nil && lost {
+		e.Counters.Orphans.Add(1)
+		e.log.Error("the CA accepted a request whose order had been ended; cancel or revoke it there", "event", "submission.orphan",
+			"order", l.order.ID, "account", l.order.Account, "member", l.order.Member, "backend", l.authority.name, "key", l.sub.Key, "ticket", string(t))
+	}
+	return err
 }
 
 // notSent takes the intention back: nothing left us, so it may be sent later.
@@ -267,7 +279,7 @@ func (e *Engine) sendAgain(ctx context.Context, l loaded) error {
 		sub.SentAt = time.Time{}
 		o := l.order
 		o.Note(e.now(), "sending the request once more: the CA does not show it, and the profile allows it")
-		if err := tx.Orders().Put(o); err != nil {
+		if err := putOrder(tx, o); err != nil {
 			return err
 		}
 		if err := tx.Submissions().Put(sub); err != nil {
@@ -297,7 +309,7 @@ func (e *Engine) fail(ctx context.Context, l loaded, p *acme.Problem) error {
 		if err := tx.Submissions().Put(l.sub); err != nil {
 			return err
 		}
-		return tx.Orders().Put(acme.Fail(o, p, e.now()))
+		return putOrder(tx, acme.Fail(o, p, e.now()))
 	}, failpoint.Fail)
 	if err == nil {
 		e.watchers.tell(string(l.job.ID))

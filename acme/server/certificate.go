@@ -47,7 +47,7 @@ func (st *site) revokeCert(rq *request) error {
 	if p != nil {
 		return p
 	}
-	r := engine.Revocation{Certificate: der, Reason: acme.RevocationReason(payload.Reason)}
+	r := engine.Revocation{Directory: st.directory.Name, Certificate: der, Reason: acme.RevocationReason(payload.Reason)}
 	if rq.signed.BroughtKey() {
 		r.Key = rq.signed.Key().Hash
 	} else {

@@ -38,6 +38,7 @@ var (
 	Cancel            = Write{"FP-32", "FP-32-after"}
 	OperatorDecision  = Write{"FP-33", "FP-33-after"}
 	SchedulePublisher = Write{"FP-34", "FP-34-after"}
+	Enforce           = Write{"FP-35", "FP-35-after"}
 )
 
 // Writes lists them all.
@@ -45,7 +46,7 @@ func Writes() []Write {
 	return []Write{
 		Finalize, Intent, Ticket, Quarantine, Deliver, RevokeIntent, RevokeResult, NewAccount, KeyChange,
 		Settle, Reconcile, PublishNumber, Publish, NewOrder, UpdateAccount, Deactivate, Respond, Expire,
-		Claim, Reschedule, Fail, ExternalKey, Rescue, Cancel, OperatorDecision, SchedulePublisher,
+		Claim, Reschedule, Fail, ExternalKey, Rescue, Cancel, OperatorDecision, SchedulePublisher, Enforce,
 	}
 }
 
