@@ -29,7 +29,6 @@ type service struct {
 	// clock says why the clock is not to be trusted, if it is not (SS-23).
 	clock    string
 	draining atomic.Bool
-	orphans  atomic.Int64
 }
 
 // listening is one listener and its server.
@@ -121,8 +120,7 @@ func (s *service) bindAdmin() error {
 		Reasons: s.notReady, Warnings: s.warnings,
 		Metrics: admin.Metrics(admin.MetricsConfig{
 			Engine: s.engine, Nonces: func() admin.Nonces { return admin.Nonces(s.nonces.Stats()) }, Connections: s.limiter.counts, Version: version(),
-			Ready:   func() bool { return len(s.notReady()) == 0 },
-			Orphans: func() int { return int(s.orphans.Load()) },
+			Ready: func() bool { return len(s.notReady()) == 0 },
 		}),
 	}
 	api, err := s.handler(false)
@@ -231,7 +229,6 @@ func (s *service) run(ctx context.Context) error {
 	engineEnded := make(chan error, 1)
 	go func() { engineEnded <- s.engine.Run(work) }()
 	background.Go(func() { s.cert.watch(work) })
-	background.Go(func() { s.countOrphans(work) })
 
 	serverEnded := make(chan error, len(s.servers))
 	for _, l := range s.servers {
@@ -311,27 +308,6 @@ func (l listening) serve() error {
 		return nil
 	}
 	return fmt.Errorf("the %s listener failed: %w", l.name, err)
-}
-
-// countOrphans looks now and then for orders that nobody works on.
-func (s *service) countOrphans(ctx context.Context) {
-	t := time.NewTicker(time.Hour)
-	defer t.Stop()
-	for {
-		n, err := admin.CountOrphans(ctx, s.engine.Operator())
-		switch {
-		case err != nil && ctx.Err() == nil:
-			s.log.Warn("cannot look for orders that nobody works on", "event", "orphans.failed", "cause", err)
-		case n > 0:
-			s.log.Error("orders are in processing and nothing will move them on; order list shows them", "event", "orphans.found", "count", n)
-		}
-		s.orphans.Store(int64(n))
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-	}
 }
 
 // tlsRoot is the file by which clients trust the server, empty when its

@@ -320,30 +320,6 @@ func TestExport(t *testing.T) {
 	}
 }
 
-// An order that nothing will move on is counted, one with a job is not.
-func TestCountOrphans(t *testing.T) {
-	t.Parallel()
-	store := memory.New()
-	e, err := engine.New(engine.Config{Store: store, Sealer: plain{}, Holder: "test", Now: func() time.Time { return now }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = store.Update(t.Context(), func(tx storage.Tx) error {
-		return errors.Join(
-			tx.Orders().Put(acme.Order{ID: "lost", Account: "a", Status: acme.OrderProcessing}),
-			tx.Orders().Put(acme.Order{ID: "busy", Account: "a", Status: acme.OrderProcessing}),
-			tx.Orders().Put(acme.Order{ID: "done", Account: "a", Status: acme.OrderValid}),
-			tx.Jobs().Put(storage.Job{ID: "order/busy", Kind: storage.JobPoll, Subject: "busy", Due: now}),
-		)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n, err := admin.CountOrphans(t.Context(), e.Operator()); n != 1 || err != nil {
-		t.Errorf("%d, %v", n, err)
-	}
-}
-
 func TestParseSerial(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][]byte{

@@ -10,9 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"acmebridge/acme"
 	"acmebridge/acme/engine"
-	"acmebridge/storage"
 )
 
 // MetricsConfig says what is measured.
@@ -24,9 +22,7 @@ type MetricsConfig struct {
 	// Connections returns how many connections to the ACME server are open,
 	// and how many were refused since the start.
 	Connections func() (open int, refused int64)
-	// Orphans returns the last count of orders that nobody works on.
-	Orphans func() int
-	Version string
+	Version     string
 }
 
 // Nonces counts what became of nonces since the start (DN-4).
@@ -82,7 +78,7 @@ func newCollector(cfg MetricsConfig) *collector {
 		"steps_running":    "Steps that run.",
 		"jobs":             "Stored jobs.",
 		"jobs_parked":      "Jobs that wait for a person; order list --parked shows them.",
-		"orphans":          "Orders in processing that have no job; there should be none.",
+		"orphans":          "Requests that a CA accepted after their order had ended, since the start; cancel or revoke them there.",
 		"ready":            "1 when the server takes work.",
 		"connections_open": "Open connections to the ACME server.",
 		"nonces_kept":      "Spent nonces that are remembered.",
@@ -131,7 +127,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		gauge("jobs", float64(all))
 		gauge("jobs_parked", float64(parked))
 	}
-	gauge("orphans", float64(c.Orphans()))
+	gauge("orphans", float64(c.Engine.Counters.Orphans.Load()))
 	ready := 0.0
 	if c.Ready() {
 		ready = 1
@@ -149,24 +145,4 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	count("nonces_refused_total", float64(s.Spent), "spent")
 	count("nonces_refused_total", float64(s.Old), "old")
 	gauge("build_info", 1, c.Version)
-}
-
-// CountOrphans reads every order and returns how many are processing although
-// no job will ever move them on. It is for a slow background task: the answer
-// should always be zero.
-func CountOrphans(ctx context.Context, op engine.Operator) (int, error) {
-	orphans := 0
-	list := func(ctx context.Context, p storage.Page) ([]acme.Order, string, error) { return op.Orders(ctx, "", p) }
-	err := each(ctx, list, func(o acme.Order) error {
-		if o.Status != acme.OrderProcessing {
-			return nil
-		}
-		// Read again: it may have ended since the page was read.
-		x, err := op.Explain(ctx, o.ID)
-		if err == nil && x.Order.Status == acme.OrderProcessing && x.Job == nil {
-			orphans++
-		}
-		return err
-	})
-	return orphans, err
 }
