@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"acmebridge/acme"
 	"acmebridge/cmd/acmebridge/config"
 )
 
@@ -75,13 +74,6 @@ passphrases and of the sealing key. Run it as the user who will run the server.`
 			}
 			for _, w := range cfg.OpenDirectories() {
 				fmt.Fprintf(p.stderr, "warning: %s\n", w)
-			}
-			for name, profile := range cfg.AcmeProfiles() {
-				for _, t := range profile.Challenges {
-					if t != acme.HTTP01 {
-						return fmt.Errorf("profiles.%s.challenges: this program does not validate %s yet", name, t)
-					}
-				}
 			}
 			if file := p.configFile(); file != "" {
 				fmt.Fprintf(p.stdout, "%s is valid\n", file)

@@ -231,12 +231,26 @@ func (p *parts) validators() ([]challenges.Validator, error) {
 		return nil, err
 	}
 	http01, err := challenges.NewHTTP01(challenges.HTTP01Config{
-		Dialer: dialer, Port: uint16(v.HTTPPort), Timeout: v.Timeout, UserAgent: "acmebridge-validation/" + version(),
+		Dialer: dialer, Port: uint16(v.HTTPPort), TLSPort: uint16(v.TLSALPNPort), Timeout: v.Timeout,
+		UserAgent: "acmebridge-validation/" + version(),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return []challenges.Validator{http01}, nil
+	tlsALPN01, err := challenges.NewTLSALPN01(challenges.TLSALPN01Config{Dialer: dialer, Port: uint16(v.TLSALPNPort), Timeout: v.Timeout})
+	if err != nil {
+		return nil, err
+	}
+	dns := challenges.DNSConfig{Resolver: resolver, Timeout: v.Timeout}
+	dns01, err := challenges.NewDNS01(dns)
+	if err != nil {
+		return nil, err
+	}
+	dnsAccount01, err := challenges.NewDNSAccount01(dns)
+	if err != nil {
+		return nil, err
+	}
+	return []challenges.Validator{http01, tlsALPN01, dns01, dnsAccount01}, nil
 }
 
 // warnings are shown for as long as they are true (SV-4, SA-13).
