@@ -142,7 +142,8 @@ func (s *server) supervise() {
 	// The processes are to die with this one, even if it is killed. The kernel
 	// ties that to the thread that has started them.
 	runtime.LockOSThread()
-	for number := 1; ; number++ {
+	never := 0 // processes in a row that were never ready
+	for number := 1; never < 10; number++ {
 		s.mu.Lock()
 		if s.stop {
 			s.mu.Unlock()
@@ -161,10 +162,10 @@ func (s *server) supervise() {
 		<-p.done
 		s.mu.Lock()
 		s.ended = append(s.ended, p)
-		s.mu.Unlock()
-		if number > 50 {
-			return // a server that never stays up; whoever waits for it gives up
+		if never++; p.http != nil {
+			never = 0
 		}
+		s.mu.Unlock()
 	}
 }
 
