@@ -63,9 +63,10 @@ func TestRegistryAlone(t *testing.T) {
 		if p := problemOf(t, err, acme.RejectedIdentifier); len(p.Subproblems) != 1 || p.Subproblems[0].Identifier.Value != "a.m2.net" {
 			t.Errorf("subproblems %+v", p.Subproblems)
 		}
-		o, err := r.tryOrder(a, "a.m1.net", "*.m1.net")
+		_, err = r.tryOrder(a, "a.m1.net", "*.m1.net")
 		wantProblem(t, err, acme.RejectedIdentifier) // the profile has no wildcards
-		if o, err = r.tryOrder(a, "a.m1.net"); err != nil || o.Status != acme.OrderReady || o.MemberVersion != 1 || len(o.Authorizations) != 1 {
+		o, err := r.tryOrder(a, "a.m1.net")
+		if err != nil || o.Status != acme.OrderReady || o.MemberVersion != 1 || len(o.Authorizations) != 1 {
 			t.Fatalf("%+v, %v", o, err)
 		}
 		authz, _, err := r.Authorization(ctx, a.ID, o.Authorizations[0])

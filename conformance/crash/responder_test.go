@@ -43,7 +43,10 @@ func startResponder(t testing.TB) *responder {
 	web := &http.Server{Handler: r, ReadHeaderTimeout: time.Minute}
 	ended := make(chan error, 1)
 	go func() { ended <- web.Serve(l) }()
-	t.Cleanup(func() { _ = web.Close(); <-ended })
+	t.Cleanup(func() {
+		_ = web.Close()
+		t.Log("the responder ended with", <-ended)
+	})
 	return r
 }
 

@@ -113,7 +113,7 @@ func (c *client) prove(ctx context.Context, o *orderNote, m manner) error {
 			switch {
 			case err != nil:
 			case a.Status == "invalid":
-				err = fmt.Errorf("authorization %s is invalid: %v", url, a.Challenges[0].Error)
+				err = fmt.Errorf("authorization %s is invalid: %w", url, a.Challenges[0].Error)
 			case a.Status != "valid" && slices.Contains(o.valid, url):
 				err = missing("the challenge of authorization %s was valid, and it is %s", url, a.Status)
 			}
@@ -177,7 +177,7 @@ func (c *client) conclude(ctx context.Context, o *orderNote) error {
 			return false, err
 		}
 		if x.Status == "invalid" {
-			return false, fmt.Errorf("%w: %v", errFailed, x.Error)
+			return false, fmt.Errorf("%w: %w", errFailed, x.Error)
 		}
 		return x.Status == "valid", nil
 	})

@@ -131,7 +131,7 @@ func (d *Dialer) DialAddr(ctx context.Context, to netip.AddrPort) (net.Conn, err
 		return nil, fmt.Errorf("egress: connect to %s: %w", to, err)
 	}
 	if err := connected(); err != nil {
-		c.Close()
+		_ = c.Close() // it was never used
 		release()
 		return nil, fmt.Errorf("egress: wait to use the connection to %s: %w: %w", to, ErrBusy, err)
 	}

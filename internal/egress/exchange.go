@@ -98,7 +98,7 @@ func (r *Resolver) overUDP(ctx context.Context, server netip.AddrPort, open []*q
 		failAll(open, err)
 		return false
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }() // whatever was said has been read
 	defer r.bound(ctx, c)()
 
 	buf := make([]byte, maxUDP)
@@ -185,7 +185,7 @@ func (r *Resolver) overTCP(ctx context.Context, server netip.AddrPort, open []*q
 
 // converse puts the questions to c and reads answers until all are there.
 func (r *Resolver) converse(ctx context.Context, c *net.TCPConn, left []*question, settled func() bool) (answered int, enough bool, err error) {
-	defer c.Close()
+	defer func() { _ = c.Close() }() // whatever was said has been read
 	defer r.bound(ctx, c)()
 	var out []byte
 	for _, q := range left {

@@ -123,7 +123,7 @@ func TestLookupTXT(t *testing.T) {
 			t.Parallel()
 			for _, tcpFirst := range []bool{false, true} {
 				cfg := ResolverConfig{Servers: []string{s.Addr()}, TCPFirst: tcpFirst}
-				if tt.err == ErrNoAnswer {
+				if errors.Is(tt.err, ErrNoAnswer) {
 					cfg.Timeout = 300 * time.Millisecond
 				}
 				r := resolverWith(t, cfg)
