@@ -91,6 +91,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	h.mountOrders(mux)
 	h.mountCertificates(mux)
 	h.mountExternalKeys(mux)
+	h.mountMembers(mux)
 	h.mountCA(mux)
 	h.mountDatabase(mux)
 	mux.HandleFunc("GET /v1/export", h.export)
@@ -100,13 +101,17 @@ func NewHandler(cfg Config) (http.Handler, error) {
 // limitBody bounds what a request may carry (SL-29), and wants JSON where
 // something is carried (SA-3).
 func limitBody(next http.Handler) http.Handler {
-	const body = 256 << 10
+	const body, upload = 256 << 10, 1 << 20
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost && r.Header.Get("Content-Type") != "application/json" {
 			writeError(w, http.StatusUnsupportedMediaType, "send JSON, as application/json")
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, body)
+		limit := int64(body)
+		if r.URL.Path == uploads {
+			limit = upload
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
 		next.ServeHTTP(w, r)
 	})
 }

@@ -170,11 +170,12 @@ func checkChoices[T ~string](key string, chosen []T, r *report) {
 
 func checkIdentifiers(p Profile, key string, r *report) {
 	checkChoices(key+".types", p.Identifiers.Types, r)
-	if p.Identifiers.Wildcard && !slices.Contains(p.Challenges, acme.DNS01) {
+	proofs := p.Authorization.AsksProof() // the registry gives any kind of name
+	if proofs && p.Identifiers.Wildcard && !slices.Contains(p.Challenges, acme.DNS01) {
 		// R8555-7.1.3: what one host shows says nothing of all names below it.
 		r.add(key+".wildcard", "needs dns-01 among the challenges")
 	}
-	if slices.Contains(p.Identifiers.Types, acme.IPIdentifier) &&
+	if proofs && slices.Contains(p.Identifiers.Types, acme.IPIdentifier) &&
 		!slices.Contains(p.Challenges, acme.HTTP01) && !slices.Contains(p.Challenges, acme.TLSALPN01) {
 		r.add(key+".types", "ip needs http-01 or tls-alpn-01 among the challenges")
 	}

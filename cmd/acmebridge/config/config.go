@@ -99,7 +99,7 @@ type Directory struct {
 type Profile struct {
 	Description           string                 `key:"description" doc:"One line for clients that list profiles."`
 	Backend               string                 `key:"backend" doc:"Name of the backend that issues. Required."`
-	Authorization         acme.AuthorizationRule `key:"authorization" default:"challenge" enum:"challenge" doc:"What entitles an order to its names: challenge wants control of each one proved."`
+	Authorization         acme.AuthorizationRule `key:"authorization" default:"challenge" enum:"challenge,registry,both" doc:"What entitles an order to its names: challenge wants control of each one proved, registry wants the record of the account's member to have them and nothing proved, both wants both."`
 	Challenges            []acme.ChallengeType   `key:"challenges" default:"http-01" enum:"http-01,dns-01,tls-alpn-01,dns-account-01" doc:"Ways to prove control that are offered."`
 	Usages                []acme.Usage           `key:"usages" default:"server_auth,client_auth" enum:"server_auth,client_auth,code_signing,email_protection" doc:"Extended key usages of the certificate."`
 	Subject               acme.SubjectRule       `key:"subject" default:"common_name" enum:"common_name,empty" doc:"common_name puts the first name that fits into the subject, empty leaves it empty."`
