@@ -17,6 +17,10 @@ type (
 		Kind string `json:"kind"`
 		ExternalKey
 	}
+	exportedMember struct {
+		Kind string `json:"kind"`
+		Member
+	}
 	exportedAccount struct {
 		Kind string `json:"kind"`
 		Account
@@ -58,6 +62,11 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) {
 func (h *handler) writeExport(ctx context.Context, e *json.Encoder) error {
 	if err := each(ctx, h.Operator.ExternalKeys, func(k acme.ExternalAccountKey) error {
 		return e.Encode(exportedKey{"key", h.viewExternalKey(k)})
+	}); err != nil {
+		return err
+	}
+	if err := each(ctx, h.Operator.Members, func(m acme.Member) error {
+		return e.Encode(exportedMember{"member", viewMember(m)})
 	}); err != nil {
 		return err
 	}

@@ -318,3 +318,21 @@ profiles: {tls: {backend: local, resubmit_on_doubt: true}}
 		}
 	}
 }
+
+// TestAuthorizationByRegistry: where nothing is proved, no challenge has to be
+// able to prove it (D12).
+func TestAuthorizationByRegistry(t *testing.T) {
+	t.Parallel()
+	text := func(rule string) []byte {
+		return []byte("profiles:\n  tls:\n    backend: local\n    authorization: " + rule + "\n    challenges: [tls-alpn-01]\n    identifiers: {wildcard: true}\nbackends:\n  local: {type: localca}\n")
+	}
+	for rule, want := range map[string]bool{"registry": true, "both": false, "challenge": false, "bogus": false} {
+		c, err := config.Parse("f", text(rule), nil)
+		if (err == nil) != want {
+			t.Errorf("%s: %v", rule, err)
+		}
+		if err == nil && c.AcmeProfiles()["tls"].Authorization != acme.AuthorizationRule(rule) {
+			t.Errorf("%s became %q", rule, c.AcmeProfiles()["tls"].Authorization)
+		}
+	}
+}
