@@ -114,6 +114,7 @@ type Engine struct {
 	wake        chan struct{} // a job may be due earlier than Run believes; buffered, sends never block
 	started     chan struct{} // closed when Run begins to work
 	startOnce   sync.Once
+	stopOnce    sync.Once
 	fatal       chan error // the reason to stop at once; buffered, the first one stays
 	inflight    inflight
 	damaged     string // the last complaint of a damaged job; owned by the Run goroutine

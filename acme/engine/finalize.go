@@ -184,6 +184,12 @@ func (e *Engine) closeQueued(ctx context.Context, owner acme.Account, f finaliza
 	}
 	// Born leased to this run: it goes straight into its lane, if that has room.
 	mine := e.lanes.room(laneOf(j)) && e.inflight.take(string(j.ID))
+	launched := false
+	defer func() { // whatever comes, a panic too, nobody holds what nobody steps
+		if mine && !launched {
+			e.inflight.release(string(j.ID))
+		}
+	}()
 	repeated := false
 	err := e.commit(ctx, func(tx storage.Tx) error {
 		var err error
@@ -208,11 +214,11 @@ func (e *Engine) closeQueued(ctx context.Context, owner acme.Account, f finaliza
 		return putOrder(tx, o)
 	}, failpoint.Finalize)
 	switch {
-	case mine && (err != nil || repeated):
-		e.inflight.release(string(j.ID))
+	case err != nil || repeated:
 	case mine:
+		launched = true
 		e.launch(j)
-	case err == nil:
+	default:
 		e.nudge()
 	}
 	return o, err

@@ -95,6 +95,12 @@ func (e *Engine) tryNow(ctx context.Context, owner acme.Account, id acme.Authori
 		out := e.validate(ctx, owner, a, t)
 		at.mu.Lock()
 		defer at.mu.Unlock()
+		defer func() { // SP-15: the job that is stored instead of the outcome is tried and parked
+			if r := recover(); r != nil {
+				at.failed = true
+				e.log.Error("storing the outcome of a challenge panicked", "event", "challenge.unsettled", "authorization", a.ID, "cause", fmt.Sprintf("%v\n%s", r, debug.Stack()))
+			}
+		}()
 		if err := e.settle(ctx, j, a, out); err != nil {
 			at.failed = true
 			e.log.Error("cannot store the outcome of a challenge", "event", "challenge.unsettled", "authorization", a.ID, "cause", err)

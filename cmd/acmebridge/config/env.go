@@ -14,7 +14,7 @@ const configVariable = Prefix + "CONFIG"
 
 // others are the variables that are no settings: the path of the file, and the
 // two seams of test builds, which those builds read by themselves.
-var others = [...]string{configVariable, Prefix + "FAILPOINTS", Prefix + "CLOCK_OFFSET"}
+var others = append([]string{configVariable}, seams...)
 
 // variable is the name of the variable for a key.
 func variable(key string) string {
@@ -37,7 +37,7 @@ func override(c *Config, env []string, r *report) {
 	given := map[string]string{}
 	for _, entry := range env {
 		name, value, ok := strings.Cut(entry, "=")
-		if ok && strings.HasPrefix(name, Prefix) && !slices.Contains(others[:], name) {
+		if ok && strings.HasPrefix(name, Prefix) && !slices.Contains(others, name) {
 			given[name] = value // the last one counts, as for os/exec
 		}
 	}

@@ -20,7 +20,7 @@ directories:
   x-road: {profiles: [tls]}
 profiles: {tls: {backend: local}, short: {backend: local}}
 `,
-		"PATH=/bin", "ACMEBRIDGE=not ours", "ACMEBRIDGE_FAILPOINTS=FP-06=kill", "ACMEBRIDGE_CLOCK_OFFSET=+36h",
+		"PATH=/bin", "ACMEBRIDGE=not ours",
 		"ACMEBRIDGE_LISTEN=127.0.0.1:1", "ACMEBRIDGE_LISTEN=127.0.0.1:2",
 		"ACMEBRIDGE_VALIDATION_HTTP_PORT=8080",
 		"ACMEBRIDGE_VALIDATION_ALLOW=192.168.0.0/16, fd00::/8",
