@@ -196,25 +196,27 @@ func (s *Store) commitGroup(first *request) error {
 }
 
 // following returns the next request for the group, if one is there. Callers
-// that were told of the last commit just now may be about to come back, so
-// they get one chance to run; that is no wait when there are none.
+// that were told of the last commit just now may be about to come back, and
+// others may be on their way here, so they get some chances to run; that is no
+// wait when there are none, and under load it makes groups larger and the
+// bytes written for each update fewer.
 func (s *Store) following(size int) *request {
 	if size >= s.maxBatch {
 		return nil
 	}
-	select {
-	case r := <-s.queue:
-		return r
-	default:
+	for range 1 + chances {
+		select {
+		case r := <-s.queue:
+			return r
+		default:
+			runtime.Gosched()
+		}
 	}
-	runtime.Gosched()
-	select {
-	case r := <-s.queue:
-		return r
-	default:
-		return nil
-	}
+	return nil
 }
+
+// chances is how often the writer lets others run before it commits.
+const chances = 8
 
 // commit makes a group durable. An error means that nobody knows (SS-4): bbolt
 // reports the failed sync of a page that is written all the same.

@@ -30,7 +30,7 @@ const documentationHead = `<!-- Made by "go generate ./cmd/acmebridge/config"; e
   ` + "`ACMEBRIDGE_CONFIG`" + ` names the file.
 - Secrets are never written into the file: name a file that holds them, or use the environment.
 - ` + "`directories`, `profiles` and `backends`" + ` have one entry each when they are left out: ` + "`default`, `tls` and `local`" + `. A table in the file replaces the standard one.
-- Without any file, validation uses ` + "`http_port: 5002`, `tls_alpn_port: 5001` and `allow: [127.0.0.0/8, ::1/128]`" + `, so that a first try works on one machine.
+- Without any file, validation uses ` + "`http_port: 5002`, `tls_alpn_port: 5001` and `allow: [127.0.0.0/8, ::1/128]`, and `limits.validations_per_target` is 64" + `, so that a first try works on one machine.
   A file does not inherit this.
 - Editors that know JSON Schema can use the output of ` + "`acmebridge config schema`" + `; ` + "`acmebridge config print`" + ` shows what counts in the end.
 `

@@ -68,7 +68,7 @@ func TestDefault(t *testing.T) {
 	t.Parallel()
 	got, file := config.Default(), parse(t, "")
 	v := got.Validation
-	if v.HTTPPort != 5002 || v.TLSALPNPort != 5001 {
+	if v.HTTPPort != 5002 || v.TLSALPNPort != 5001 || c.Limits.ValidationsPerTarget != 64 {
 		t.Errorf("ports without a file: %d and %d, want 5002 and 5001", v.HTTPPort, v.TLSALPNPort)
 	}
 	want := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
