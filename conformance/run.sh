@@ -39,24 +39,25 @@ step_test() {
 	go test -race -tags failpoints ./internal/failpoint
 }
 
-# Every fuzz target for a few seconds: enough to notice what was broken just
-# now. Real campaigns run longer: go test -fuzz NAME -fuzztime 1h ./package
 # What docs/conformance.md says is what the sources and the last run show.
 step_report() {
 	go run ./conformance/report -check
 }
 
+# Every fuzz target for a few seconds: enough to notice what was broken just
+# now. Real campaigns run longer: go test -fuzz NAME -fuzztime 1h ./package
 step_fuzz() {
-	local package target
+	local package target log
+	log=$(mktemp)
 	git grep -lE '^func Fuzz' -- '*_test.go' | while read -r file; do
 		package=./$(dirname "$file")
 		for target in $(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$file"); do
 			echo "fuzz $package $target"
-			go test -run '^$' -fuzz "^$target\$" -fuzztime 3s -fuzzminimizetime 1x "$package" >/tmp/fuzz.$$ 2>&1 ||
-				{ cat /tmp/fuzz.$$; return 1; }
+			go test -run '^$' -fuzz "^$target\$" -fuzztime 3s -fuzzminimizetime 1x "$package" >"$log" 2>&1 ||
+				{ cat "$log"; return 1; }
 		done
 	done
-	rm -f /tmp/fuzz.$$
+	rm -f "$log"
 }
 
 # Real clients against a real server.

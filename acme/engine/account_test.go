@@ -304,11 +304,7 @@ func TestWithdrawn(t *testing.T) {
 		w.fake.notSent = 1 // the first attempt fails, so that there is time
 		r := w.start()
 		defer r.end()
-		a := r.account()
-		o := r.ready(a, "a.example.org")
-		if _, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.example.org")); err != nil {
-			t.Fatal(err)
-		}
+		a, o := r.finalized("a.example.org")
 		if _, err := r.Operator().RevokeAccount(t.Context(), a.ID); err != nil {
 			t.Fatal(err)
 		}

@@ -153,6 +153,19 @@ func (r *run) ready(a acme.Account, names ...string) acme.Order {
 	return r.wantStatus(a, o.ID, acme.OrderReady)
 }
 
+// finalized brings an order of a new account past finalize, whatever the CA
+// makes of it.
+func (r *run) finalized(names ...string) (acme.Account, acme.Order) {
+	r.w.t.Helper()
+	a := r.account()
+	o := r.ready(a, names...)
+	o, _, err := r.Finalize(r.w.t.Context(), a, o.ID, csrFor(r.w.t, newKey(r.w.t), names...))
+	if err != nil {
+		r.w.t.Fatal(err)
+	}
+	return a, o
+}
+
 func (r *run) wantStatus(a acme.Account, id acme.OrderID, want acme.OrderStatus) acme.Order {
 	r.w.t.Helper()
 	o, _, err := r.Order(r.w.t.Context(), a.ID, id)

@@ -72,11 +72,7 @@ func TestLongPolling(t *testing.T) {
 		w.fake.issueAfter = 10 * 24 * time.Hour
 		r := w.start()
 		defer r.end()
-		a := r.account()
-		o := r.ready(a, "a.example.org")
-		if _, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.example.org")); err != nil {
-			t.Fatal(err)
-		}
+		a, o := r.finalized("a.example.org")
 		time.Sleep(3 * 24 * time.Hour)
 		w.fake.set(func(f *fakeCA) { f.down = true })
 		time.Sleep(90 * time.Minute)
@@ -258,11 +254,7 @@ func TestAbandonWhileSubmitting(t *testing.T) {
 		w.backend = slowSubmit{searchable{w.fake}}
 		r := w.start()
 		defer r.end()
-		a := r.account()
-		o := r.ready(a, "a.example.org")
-		if _, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.example.org")); err != nil {
-			t.Fatal(err)
-		}
+		_, o := r.finalized("a.example.org")
 		if err := r.Operator().Abandon(t.Context(), o.ID, "no longer wanted"); err != nil {
 			t.Fatal(err)
 		}
@@ -296,11 +288,7 @@ func TestKillerJob(t *testing.T) {
 		w.t = t
 		w.backend = stuck{searchable{w.fake}}
 		r := w.start()
-		a := r.account()
-		o := r.ready(a, "a.example.org")
-		if _, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.example.org")); err != nil {
-			t.Fatal(err)
-		}
+		_, o := r.finalized("a.example.org")
 		deaths := 0
 		for r.explain(o.ID).Job.Parked == "" && deaths < 20 {
 			r.end() // cut off with the job in hand, as by a crash

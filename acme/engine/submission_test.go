@@ -55,11 +55,7 @@ func TestUnknownOutcome(t *testing.T) {
 				test.fault(w.fake)
 				r := w.start()
 				defer r.end()
-				a := r.account()
-				o := r.ready(a, "a.example.org")
-				if _, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.example.org")); err != nil {
-					t.Fatal(err)
-				}
+				a, o := r.finalized("a.example.org")
 				time.Sleep(time.Hour)
 				o = r.wantStatus(a, o.ID, test.want)
 				if n := w.fake.bought(); n != test.bought {
@@ -111,11 +107,7 @@ func TestOperatorDecides(t *testing.T) {
 				w.fake.dropRequests = 1
 				r := w.start()
 				defer r.end()
-				a := r.account()
-				o := r.ready(a, "a.example.org")
-				if _, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.example.org")); err != nil {
-					t.Fatal(err)
-				}
+				a, o := r.finalized("a.example.org")
 				time.Sleep(time.Hour)
 				jobs, _, err := r.Operator().Parked(t.Context(), storage.Page{})
 				if err != nil || len(jobs) != 1 {
@@ -240,11 +232,7 @@ func TestDeadline(t *testing.T) {
 		w.fake.issueAfter = 1000 * time.Hour
 		r := w.start()
 		defer r.end()
-		a := r.account()
-		o := r.ready(a, "a.example.org")
-		if _, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.example.org")); err != nil {
-			t.Fatal(err)
-		}
+		a, o := r.finalized("a.example.org")
 		time.Sleep(6 * 24 * time.Hour)
 		r.wantStatus(a, o.ID, acme.OrderProcessing)
 		time.Sleep(2 * 24 * time.Hour)
@@ -278,11 +266,7 @@ func TestPollDeadline(t *testing.T) {
 		w.fake.down = true
 		r := w.start()
 		defer r.end()
-		a := r.account()
-		o := r.ready(a, "a.example.org")
-		if _, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.example.org")); err != nil {
-			t.Fatal(err)
-		}
+		_, o := r.finalized("a.example.org")
 		time.Sleep(6 * 24 * time.Hour)
 		if x := r.explain(o.ID); x.Job == nil || x.Job.Parked != "" {
 			t.Fatalf("before the deadline: %+v", x.Job)
