@@ -44,7 +44,9 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 	if err != nil {
 		return acme.Order{}, err
 	}
+	made := o
 	err = e.commit(ctx, func(tx storage.Tx) error {
+		o = made // the function may run again
 		account, key, err := e.standing(tx, owner.ID)
 		if err != nil {
 			return err
