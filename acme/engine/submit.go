@@ -189,20 +189,33 @@ func (e *Engine) notSent(ctx context.Context, l loaded, cause error) error {
 func (e *Engine) doubt(ctx context.Context, l loaded, evidence string) error {
 	e.log.Warn("the outcome of a submission is unknown", "event", "submission.unknown", "order", l.order.ID,
 		"account", l.order.Account, "member", l.order.Member, "backend", l.authority.name, "key", l.sub.Key, "cause", evidence)
+	return e.putOff(ctx, l, func(sub *storage.Submission, j *storage.Job) (park string) {
+		sub.Evidence = clip(evidence, 1024)
+		if l.authority.finder == nil && !l.profile.ResubmitOnDoubt {
+			return "the CA may or may not have the request, and it cannot be looked up: " + sub.Evidence
+		}
+		j.Due, j.LastError = e.now().Add(backoff(j.Attempt)), sub.Evidence
+		return ""
+	})
+}
+
+// putOff stores what became known of a submission that is not settled, and
+// either when to go on with it or, when change says why, that a person has to.
+func (e *Engine) putOff(ctx context.Context, l loaded, change func(*storage.Submission, *storage.Job) (park string)) error {
 	return e.commit(ctx, func(tx storage.Tx) error {
 		stored, err := e.ours(tx, l.job)
 		if err != nil {
 			return err
 		}
 		sub := l.sub
-		sub.Evidence = clip(evidence, 1024)
+		stored.Lease = storage.Lease{}
+		park := change(&sub, &stored)
 		if err := tx.Submissions().Put(sub); err != nil {
 			return err
 		}
-		if l.authority.finder == nil && !l.profile.ResubmitOnDoubt {
-			return e.park(tx, stored, "the CA may or may not have the request, and it cannot be looked up: "+sub.Evidence)
+		if park != "" {
+			return e.park(tx, stored, park)
 		}
-		stored.Lease, stored.Due, stored.LastError = storage.Lease{}, e.now().Add(backoff(stored.Attempt)), sub.Evidence
 		return tx.Jobs().Put(stored)
 	}, failpoint.Reschedule)
 }
@@ -235,37 +248,21 @@ func (e *Engine) reconcile(ctx context.Context, l loaded, r backends.Request) er
 		return e.parkSubmission(ctx, l, fmt.Sprintf("the CA does not show the request (looked %d times since %s), and the profile does not allow to send it again",
 			l.sub.Misses+1, l.sub.FirstMiss.Format(time.RFC3339)))
 	}
-	return e.commit(ctx, func(tx storage.Tx) error {
-		stored, err := e.ours(tx, l.job)
-		if err != nil {
-			return err
-		}
-		sub := l.sub
+	return e.putOff(ctx, l, func(sub *storage.Submission, j *storage.Job) (park string) {
 		if sub.Misses == 0 {
 			sub.FirstMiss = now
 		}
 		sub.Misses++
-		if err := tx.Submissions().Put(sub); err != nil {
-			return err
-		}
-		stored.Lease, stored.Due = storage.Lease{}, sub.FirstMiss.Add(visibility)
-		return tx.Jobs().Put(stored)
-	}, failpoint.Reschedule)
+		j.Due = sub.FirstMiss.Add(visibility)
+		return ""
+	})
 }
 
 func (e *Engine) parkSubmission(ctx context.Context, l loaded, why string) error {
-	return e.commit(ctx, func(tx storage.Tx) error {
-		stored, err := e.ours(tx, l.job)
-		if err != nil {
-			return err
-		}
-		sub := l.sub
+	return e.putOff(ctx, l, func(sub *storage.Submission, _ *storage.Job) (park string) {
 		sub.Evidence = clip(why, 1024)
-		if err := tx.Submissions().Put(sub); err != nil {
-			return err
-		}
-		return e.park(tx, stored, why)
-	}, failpoint.Reschedule)
+		return why
+	})
 }
 
 // sendAgain takes the intention back, on the profile's permission.
