@@ -43,17 +43,20 @@ func (c *crashStore) Update(ctx context.Context, fn func(storage.Tx) error) erro
 	if c.dead {
 		return storage.ErrClosed
 	}
-	c.updates++
-	if c.updates == c.at {
+	if c.updates+1 == c.at && !c.applied {
 		c.dead = true
-		if c.applied {
-			if err := c.Store.Update(ctx, fn); err != nil {
-				return err
-			}
-		}
 		return fmt.Errorf("%w: the power is gone", storage.ErrUnknown)
 	}
-	return c.Store.Update(ctx, fn)
+	// One that is refused, or given up because the run was stopped meanwhile,
+	// is no commit.
+	if err := c.Store.Update(ctx, fn); err != nil {
+		return err
+	}
+	if c.updates++; c.updates == c.at {
+		c.dead = true
+		return fmt.Errorf("%w: the power is gone", storage.ErrUnknown)
+	}
+	return nil
 }
 
 func (c *crashStore) died() bool {

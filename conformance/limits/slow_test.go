@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"testing"
 	"time"
 
@@ -121,8 +122,25 @@ func TestDrip(t *testing.T) {
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
 	s := start(t, `write_timeout: 1s`)
-	raw := s.dial(t, attacker)
-	if err := raw.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+	// A small buffer is soon full. One that shrinks once the connection stands
+	// would take back what it has promised, and lose what the server acknowledges.
+	small := net.Dialer{
+		LocalAddr: &net.TCPAddr{IP: net.ParseIP(attacker)},
+		Control: func(_, _ string, raw syscall.RawConn) (err error) {
+			if e := raw.Control(func(fd uintptr) {
+				err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 32<<10)
+			}); e != nil {
+				return e
+			}
+			return err
+		},
+	}
+	raw, err := small.DialContext(t.Context(), "tcp", s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = raw.Close() })
+	if err := raw.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	c := s.client(raw, "http/1.1")

@@ -12,8 +12,6 @@
 //	})
 //
 // Every name resolves to 127.0.0.1, by a DNS server of the package's own, so nothing
-// leaves the machine. Pebble reads its manners (nonces refused at random, pauses
-// before a validation) from the environment of the process; Start sets them with
-// t.Setenv, therefore a test that calls Start must not be parallel itself. Its
-// sub-tests may be.
+// leaves the machine. Pebble is a process of its own, see the command in folder
+// pebble, so its data races and its environment are not those of the test.
 package pebbletest

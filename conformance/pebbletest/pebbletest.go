@@ -1,20 +1,13 @@
 package pebbletest
 
 import (
-	"encoding/pem"
-	"io"
-	"log"
+	"bytes"
+	"encoding/json"
 	"net"
-	"net/http/httptest"
+	"os"
+	"os/exec"
 	"strconv"
-	"strings"
 	"testing"
-
-	"github.com/letsencrypt/pebble/v2/ca"
-	"github.com/letsencrypt/pebble/v2/db"
-	"github.com/letsencrypt/pebble/v2/va"
-	"github.com/letsencrypt/pebble/v2/wfe"
-	"github.com/miekg/dns"
 )
 
 // Config says how rude Pebble shall be. Zero is as polite as it gets.
@@ -43,15 +36,9 @@ type Server struct {
 	HTTP01Addr     string
 }
 
-// Start runs Pebble until the test ends.
+// Start runs Pebble until the test ends, as a process of its own.
 func Start(t *testing.T, cfg Config) *Server {
 	t.Helper()
-	t.Setenv("PEBBLE_WFE_NONCEREJECT", strconv.Itoa(cfg.RejectNonces))
-	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
-	t.Setenv("PEBBLE_VA_ALWAYS_VALID", "0")
-	// A reused authorization would make an order ready before anybody answered.
-	t.Setenv("PEBBLE_AUTHZREUSE", "0")
-
 	s := &Server{}
 	port := cfg.HTTP01Port
 	if port == 0 {
@@ -65,84 +52,41 @@ func Start(t *testing.T, cfg Config) *Server {
 	}
 	s.HTTP01Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 
-	logger := log.New(io.Discard, "", 0)
-	store := db.NewMemoryStore()
-	for kid, key := range cfg.ExternalAccounts {
-		if err := store.AddExternalAccountKeyByID(kid, key); err != nil {
-			t.Fatalf("pebbletest: add external account key %q: %v", kid, err)
-		}
+	cmd := exec.Command("go", "run", "-race=false", "acmebridge/conformance/pebbletest/pebble")
+	cmd.Env = append(os.Environ(),
+		"PEBBLE_WFE_NONCEREJECT="+strconv.Itoa(cfg.RejectNonces), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_VA_ALWAYS_VALID=0",
+		// A reused authorization would make an order ready before anybody answered.
+		"PEBBLE_AUTHZREUSE=0")
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	profiles := map[string]ca.Profile{"default": {Description: "the only profile"}}
-	// EC keys, because making RSA keys takes longer than many a test.
-	authority := ca.New(logger, store, "", "ecdsa", cfg.AlternateRoots, 1, profiles)
-	validator := va.New(logger, port, closedPort(t), cfg.Strict, startDNS(t), store)
-	front := wfe.New(logger, store, validator, authority, []string{"pebble.letsencrypt.org"},
-		cfg.Strict, len(cfg.ExternalAccounts) > 0, 0, 0)
-
-	server := httptest.NewUnstartedServer(front.Handler())
-	server.Config.ErrorLog = logger
-	server.EnableHTTP2 = true
-	server.StartTLS()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("pebbletest: start Pebble: %v", err)
+	}
 	t.Cleanup(func() {
-		// A few of Pebble's handlers can lock themselves out; waiting for them in
-		// Close would hang the test that found one.
-		server.CloseClientConnections()
-		_ = server.Listener.Close()
+		_ = in.Close() // it ends by this; a handler that has locked itself out ends with it
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("pebbletest: Pebble ended with %v: %s", err, complaints.Bytes())
+		}
 	})
-	s.DirectoryURL = server.URL + wfe.DirectoryPath
-	s.RootsPEM = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	settings := struct {
+		ExternalAccounts map[string]string
+		Strict           bool
+		AlternateRoots   int
+		HTTP01Port       int
+	}{cfg.ExternalAccounts, cfg.Strict, cfg.AlternateRoots, port}
+	if err := json.NewEncoder(in).Encode(settings); err != nil {
+		t.Fatalf("pebbletest: %v", err)
+	}
+	if err := json.NewDecoder(out).Decode(s); err != nil {
+		t.Fatalf("pebbletest: Pebble does not say where it is: %v", err)
+	}
 	return s
-}
-
-// closedPort is a port nothing listens at: tls-alpn-01 is not part of these tests.
-func closedPort(t *testing.T) int {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("pebbletest: find a closed port: %v", err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
-}
-
-// startDNS answers every A query with 127.0.0.1 and everything else with nothing.
-func startDNS(t *testing.T) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("pebbletest: listen for DNS: %v", err)
-	}
-	ready := make(chan struct{})
-	server := &dns.Server{
-		Listener:          ln,
-		NotifyStartedFunc: func() { close(ready) },
-		Handler:           dns.HandlerFunc(answerDNS),
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = server.ActivateAndServe() // ends with the listener
-	}()
-	select {
-	case <-ready:
-	case <-done:
-		t.Fatalf("pebbletest: the DNS server did not start")
-	}
-	t.Cleanup(func() {
-		_ = server.Shutdown()
-		<-done
-	})
-	return ln.Addr().String()
-}
-
-func answerDNS(w dns.ResponseWriter, query *dns.Msg) {
-	reply := new(dns.Msg)
-	reply.SetReply(query)
-	for _, q := range query.Question {
-		if q.Qtype == dns.TypeA && !strings.HasPrefix(q.Name, "*.") {
-			reply.Answer = append(reply.Answer, &dns.A{
-				Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 1},
-				A:   net.IPv4(127, 0, 0, 1),
-			})
-		}
-	}
-	_ = w.WriteMsg(reply) // the asker is gone
 }
