@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,7 +41,9 @@ type account struct {
 type client struct {
 	http      *http.Client
 	directory directory
-	account   *account
+	accounts  []*account // that it orders for, in turn
+	account   *account   // whose turn it is
+	turn      int
 	nonce     string
 	requests  int // all requests sent, nonces included
 	badNonces int // requests that were sent again because of the nonce
@@ -91,15 +95,30 @@ func fetchDirectory(ctx context.Context, h *http.Client, url string) (directory,
 	return d, nil
 }
 
-// register creates the client's account, under the external account key if there is one.
+// nextAccount gives the turn to the next account.
+func (c *client) nextAccount() {
+	c.account = c.accounts[c.turn%len(c.accounts)]
+	c.turn++
+}
+
+// register creates one more account for the client, under the external account key if
+// there is one.
 func (c *client) register(ctx context.Context, keyID, hmacKey string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return fmt.Errorf("make an account key: %w", err)
+	}
+	public, err := publicJWK(key)
+	if err != nil {
+		return err
+	}
+	c.account = &account{key: key, jwk: public, thumbprint: public.thumbprint()}
 	payload := struct {
 		Agreed  bool            `json:"termsOfServiceAgreed"`
 		Contact []string        `json:"contact"`
 		Binding json.RawMessage `json:"externalAccountBinding,omitempty"`
 	}{Agreed: true, Contact: []string{"mailto:load@acmebridge.test"}}
 	if keyID != "" {
-		var err error
 		if payload.Binding, err = bindExternalAccount(keyID, hmacKey, c.directory.NewAccount, c.account.jwk); err != nil {
 			return err
 		}
@@ -112,6 +131,7 @@ func (c *client) register(ctx context.Context, keyID, hmacKey string) error {
 		return fmt.Errorf("register an account: %w: no Location", errProtocol)
 	}
 	c.account.url = a.location
+	c.accounts = append(c.accounts, c.account)
 	return nil
 }
 

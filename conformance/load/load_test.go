@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/pem"
 	"errors"
 	"io"
-	"log"
 	"net"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,11 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/letsencrypt/challtestsrv"
-	"github.com/letsencrypt/pebble/v2/ca"
-	"github.com/letsencrypt/pebble/v2/db"
-	"github.com/letsencrypt/pebble/v2/va"
-	"github.com/letsencrypt/pebble/v2/wfe"
+	"acmebridge/conformance/pebbletest"
 )
 
 const (
@@ -28,44 +21,19 @@ const (
 	testHMAC = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
 )
 
-// startPebble runs Let's Encrypt's test server in this process and gives flags that
-// point at it. Its refusals of nonces and its delays are set by the environment, so the
-// tests that use it are not parallel.
-func startPebble(t *testing.T, refuseNonces int) []string {
+// startPebble runs Let's Encrypt's test server and gives flags that point at it.
+// It asks for external accounts when it has some.
+func startPebble(t *testing.T, cfg pebbletest.Config) []string {
 	t.Helper()
-	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
-	t.Setenv("PEBBLE_WFE_NONCEREJECT", strconv.Itoa(refuseNonces))
-	quiet := log.New(io.Discard, "", 0)
-
-	resolver := freeAddress(t)
-	names, err := challtestsrv.New(challtestsrv.Config{DNSAddrs: []string{resolver}, Log: quiet})
-	if err != nil {
-		t.Fatal(err)
-	}
-	names.SetDefaultDNSIPv6("")
-	go names.Run()
-	t.Cleanup(names.Shutdown)
-
 	web := freeAddress(t)
 	_, port, _ := net.SplitHostPort(web)
-	httpPort, _ := strconv.Atoi(port)
-	store := db.NewMemoryStore()
-	if err := store.AddExternalAccountKeyByID(testKID, testHMAC); err != nil {
-		t.Fatal(err)
-	}
-	profiles := map[string]ca.Profile{"default": {Description: "test"}}
-	issuer := ca.New(quiet, store, "", "ecdsa", 0, 1, profiles)
-	validator := va.New(quiet, httpPort, httpPort, false, resolver, store)
-	front := wfe.New(quiet, store, validator, issuer, nil, false, false, 0, 0)
-	server := httptest.NewTLSServer(front.Handler())
-	t.Cleanup(server.Close)
-
+	cfg.HTTP01Port, _ = strconv.Atoi(port)
+	server := pebbletest.Start(t, cfg)
 	roots := filepath.Join(t.TempDir(), "root.pem")
-	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	if err := os.WriteFile(roots, block, 0o600); err != nil {
+	if err := os.WriteFile(roots, server.RootsPEM, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return []string{"-directory", server.URL + wfe.DirectoryPath, "-ca", roots, "-http01", web}
+	return []string{"-directory", server.DirectoryURL, "-ca", roots, "-http01", web}
 }
 
 func freeAddress(t *testing.T) string {
@@ -88,7 +56,7 @@ func mustParse(t *testing.T, args ...string) config {
 }
 
 func TestOrdersAgainstPebble(t *testing.T) {
-	server := startPebble(t, 0)
+	server := startPebble(t, pebbletest.Config{})
 	c := mustParse(t, append(server, "-clients", "2", "-orders", "5", "-pid", strconv.Itoa(os.Getpid()))...)
 	r, err := run(t.Context(), c)
 	if err != nil {
@@ -117,7 +85,7 @@ func TestOrdersAgainstPebble(t *testing.T) {
 }
 
 func TestOneBoundAccountAndANewConnectionPerRequest(t *testing.T) {
-	server := startPebble(t, 0)
+	server := startPebble(t, pebbletest.Config{ExternalAccounts: map[string]string{testKID: testHMAC}})
 	c := mustParse(t, append(server, "-clients", "2", "-orders", "2", "-accounts", "1", "-new-connections",
 		"-key-pool", "1", "-eab-kid", testKID, "-eab-hmac", testHMAC)...)
 	r, err := run(t.Context(), c)
@@ -126,8 +94,35 @@ func TestOneBoundAccountAndANewConnectionPerRequest(t *testing.T) {
 	}
 }
 
+func TestMoreAccountsThanClientsTakeTurns(t *testing.T) {
+	server := startPebble(t, pebbletest.Config{})
+	c := mustParse(t, append(server, "-clients", "2", "-accounts", "5", "-orders", "6")...)
+	roots, err := readRoots(c.caFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clients, err := connect(t.Context(), c, roots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	urls := map[string]bool{}
+	for _, c := range clients {
+		for range c.accounts {
+			c.nextAccount()
+			urls[c.account.url] = true
+		}
+	}
+	if len(clients[0].accounts) != 3 || len(clients[1].accounts) != 2 || len(urls) != 5 || urls[""] {
+		t.Errorf("the clients have %d and %d accounts, at %d URLs", len(clients[0].accounts), len(clients[1].accounts), len(urls))
+	}
+	r, err := run(t.Context(), c)
+	if err != nil || r.Finished != 6 || r.Accounts != 5 {
+		t.Errorf("finished %d with %d accounts, %v, errors %v", r.Finished, r.Accounts, err, r.Errors)
+	}
+}
+
 func TestRefusedNoncesAreTriedAgainOnceAndCounted(t *testing.T) {
-	server := startPebble(t, 20)
+	server := startPebble(t, pebbletest.Config{RejectNonces: 20})
 	r, err := run(t.Context(), mustParse(t, append(server, "-clients", "1", "-orders", "20")...))
 	if err != nil {
 		var p *problem
@@ -151,7 +146,7 @@ func TestRefusedNoncesAreTriedAgainOnceAndCounted(t *testing.T) {
 
 // An interrupt ends the run in good order and the report has what was done until then.
 func TestInterruptReportsWhatWasMeasured(t *testing.T) {
-	server := startPebble(t, 0)
+	server := startPebble(t, pebbletest.Config{})
 	c := mustParse(t, append(server, "-clients", "2", "-orders", "1000000")...)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -192,7 +187,7 @@ func TestInterruptReportsWhatWasMeasured(t *testing.T) {
 }
 
 func TestDurationBoundsTheRun(t *testing.T) {
-	server := startPebble(t, 0)
+	server := startPebble(t, pebbletest.Config{})
 	begin := time.Now()
 	r, err := run(t.Context(), mustParse(t, append(server, "-clients", "1", "-orders", "1000000", "-duration", "2s")...))
 	if err != nil || r.Failed != 0 || r.Finished == 1000000 || time.Since(begin) > 20*time.Second {
@@ -210,7 +205,7 @@ func TestFlagsThatCannotWorkAreRefused(t *testing.T) {
 			t.Errorf("%v was accepted", args)
 		}
 	}
-	if c := mustParse(t, "-clients", "4", "-accounts", "9"); c.accounts != 4 {
+	if c := mustParse(t, "-clients", "4"); c.accounts != 4 {
 		t.Errorf("%d accounts for 4 clients", c.accounts)
 	}
 }

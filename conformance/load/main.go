@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -77,7 +74,7 @@ func parseFlags(args []string, help io.Writer) (config, error) {
 	f.StringVar(&c.directory, "directory", "https://localhost:14000/directory", "ACME directory `URL`")
 	f.IntVar(&c.clients, "clients", 8, "clients that order at the same time")
 	f.IntVar(&c.orders, "orders", 1000, "orders in all")
-	f.IntVar(&c.accounts, "accounts", 0, "accounts that the clients share (default one per client)")
+	f.IntVar(&c.accounts, "accounts", 0, "accounts in all: fewer than clients are shared, more take turns (default one per client)")
 	f.DurationVar(&c.duration, "duration", 10*time.Minute, "stop after this time at the latest")
 	f.DurationVar(&c.orderTimeout, "order-timeout", 2*time.Minute, "give one order up after this time")
 	f.StringVar(&c.caFile, "ca", "", "PEM `file` with the root of the server's TLS certificate (default the system's roots)")
@@ -93,7 +90,7 @@ func parseFlags(args []string, help io.Writer) (config, error) {
 	if err := f.Parse(args); err != nil {
 		return c, err
 	}
-	if c.accounts == 0 || c.accounts > c.clients {
+	if c.accounts == 0 {
 		c.accounts = c.clients
 	}
 	var problem string
@@ -196,31 +193,31 @@ func connect(ctx context.Context, c config, roots *x509.CertPool) ([]*client, er
 			},
 			Timeout: time.Minute,
 		}}
-		if i >= c.accounts {
-			clients[i].account = clients[i%c.accounts].account
-			clients[i].directory = clients[0].directory
-			continue
-		}
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			return nil, fmt.Errorf("make an account key: %w", err)
-		}
-		public, err := publicJWK(key)
-		if err != nil {
-			return nil, err
-		}
-		clients[i].account = &account{key: key, jwk: public, thumbprint: public.thumbprint()}
-		if i > 0 {
-			clients[i].directory = clients[0].directory
-		} else if clients[0].directory, err = fetchDirectory(ctx, clients[0].http, c.directory); err != nil {
-			return nil, err
-		}
-		if err := clients[i].register(ctx, c.eabKID, c.eabHMAC); err != nil {
-			return nil, err
-		}
 	}
-	for _, c := range clients {
-		c.requests, c.badNonces = 0, 0
+	d, err := fetchDirectory(ctx, clients[0].http, c.directory)
+	if err != nil {
+		return nil, err
+	}
+	failed := make([]error, c.clients)
+	var registering sync.WaitGroup
+	for i, one := range clients {
+		one.directory = d
+		registering.Go(func() {
+			for n := i; n < c.accounts && failed[i] == nil; n += c.clients {
+				failed[i] = one.register(ctx, c.eabKID, c.eabHMAC)
+			}
+		})
+	}
+	registering.Wait()
+	if err := errors.Join(failed...); err != nil {
+		return nil, err
+	}
+	for i, one := range clients {
+		if i >= c.accounts {
+			one.accounts = clients[i%c.accounts].accounts
+		}
+		one.nextAccount()
+		one.requests, one.badNonces = 0, 0
 	}
 	return clients, nil
 }
@@ -283,6 +280,7 @@ func (m *measurement) orderOne(ctx context.Context, c *client, n int, times *rec
 	}
 	ctx, cancel := context.WithTimeout(ctx, m.config.orderTimeout)
 	defer cancel()
+	c.nextAccount()
 	return c.order(ctx, randomName(m.config.suffix), key, m.web, times)
 }
 
