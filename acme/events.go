@@ -31,6 +31,10 @@ func NewOrder(r OrderRequest, now time.Time, random io.Reader) (Order, []Authori
 		NotBefore: r.NotBefore, NotAfter: r.NotAfter, Replaces: r.Replaces,
 		CreatedAt: now, Expires: now.Add(r.Profile.OrderLifetime).Truncate(time.Second),
 	}
+	// A certificate that would have ended already is no use to anybody.
+	if !r.NotAfter.IsZero() && r.NotAfter.Before(o.Expires) {
+		o.Expires = r.NotAfter
+	}
 	authzs := make([]Authorization, 0, len(r.Identifiers))
 	for _, ident := range r.Identifiers {
 		a, err := newAuthorization(o, ident, r.Profile, now, random)

@@ -32,11 +32,12 @@ type fakeCA struct {
 	hiddenFor    time.Duration // Find does not show younger purchases
 	mutate       func([][]byte) [][]byte
 	down         bool // nothing but Submit answers
+	ownEnd       bool // it decides when its certificates end
 }
 
 var errBroken = errors.New("connection reset by peer")
 
-func (f *fakeCA) Traits() backends.Traits { return backends.Traits{HonoursNotAfter: true} }
+func (f *fakeCA) Traits() backends.Traits { return backends.Traits{HonoursNotAfter: !f.ownEnd} }
 func (f *fakeCA) Roots() [][]byte         { return f.issuing.Roots() }
 func (f *fakeCA) Intermediates() [][]byte { return f.issuing.Intermediates() }
 

@@ -308,3 +308,43 @@ func TestDates(t *testing.T) {
 		}
 	})
 }
+
+// TestUpperBound: a CA that decides the end of its certificates itself can keep
+// a latest end that lies far enough ahead, and no other (R8555-7.4-2, C-XR-1).
+func TestUpperBound(t *testing.T) {
+	w := newWorld(t)
+	w.profile.Dates, w.fake.ownEnd = acme.DatesUpperBound, true
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.end()
+		a := r.account()
+		// Valid for 90 days from the moment it is issued, which may be when the
+		// order's day and the CA's week have passed.
+		enough := time.Now().Add((90 + 1 + 7) * 24 * time.Hour)
+		_, err := r.NewOrder(t.Context(), a, engine.OrderRequest{Identifiers: dns("a.example.org"), NotAfter: enough})
+		wantProblem(t, err, acme.Malformed)
+		if _, err := r.NewOrder(t.Context(), a, engine.OrderRequest{Identifiers: dns("a.example.org"), NotAfter: enough.Add(time.Second)}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestShortNotAfter: an order ends when the certificate that it asks for would
+// have ended.
+func TestShortNotAfter(t *testing.T) {
+	w := newWorld(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.end()
+		a := r.account()
+		end := time.Now().Add(time.Hour).Truncate(time.Second)
+		o, err := r.NewOrder(t.Context(), a, engine.OrderRequest{Identifiers: dns("a.example.org"), NotAfter: end})
+		if err != nil || !o.Expires.Equal(end) {
+			t.Fatalf("the order expires at %s, want %s (%v)", o.Expires, end, err)
+		}
+		time.Sleep(61 * time.Minute)
+		r.wantStatus(a, o.ID, acme.OrderInvalid)
+	})
+}

@@ -120,24 +120,37 @@ func offered(p acme.Profile, identifiers []acme.Identifier) *acme.Problem {
 // covers clocks that differ, not plans.
 const startTolerance = 5 * time.Minute
 
-// checkDates accepts what the profile can grant exactly, and names the range
-// otherwise (R8555-7.4-12, R8555-7.4-2).
+// checkDates accepts what the profile can grant, by its rule, and names the
+// range otherwise (R8555-7.4-12, R8555-7.4-2).
 func (e *Engine) checkDates(p acme.Profile, notBefore, notAfter, now time.Time) *acme.Problem {
 	if p.Dates == acme.DatesRefuse && (!notBefore.IsZero() || !notAfter.IsZero()) {
 		return acme.Problemf(acme.Malformed, "profile %s decides when its certificates begin and end; leave notBefore and notAfter out", p.Name)
 	}
-	latest := now.Add(p.Validity)
 	if !notBefore.IsZero() && (notBefore.Before(now.Add(-startTolerance)) || notBefore.After(now.Add(startTolerance))) {
 		return acme.Problemf(acme.Malformed, "notBefore has to lie within %s of now (%s)", startTolerance, now.UTC().Format(time.RFC3339))
 	}
 	if notAfter.IsZero() {
 		return nil
 	}
-	if !e.backends[p.Backend].traits.HonoursNotAfter {
-		return acme.Problemf(acme.Malformed, "profile %s decides the end of its certificates; leave notAfter out", p.Name)
+	latest := now.Add(p.Validity)
+	honours := e.backends[p.Backend].traits.HonoursNotAfter
+	if p.Dates == acme.DatesUpperBound {
+		// The certificate will end earlier, which the client can use (C-XR-1).
+		// A CA that chooses the end itself may begin when it comes to it.
+		end := latest
+		if !honours {
+			end = latest.Add(p.OrderLifetime + p.IssuanceDeadline)
+		}
+		if notAfter.After(end) {
+			return nil
+		}
+		if !honours {
+			return acme.Problemf(acme.Malformed, "profile %s decides the end of its certificates; notAfter has to lie after %s, or be left out",
+				p.Name, end.UTC().Format(time.RFC3339))
+		}
 	}
-	if p.Dates == acme.DatesUpperBound && notAfter.After(latest) {
-		return nil // the certificate will end earlier, which the client can use
+	if !honours {
+		return acme.Problemf(acme.Malformed, "profile %s decides the end of its certificates; leave notAfter out", p.Name)
 	}
 	if !notAfter.After(now) || !notAfter.After(notBefore) || notAfter.After(latest) {
 		return acme.Problemf(acme.Malformed, "notAfter has to lie between %s and %s",

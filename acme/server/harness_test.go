@@ -309,10 +309,10 @@ func (c *client) issue(tb testing.TB, name string) order {
 }
 
 // csrFor returns the payload of a finalize request with a new key.
-func csrFor(tb testing.TB, name string) string {
+func csrFor(tb testing.TB, names ...string) string {
 	tb.Helper()
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
-		Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		Subject: pkix.Name{CommonName: names[0]}, DNSNames: names,
 	}, newKey(tb))
 	if err != nil {
 		tb.Fatal(err)

@@ -276,6 +276,20 @@ func orderTimeCases() []Case {
 				resp.fail("notAfter is %q, asked for %q (R8555-7.4-2)", obj.NotAfter, want)
 			}
 		}},
+		{"R8555-7.4-2", "certificate-ends-no-later-than-ordered", func(t *T) {
+			a := t.newAccount()
+			want := time.Now().UTC().Add(7 * day).Truncate(time.Second)
+			resp := a.post(a.ep.dir.NewOrder, object{{"identifiers", dnsIdentifiers(t.newName())}, {"notAfter", want.Format(time.RFC3339)}})
+			if resp.status != 201 {
+				resp.refused(400, "malformed")
+				t.NotApplicable("the server decides when its certificates end")
+			}
+			o := &order{acct: a, url: resp.location()}
+			resp.decode(&o.obj)
+			if leaf := o.authorize().issue(t.newKey()).leaf(); leaf.NotAfter.After(want) {
+				t.Errorf("the certificate ends at %s, ordered was %s", leaf.NotAfter, want)
+			}
+		}},
 	}
 }
 

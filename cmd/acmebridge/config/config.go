@@ -110,6 +110,8 @@ type Profile struct {
 	AuthorizationLifetime time.Duration          `key:"authorization_lifetime" default:"30d" min:"1m" max:"398d" doc:"How long a proof stands."`
 	Hold                  time.Duration          `key:"hold" default:"3s" min:"0s" max:"8s" doc:"How long an answer may wait for the work behind it, so that a fast CA answers in one round trip. Some clients give up after 10 s."`
 	IssuanceDeadline      time.Duration          `key:"issuance_deadline" default:"7d" min:"1m" max:"90d" doc:"Time after which an order that its CA never answers is given up."`
+	Dates                 acme.DatesRule         `key:"dates" default:"exact" enum:"exact,upper_bound,refuse" doc:"What notBefore and notAfter of an order mean: exact grants notAfter to the second or refuses it, upper_bound takes it as the latest end that the client can use, refuse takes no dates."`
+	LenientReplaces       bool                   `key:"lenient_replaces" default:"false" doc:"Take an order whose replaces names a certificate that it cannot replace as an ordinary order, instead of refusing it. For clients that always send replaces."`
 	ResubmitOnDoubt       bool                   `key:"resubmit_on_doubt" default:"false" doc:"Ask the CA again when nothing tells whether it got the request. This can buy a certificate twice."`
 }
 

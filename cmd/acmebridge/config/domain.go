@@ -55,6 +55,8 @@ func (c *Config) AcmeProfiles() map[acme.ProfileName]acme.Profile {
 			AuthorizationLifetime: p.AuthorizationLifetime,
 			Hold:                  p.Hold,
 			IssuanceDeadline:      p.IssuanceDeadline,
+			Dates:                 p.Dates,
+			LenientReplaces:       p.LenientReplaces,
 			ResubmitOnDoubt:       p.ResubmitOnDoubt,
 		}
 	}

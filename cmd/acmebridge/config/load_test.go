@@ -197,6 +197,8 @@ profiles:
     authorization_lifetime: 3h
     hold: 4s
     issuance_deadline: 5h
+    dates: upper_bound
+    lenient_replaces: true
     resubmit_on_doubt: true
 `)
 	wantProfile := acme.Profile{
@@ -212,6 +214,7 @@ profiles:
 		Subject:  acme.SubjectEmpty,
 		Validity: 36 * time.Hour, OrderLifetime: 2 * time.Hour, AuthorizationLifetime: 3 * time.Hour,
 		Hold: 4 * time.Second, IssuanceDeadline: 5 * time.Hour, ResubmitOnDoubt: true,
+		Dates: acme.DatesUpperBound, LenientReplaces: true,
 	}
 	if got := c.AcmeProfiles()["full"]; !reflect.DeepEqual(got, wantProfile) {
 		t.Errorf("profile:\n got %+v\nwant %+v", got, wantProfile)
