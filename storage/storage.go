@@ -122,10 +122,10 @@ type Orders interface {
 type Authorizations interface {
 	Get(acme.AuthorizationID) (acme.Authorization, error)
 	Put(acme.Authorization) error
-	// Valid returns the stored authorization for that identifier (without
-	// wildcard prefix) and wildcard flag whose status is valid and whose
-	// expiry is latest, or ErrNotFound. The caller compares the expiry.
-	Valid(owner acme.AccountID, id acme.Identifier, wildcard bool) (acme.Authorization, error)
+	// Valid lists the stored authorizations of an account for that identifier
+	// (without wildcard prefix) and wildcard flag whose status is valid, those
+	// first that expire last. Expired ones are among them: the caller compares.
+	Valid(owner acme.AccountID, id acme.Identifier, wildcard bool, p Page) ([]acme.Authorization, string, error)
 }
 
 // Jobs keeps due work. There is at most one job for a subject.

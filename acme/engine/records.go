@@ -2,6 +2,8 @@ package engine
 
 import (
 	"errors"
+	"slices"
+	"time"
 
 	"acmebridge/acme"
 	"acmebridge/storage"
@@ -42,6 +44,19 @@ func loadAuthorizations(tx storage.Tx, ids []acme.AuthorizationID) ([]acme.Autho
 		}
 	}
 	return authzs, nil
+}
+
+// proofsLookedAt bounds how many of the authorizations of one account for one
+// identifier a request looks at. An account gets one more with each order.
+const proofsLookedAt = 16
+
+// proofs returns the authorizations by which an account has proved control of
+// an identifier and that are valid at now, those first that last longest.
+func proofs(tx storage.Tx, owner acme.AccountID, base acme.Identifier, wildcard bool, now time.Time) ([]acme.Authorization, error) {
+	found, _, err := tx.Authorizations().Valid(owner, base, wildcard, storage.Page{Limit: proofsLookedAt})
+	return slices.DeleteFunc(found, func(a acme.Authorization) bool {
+		return !a.Proved() || a.At(now).Status != acme.AuthorizationValid
+	}), err
 }
 
 // standing returns the account as stored, if it may still order: it, the

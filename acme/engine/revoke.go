@@ -95,12 +95,12 @@ func (e *Engine) mayRevoke(ctx context.Context, c acme.Certificate, r Revocation
 			if !wildcard {
 				base = id
 			}
-			a, err := tx.Authorizations().Valid(r.Owner, base, wildcard)
-			if errors.Is(err, storage.ErrNotFound) || err == nil && (a.At(now).Status != acme.AuthorizationValid || !a.Proved()) {
-				return refused // what the registry allows two members, neither may revoke of the other
-			}
+			found, err := proofs(tx, r.Owner, base, wildcard, now)
 			if err != nil {
 				return err
+			}
+			if len(found) == 0 {
+				return refused // what the registry allows two members, neither may revoke of the other
 			}
 		}
 		return nil

@@ -246,34 +246,42 @@ func validAuthorizations(t *testing.T, s storage.Store) {
 		change(&a)
 		return a
 	}
-	valid := func(owner acme.AccountID, id acme.Identifier, wildcard bool, want acme.AuthorizationID) {
+	valid := func(owner acme.AccountID, id acme.Identifier, wildcard bool, want ...acme.Authorization) {
 		t.Helper()
 		view(t, s, func(tx storage.Tx) error {
-			got, err := tx.Authorizations().Valid(owner, id, wildcard)
-			if got.ID != want || (want == "") != isNotFound(err) {
-				t.Errorf("Valid(%s, wildcard %t): %q, %v; want %q", id.Value, wildcard, got.ID, err, want)
+			for limit := range len(want) + 2 {
+				got, err := pages(limit, func(p storage.Page) ([]acme.Authorization, string, error) {
+					return tx.Authorizations().Valid(owner, id, wildcard, p)
+				})
+				if err != nil {
+					return fmt.Errorf("valid for %s, wildcard %t, in pages of %d: %w", id.Value, wildcard, limit, err)
+				}
+				same(t, fmt.Sprintf("valid for %s, wildcard %t, in pages of %d", id.Value, wildcard, limit), got, want)
 			}
 			return nil
 		})
 	}
 	asked := acme.Identifier{Type: acme.DNSIdentifier, Value: name(1).Value} // however the client spells it
-	valid(accountID(1), asked, false, "")
-	latest := with(30, func(*acme.Authorization) {})
+	valid(accountID(1), asked, false)
+	nothing := func(*acme.Authorization) {}
+	wildcard := with(50, func(a *acme.Authorization) { a.Wildcard = true })
+	other := with(60, func(a *acme.Authorization) { a.Account = accountID(2) })
+	latest, middle, sameTime, first := with(30, nothing), with(20, nothing), with(21, func(a *acme.Authorization) { a.Expires = at(20) }), with(10, nothing)
+	ancient := with(90, func(a *acme.Authorization) { a.Expires = at(0).AddDate(-100, 0, 0) }) // before 1970, too
 	put(t, s,
-		with(10, func(*acme.Authorization) {}), latest, with(20, func(*acme.Authorization) {}),
+		first, latest, sameTime, wildcard, middle, other, ancient,
 		with(40, func(a *acme.Authorization) { a.Status = acme.AuthorizationPending }),
-		with(50, func(a *acme.Authorization) { a.Wildcard = true }),
-		with(60, func(a *acme.Authorization) { a.Account = accountID(2) }),
 		with(70, func(a *acme.Authorization) { a.Identifier.Type = acme.IPIdentifier }),
 		with(80, func(a *acme.Authorization) { a.Identifier.Value += "x" }),
 	)
-	valid(accountID(1), asked, false, latest.ID)
-	valid(accountID(1), asked, true, with(50, func(*acme.Authorization) {}).ID)
-	valid(accountID(2), asked, false, with(60, func(*acme.Authorization) {}).ID)
-	valid(accountID(2), asked, true, "")
+	valid(accountID(1), asked, false, latest, middle, sameTime, first, ancient)
+	valid(accountID(1), asked, true, wildcard)
+	valid(accountID(2), asked, false, other)
+	valid(accountID(2), asked, true)
 	latest.Status = acme.AuthorizationDeactivated
-	put(t, s, latest)
-	valid(accountID(1), asked, false, with(20, func(*acme.Authorization) {}).ID)
+	middle.Expires = at(5)
+	put(t, s, latest, middle)
+	valid(accountID(1), asked, false, sameTime, first, middle, ancient)
 }
 
 func bySerial(t *testing.T, s storage.Store) {

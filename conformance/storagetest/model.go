@@ -141,14 +141,12 @@ func (z modelAuthorizations) Put(r acme.Authorization) error {
 	z.m.authorizations[r.ID] = r
 	return nil
 }
-func (z modelAuthorizations) Valid(owner acme.AccountID, id acme.Identifier, wildcard bool) (acme.Authorization, error) {
+func (z modelAuthorizations) Valid(owner acme.AccountID, id acme.Identifier, wildcard bool, p storage.Page) ([]acme.Authorization, string, error) {
 	found := all(z.m.authorizations, func(r acme.Authorization) bool {
 		return r.Account == owner && r.Identifier.Same(id) && r.Wildcard == wildcard && r.Status == acme.AuthorizationValid
 	})
-	if len(found) == 0 {
-		return acme.Authorization{}, storage.ErrNotFound
-	}
-	return slices.MaxFunc(found, func(a, b acme.Authorization) int { return a.Expires.Compare(b.Expires) }), nil
+	slices.SortStableFunc(found, func(a, b acme.Authorization) int { return b.Expires.Compare(a.Expires) })
+	return whole(found, p)
 }
 
 type modelJobs struct{ m model }

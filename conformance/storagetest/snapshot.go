@@ -96,7 +96,9 @@ func (c *contents) read(tx storage.Tx) error {
 		getInto(&c.AccountsByKey, fail)(tx.Accounts().ByKey("default", account(n).KeyHash))
 		getInto(&c.Authorizations, fail)(tx.Authorizations().Get(authorization(n).ID))
 		for _, wildcard := range []bool{true, false} {
-			getInto(&c.Valid, fail)(tx.Authorizations().Valid(accountID(n), name(n), wildcard))
+			listInto(&c.Valid, fail, func(p storage.Page) ([]acme.Authorization, string, error) {
+				return tx.Authorizations().Valid(accountID(n), name(n), wildcard, p)
+			})
 		}
 		getInto(&c.Jobs, fail)(tx.Jobs().Get(jobID(n)))
 		getInto(&c.Jobs, fail)(tx.Jobs().Get(jobID(100 + n)))

@@ -64,7 +64,10 @@ func (w work) update(n int) func(storage.Tx) error {
 func (w work) has(tx storage.Tx, n int) (bool, error) {
 	id := strconv.Itoa(n)
 	o, err := tx.Orders().Get(acme.OrderID(id))
-	_, err2 := tx.Authorizations().Valid("account", acme.Identifier{Type: acme.DNSIdentifier, Value: id}, false)
+	proofs, _, err2 := tx.Authorizations().Valid("account", acme.Identifier{Type: acme.DNSIdentifier, Value: id}, false, storage.Page{})
+	if err2 == nil && len(proofs) == 0 {
+		err2 = storage.ErrNotFound
+	}
 	_, err3 := tx.Jobs().Get(storage.JobID(id))
 	switch absent := errors.Is(err, storage.ErrNotFound); {
 	case absent && errors.Is(err2, storage.ErrNotFound) && errors.Is(err3, storage.ErrNotFound):

@@ -137,8 +137,8 @@ func (c authorizations) Get(id acme.AuthorizationID) (acme.Authorization, error)
 
 func (c authorizations) Put(a acme.Authorization) error { return put(c.tx, authorizationTable, a) }
 
-func (c authorizations) Valid(owner acme.AccountID, id acme.Identifier, wildcard bool) (acme.Authorization, error) {
-	return first(c.tx, authorizationTable, proofs(owner, id, wildcard), cursor{fixed: timeLength})
+func (c authorizations) Valid(owner acme.AccountID, id acme.Identifier, wildcard bool, p storage.Page) ([]acme.Authorization, string, error) {
+	return listBy(c.tx, authorizationTable, proofs(owner, id, wildcard), cursor{fixed: timeLength}, p, nil, nil)
 }
 
 type submissions struct{ *tx }

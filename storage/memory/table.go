@@ -193,3 +193,8 @@ func under(parts ...string) string { return entry(parts...) + "\x00\x01" }
 func sortable(t time.Time) string {
 	return fmt.Sprintf("%016x%08x", uint64(t.Unix())^1<<63, t.Nanosecond())
 }
+
+// latestFirst is sortable the other way round.
+func latestFirst(t time.Time) string {
+	return fmt.Sprintf("%016x%08x", ^(uint64(t.Unix()) ^ 1<<63), ^uint32(t.Nanosecond()))
+}

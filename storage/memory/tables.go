@@ -115,7 +115,7 @@ var authorizationKind = kind[acme.Authorization]{
 		if a.Status != acme.AuthorizationValid {
 			return nil
 		}
-		return []string{proofs(a.Account, a.Identifier, a.Wildcard) + entry(sortable(a.Expires), string(a.ID))}
+		return []string{proofs(a.Account, a.Identifier, a.Wildcard) + latestFirst(a.Expires) + string(a.ID)}
 	},
 }
 
@@ -131,27 +131,8 @@ func (c authorizations) Put(a acme.Authorization) error {
 	return put(c.tx, c.collection, authorizationKind, a)
 }
 
-func (c authorizations) Valid(owner acme.AccountID, id acme.Identifier, wildcard bool) (acme.Authorization, error) {
-	var (
-		latest acme.Authorization
-		p      storage.Page
-	)
-	for { // few, and the last one is it
-		found, next, err := listBy(c.tx, c.collection, authorizationKind, proofs(owner, id, wildcard), p)
-		if err != nil {
-			return acme.Authorization{}, err
-		}
-		if len(found) > 0 {
-			latest = found[len(found)-1]
-		}
-		if p.After = next; next == "" {
-			break
-		}
-	}
-	if latest.ID == "" {
-		return latest, fmt.Errorf("%w: no valid authorization of account %s for %s", storage.ErrNotFound, owner, id.Value)
-	}
-	return latest, nil
+func (c authorizations) Valid(owner acme.AccountID, id acme.Identifier, wildcard bool, p storage.Page) ([]acme.Authorization, string, error) {
+	return listBy(c.tx, c.collection, authorizationKind, proofs(owner, id, wildcard), p)
 }
 
 type submissions struct {
