@@ -11,8 +11,10 @@ import (
 	"testing"
 )
 
-// acmebridgeConfig opens loopback for validation, which a real server keeps closed,
-// and has the second directory require a binding.
+// acmebridgeConfig opens loopback for validation, which a real server keeps closed.
+// The second directory requires a binding. The third takes every kind of name, offers
+// every challenge and has a profile to choose; the fourth has that profile only, for
+// clients that know no profiles.
 const acmebridgeConfig = `
 listen: 127.0.0.1:%d
 base_url: https://localhost:%[1]d
@@ -20,6 +22,7 @@ data_dir: %s
 pki_listen: 127.0.0.1:%d
 validation:
   http_port: %d
+  tls_alpn_port: %d
   resolvers: ["%s"]
   allow: [127.0.0.0/8, "::1/128"]
 directories:
@@ -31,19 +34,30 @@ directories:
     path: /eab/directory
     external_account: required
     profiles: [tls]
+  wide:
+    path: /wide/directory
+    profiles: [wide, short]
+  short:
+    path: /short/directory
+    profiles: [short]
 profiles:
   tls: {backend: local, authorization: challenge, usages: [server_auth, client_auth], validity: 90d}
+  wide:
+    backend: local
+    challenges: [http-01, dns-01, tls-alpn-01]
+    identifiers: {types: [dns, ip], wildcard: true}
+  short: {backend: local, challenges: [http-01, dns-01, tls-alpn-01], usages: [server_auth], validity: 6d}
 backends:
-  local: {type: localca}
+  local: {type: localca, backdate: 1s}
 `
 
 func startAcmebridge(t *testing.T) server {
 	t.Helper()
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")
-	listen, pki, httpPort := freePort(t), freePort(t), freePort(t)
+	listen, pki, httpPort, tlsPort, names := freePort(t), freePort(t), freePort(t), freePort(t), startDNS(t)
 	file := write(t, filepath.Join(dir, "acmebridge.yaml"),
-		fmt.Sprintf(acmebridgeConfig, listen, data, pki, httpPort, startDNS(t)))
+		fmt.Sprintf(acmebridgeConfig, listen, data, pki, httpPort, tlsPort, names.address))
 
 	program := filepath.Join(programs, "acmebridge")
 	exited := startProcess(t, dir, nil, program, "serve", "--config", file)
@@ -57,9 +71,13 @@ func startAcmebridge(t *testing.T) server {
 	return server{
 		DirectoryURL:    base + "/directory",
 		EABDirectoryURL: base + "/eab/directory",
+		WideURL:         base + "/wide/directory",
+		ShortURL:        base + "/short/directory",
 		TLSRootPEM:      tlsRoot,
 		IssuingRootPEM:  write(t, filepath.Join(dir, "issuing-roots.pem"), issuingRoots(t, pkiBase)),
 		HTTPPort:        httpPort,
+		TLSPort:         tlsPort,
+		Names:           names,
 		NewEAB:          func(t *testing.T) binding { return createEAB(t, dir, program, data) },
 		Revoked:         revokedInCRL,
 	}

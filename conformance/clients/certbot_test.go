@@ -4,6 +4,8 @@ package clients
 
 import (
 	"crypto"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,7 +13,9 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// newCertbot is certbot with its own web server (standalone).
+// newCertbot is certbot with its own web server (standalone), or with its plugin for
+// dynamic DNS updates. Debian's knows no profiles and no addresses, and no certbot
+// tls-alpn-01.
 func newCertbot(t *testing.T, st setup) client {
 	program := find(t, "certbot")
 	r := st.runner("REQUESTS_CA_BUNDLE=" + st.server.TLSRootPEM)
@@ -19,6 +23,14 @@ func newCertbot(t *testing.T, st setup) client {
 		t.Helper()
 		return r.run(t, program, append(args, "--non-interactive", "--server", st.directory,
 			"--config-dir", st.path("config"), "--work-dir", st.path("work"), "--logs-dir", st.path("logs"))...)
+	}
+	prove := []string{"--standalone", "--http-01-address", "127.0.0.1", "--http-01-port", strconv.Itoa(st.server.HTTPPort)}
+	if st.challenge == dns01 {
+		host, port, _ := strings.Cut(st.server.Names.address, ":")
+		prove = []string{"--dns-rfc2136", "--dns-rfc2136-propagation-seconds", "0",
+			"--dns-rfc2136-credentials", write(t, st.path("rfc2136.ini"), fmt.Sprintf(
+				"dns_rfc2136_server = %s\ndns_rfc2136_port = %s\ndns_rfc2136_name = %s\ndns_rfc2136_secret = %s\ndns_rfc2136_algorithm = HMAC-SHA256\n",
+				host, port, tsigName, tsigSecret))}
 	}
 	showsContact := func(t *testing.T, email string) {
 		t.Helper()
@@ -34,8 +46,7 @@ func newCertbot(t *testing.T, st setup) client {
 			}
 			certbot(t, register...)
 			showsContact(t, firstEmail)
-			certbot(t, append(domainFlags("--domain", names), "certonly", "--cert-name", "test", "--standalone",
-				"--http-01-address", "127.0.0.1", "--http-01-port", strconv.Itoa(st.server.HTTPPort))...)
+			certbot(t, slices.Concat(domainFlags("--domain", names), []string{"certonly", "--cert-name", "test"}, prove)...)
 		},
 		renew: func(t *testing.T, _ []string) {
 			certbot(t, "renew", "--force-renewal", "--no-random-sleep-on-renew")

@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -59,7 +61,11 @@ func encode(cert *x509.Certificate) string {
 // builds the chain, and a TLS server with it is accepted by a client that knows the root.
 func (i issued) check(t *testing.T, rootFile string, names []string) {
 	t.Helper()
-	got := slices.Sorted(slices.Values(i.leaf.DNSNames))
+	got := slices.Clone(i.leaf.DNSNames)
+	for _, address := range i.leaf.IPAddresses {
+		got = append(got, address.String())
+	}
+	slices.Sort(got)
 	if want := slices.Sorted(slices.Values(names)); !slices.Equal(got, want) {
 		t.Errorf("the certificate names %v, want %v", got, want)
 	}
@@ -67,8 +73,12 @@ func (i issued) check(t *testing.T, rootFile string, names []string) {
 	leaf := write(t, filepath.Join(dir, "leaf.pem"), encode(i.leaf))
 	chain := write(t, filepath.Join(dir, "chain.pem"), string(i.chain))
 	for _, name := range names {
+		name, verify := strings.Replace(name, "*", "any", 1), "-verify_hostname"
+		if net.ParseIP(name) != nil {
+			verify = "-verify_ip"
+		}
 		runner{dir: dir}.run(t, find(t, "openssl"), "verify", "-x509_strict", "-purpose", "sslserver",
-			"-verify_hostname", name, "-CAfile", rootFile, "-untrusted", chain, leaf)
+			verify, name, "-CAfile", rootFile, "-untrusted", chain, leaf)
 		i.handshake(t, rootFile, name)
 	}
 }

@@ -49,9 +49,13 @@ func buildAndRun(m *testing.M) int {
 type server struct {
 	DirectoryURL    string
 	EABDirectoryURL string
+	WideURL         string // a directory with every kind of name and challenge, and profiles
+	ShortURL        string // one with the short profile only; empty: there is none
 	TLSRootPEM      string // file: what clients must trust to talk to the server
 	IssuingRootPEM  string // file: what relying parties trust
 	HTTPPort        int    // where the server sends http-01 requests
+	TLSPort         int    // and tls-alpn-01
+	Names           *nameServer
 	NewEAB          func(t *testing.T) binding
 	Revoked         func(t *testing.T, cert issued) // fails the test unless the server says so to the world
 }
@@ -68,27 +72,37 @@ func startServer(t *testing.T) server {
 }
 
 // Each client runs twice: with a binding, and without on a directory that needs none.
+// Then it goes all other ways that it knows.
 // Every client has a server and an http-01 port of its own, so that they can run at once.
 func TestClients(t *testing.T) {
 	t.Parallel()
-	for name, newClient := range map[string]func(*testing.T, setup) client{
-		"certbot":    newCertbot,
-		"lego4":      newLego4,
-		"lego5":      newLego5,
-		"dehydrated": newDehydrated,
-		"uacme":      newUacme,
+	for name, one := range map[string]struct {
+		new  func(*testing.T, setup) client
+		ways []way
+	}{
+		"certbot":    {newCertbot, []way{wildcard, profileOfDirectory}},
+		"lego4":      {newLego4, []way{wildcard, byTLS, profileOfDirectory}},
+		"lego5":      {newLego5, []way{wildcard, byTLS, addressByHTTP, addressByTLS, profileChosen}},
+		"dehydrated": {newDehydrated, []way{wildcard, byTLS, profileOfDirectory}},
+		"uacme":      {newUacme, []way{wildcard, byTLS, addressByHTTP, addressByTLS, profileOfDirectory}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := startServer(t)
 			t.Run("open", func(t *testing.T) {
 				st := newSetup(t, s, s.DirectoryURL, binding{})
-				live(t, st, newClient(t, st), name+".localhost", "www."+name+".localhost")
+				live(t, st, one.new(t, st), name+".localhost", "www."+name+".localhost")
 			})
 			t.Run("bound", func(t *testing.T) {
 				st := newSetup(t, s, s.EABDirectoryURL, s.NewEAB(t))
-				live(t, st, newClient(t, st), name+"-eab.localhost")
+				live(t, st, one.new(t, st), name+"-eab.localhost")
 			})
+			for _, w := range one.ways {
+				if w.directory(s) == "" {
+					continue // Pebble has one directory
+				}
+				t.Run(w.name, func(t *testing.T) { w.goThrough(t, s, one.new) })
+			}
 		})
 	}
 }

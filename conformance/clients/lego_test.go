@@ -8,18 +8,24 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
 // newLego4 is the lego that Debian ships. Its command line cannot change, roll over or
-// deactivate an account.
+// deactivate an account, and it knows neither addresses nor profiles.
 func newLego4(t *testing.T, st setup) client {
 	program := find(t, "lego")
-	r := st.runner("LEGO_CA_CERTIFICATES=" + st.server.TLSRootPEM)
+	r := st.runner(append(updateKeyFor("RFC2136", st), "LEGO_CA_CERTIFICATES="+st.server.TLSRootPEM)...)
+	prove := map[string][]string{
+		http01:    {"--http", "--http.port", st.httpAddress()},
+		tlsalpn01: {"--tls", "--tls.port", st.tlsAddress()},
+		dns01:     {"--dns", "rfc2136", "--dns.disable-cp", "--dns.resolvers", st.server.Names.address},
+	}[st.challenge]
 	lego := func(t *testing.T, names []string, command ...string) {
 		t.Helper()
-		args := append(domainFlags("--domains", names), "--server", st.directory, "--path", st.path("lego"),
-			"--accept-tos", "--email", firstEmail, "--http", "--http.port", st.httpAddress())
+		args := slices.Concat(domainFlags("--domains", names), prove, []string{"--server", st.directory,
+			"--path", st.path("lego"), "--accept-tos", "--email", firstEmail})
 		if st.binding.kid != "" {
 			args = append(args, "--eab", "--kid", st.binding.kid, "--hmac", st.binding.hmac)
 		}
@@ -38,11 +44,28 @@ func newLego4(t *testing.T, st setup) client {
 	}
 }
 
+// updateKeyFor is the environment that tells lego's provider for dynamic DNS updates
+// where to send them and how to sign. Its propagation check is turned off: it asks
+// name servers on port 53 only.
+func updateKeyFor(prefix string, st setup) []string {
+	return []string{
+		prefix + "_NAMESERVER=" + st.server.Names.address, prefix + "_TSIG_KEY=" + tsigName,
+		prefix + "_TSIG_ALGORITHM=hmac-sha256.", prefix + "_TSIG_SECRET=" + tsigSecret,
+		prefix + "_SEQUENCE_INTERVAL=1", prefix + "_POLLING_INTERVAL=1",
+	}
+}
+
 // newLego5 is lego's current major version, which no distribution ships yet. It can
 // change the account's key, but neither its contact nor deactivate it.
 func newLego5(t *testing.T, st setup) client {
 	program := lego5(t)
-	r := st.runner("LEGO_CA_CERTIFICATES=" + st.server.TLSRootPEM)
+	r := st.runner(append(updateKeyFor("DNSUPDATE", st), "LEGO_CA_CERTIFICATES="+st.server.TLSRootPEM)...)
+	prove := map[string][]string{
+		http01:    {"--http", "--http.address", st.httpAddress()},
+		tlsalpn01: {"--tls", "--tls.address", st.tlsAddress()},
+		dns01: {"--dns", "dnsupdate", "--dns.resolvers", st.server.Names.address,
+			"--dns.propagation.disable-ans", "--dns.propagation.disable-rns"},
+	}[st.challenge]
 	r.stdin = "y\n" // the key change asks whether it may go on, and no flag says so
 	store := []string{"--server", st.directory, "--path", st.path("lego"), "--email", firstEmail}
 	if st.binding.kid != "" {
@@ -54,8 +77,11 @@ func newLego5(t *testing.T, st setup) client {
 	}
 	run := func(t *testing.T, names []string, more ...string) {
 		t.Helper()
-		args := append([]string{"run", "--cert.name", "test", "--accept-tos", "--http", "--http.address", st.httpAddress()}, more...)
-		lego(t, append(args, domainFlags("--domains", names)...)...)
+		args := []string{"run", "--cert.name", "test", "--accept-tos"}
+		if st.profile != "" {
+			args = append(args, "--profile", st.profile)
+		}
+		lego(t, slices.Concat(args, prove, more, domainFlags("--domains", names))...)
 	}
 	return client{
 		issue: func(t *testing.T, names []string) { run(t, names) },

@@ -30,7 +30,7 @@ func startPebble(t *testing.T) server {
 	t.Helper()
 	dir := t.TempDir()
 	rootFile, certFile, keyFile := newTLSIdentity(t, dir)
-	dns, httpPort := startDNS(t), freePort(t)
+	names, httpPort, tlsPort := startDNS(t), freePort(t), freePort(t)
 	h := httpClient(t, rootFile)
 
 	var directories, managements []string
@@ -40,16 +40,20 @@ func startPebble(t *testing.T) server {
 		config, err := json.Marshal(map[string]any{"pebble": map[string]any{
 			"listenAddress": listen, "managementListenAddress": management,
 			"certificate": certFile, "privateKey": keyFile,
-			"httpPort": httpPort, "tlsPort": httpPort, "keyAlgorithm": "ecdsa",
+			"httpPort": httpPort, "tlsPort": tlsPort, "keyAlgorithm": "ecdsa",
 			"externalAccountBindingRequired": bound,
-			"externalAccountMACKeys":         map[string]string{pebbleEAB.kid: pebbleEAB.hmac},
+			"profiles": map[string]any{
+				"default":    map[string]any{"description": "ninety days", "validityPeriod": 90 * 86400},
+				shortProfile: map[string]any{"description": "six days", "validityPeriod": 6 * 86400},
+			},
+			"externalAccountMACKeys": map[string]string{pebbleEAB.kid: pebbleEAB.hmac},
 		}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		file := write(t, filepath.Join(dir, fmt.Sprintf("bound-%t", bound), "pebble.json"), string(config))
 		exited := startProcess(t, filepath.Dir(file), []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0"},
-			filepath.Join(programs, "pebble"), "-config", file, "-dnsserver", dns)
+			filepath.Join(programs, "pebble"), "-config", file, "-dnsserver", names.address)
 		front := withoutTokenless(t, h.Transport, fmt.Sprintf("https://localhost:%d", port(t, listen)), certFile, keyFile)
 		directories = append(directories, front+"/dir")
 		managements = append(managements, fmt.Sprintf("https://localhost:%d", port(t, management)))
@@ -60,9 +64,12 @@ func startPebble(t *testing.T) server {
 	return server{
 		DirectoryURL:    directories[0],
 		EABDirectoryURL: directories[1],
+		WideURL:         directories[0],
 		TLSRootPEM:      rootFile,
 		IssuingRootPEM:  write(t, filepath.Join(dir, "issuing-roots.pem"), string(roots)),
 		HTTPPort:        httpPort,
+		TLSPort:         tlsPort,
+		Names:           names,
 		NewEAB:          func(*testing.T) binding { return pebbleEAB },
 		Revoked: func(t *testing.T, cert issued) {
 			t.Helper()

@@ -8,20 +8,34 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
-// newDehydrated is the shell script; it signs with openssl and talks with curl.
+// newDehydrated is the shell script; it signs with openssl and talks with curl. For
+// tls-alpn-01 it writes certificates, which a TLS server of somebody else's shows.
 func newDehydrated(t *testing.T, st setup) client {
 	program := find(t, "dehydrated")
 	r := st.runner("CURL_CA_BUNDLE=" + st.server.TLSRootPEM)
 	webroot := st.serveWebroot(t)
+	hook := ""
+	switch st.challenge {
+	case dns01:
+		hook = script(t, st.path("hook"), `case $1 in
+deploy_challenge) exec `+st.dnsHook(t)+` add "$2" "$4";;
+clean_challenge) exec `+st.dnsHook(t)+` delete "$2" "$4";;
+esac
+`)
+	case tlsalpn01:
+		st.serveChallengeCertificates(t, st.path("alpn"))
+	}
 	dehydrated := func(t *testing.T, args ...string) {
 		t.Helper()
 		r.run(t, program, append(args, "--config", st.path("config"))...)
 	}
 	configure := func(t *testing.T, email string) {
 		t.Helper()
-		config := fmt.Sprintf("CA=%q\nBASEDIR=%q\nWELLKNOWN=%q\nCONTACT_EMAIL=%q\n", st.directory, st.dir, webroot, email)
+		config := fmt.Sprintf("CA=%q\nBASEDIR=%q\nWELLKNOWN=%q\nCONTACT_EMAIL=%q\nCHALLENGETYPE=%q\nALPNCERTDIR=%q\nHOOK=%q\n",
+			st.directory, st.dir, webroot, email, st.challenge, st.path("alpn"), hook)
 		if st.binding.kid != "" {
 			config += fmt.Sprintf("EAB_KID=%q\nEAB_HMAC_KEY=%q\n", st.binding.kid, st.binding.hmac)
 		}
@@ -57,15 +71,29 @@ func newDehydrated(t *testing.T, st setup) client {
 // system's bundle is the server's root.
 func newUacme(t *testing.T, st setup) client {
 	program, unshare := find(t, "uacme"), find(t, "unshare")
-	webroot := st.serveWebroot(t)
-	r := st.runner("UACME_CHALLENGE_PATH=" + webroot)
+	var env []string
+	hook := "/usr/share/uacme/uacme.sh"
+	switch st.challenge {
+	case http01:
+		env = []string{"UACME_CHALLENGE_PATH=" + st.serveWebroot(t)}
+	case dns01:
+		hook = script(t, st.path("hook"), `[ "$2" = dns-01 ] || exit 1
+case $1 in
+begin) exec `+st.dnsHook(t)+` add "$3" "$5";;
+*) exec `+st.dnsHook(t)+` delete "$3" "$5";;
+esac
+`)
+	case tlsalpn01:
+		hook, env = "/usr/share/uacme/ualpn.sh", []string{"PATH=" + st.startUalpn(t) + ":" + os.Getenv("PATH")}
+	}
+	r := st.runner(env...)
 	const systemBundle = "/etc/ssl/certs/ca-certificates.crt"
 	isolate := []string{"--mount"}
 	if os.Geteuid() != 0 {
 		isolate = append(isolate, "--map-root-user")
 	}
 	isolate = append(isolate, "sh", "-c", `mount --bind "$0" `+systemBundle+` && exec "$@"`, st.server.TLSRootPEM, program,
-		"--acme-url", st.directory, "--confdir", st.path("uacme"), "--hook", "/usr/share/uacme/uacme.sh", "--verbose", "--yes")
+		"--acme-url", st.directory, "--confdir", st.path("uacme"), "--hook", hook, "--verbose", "--yes")
 	if st.binding.kid != "" {
 		isolate = append(isolate, "--eab", st.binding.kid+":"+st.binding.hmac)
 	}
@@ -90,6 +118,23 @@ func newUacme(t *testing.T, st setup) client {
 		rollover:      func(t *testing.T) { uacme(t, "newkey") },
 		deactivate:    func(t *testing.T) { uacme(t, "deactivate") },
 	}
+}
+
+// startUalpn runs uacme's own responder for tls-alpn-01. It returns a folder with a
+// command ualpn that reaches it: uacme's hook uses the socket that ualpn has by default.
+func (st setup) startUalpn(t *testing.T) (folder string) {
+	t.Helper()
+	program := find(t, "ualpn")
+	socket := st.path("ualpn.sock")
+	behind := freeAddress(t) // what is not a challenge goes there; nobody listens
+	startProcess(t, st.dir, nil, program, "--bind", strings.ReplaceAll(st.tlsAddress(), ":", "@"), "--connect", strings.ReplaceAll(behind, ":", "@"),
+		"--sock", socket, "--pidfile", st.path("ualpn.pid"), "--num-workers", "1", "--verbose")
+	eventually(t, 30*time.Second, "the socket of ualpn", func() bool {
+		_, err := os.Stat(socket)
+		return err == nil
+	})
+	script(t, st.path("bin", "ualpn"), "exec "+program+" --sock "+socket+"\n")
+	return st.path("bin")
 }
 
 // acmeTiny is the two hundred lines of Python. It brings one order to its end, can set

@@ -7,8 +7,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"io"
-	"log"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -16,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/letsencrypt/challtestsrv"
 	"golang.org/x/crypto/acme"
 )
 
@@ -26,11 +23,19 @@ type setup struct {
 	directory string
 	binding   binding // empty: none
 	dir       string  // the client's own
+	challenge string  // how names are proved
+	profile   string  // empty: the directory's default
 }
+
+const (
+	http01    = "http-01"
+	dns01     = "dns-01"
+	tlsalpn01 = "tls-alpn-01"
+)
 
 func newSetup(t *testing.T, s server, directory string, b binding) setup {
 	t.Helper()
-	return setup{server: s, directory: directory, binding: b, dir: t.TempDir()}
+	return setup{server: s, directory: directory, binding: b, dir: t.TempDir(), challenge: http01}
 }
 
 func (st setup) path(elements ...string) string {
@@ -39,6 +44,11 @@ func (st setup) path(elements ...string) string {
 
 func (st setup) httpAddress() string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(st.server.HTTPPort))
+}
+
+// tlsAddress is where the server looks for tls-alpn-01.
+func (st setup) tlsAddress() string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(st.server.TLSPort))
 }
 
 // runner gives the client its environment: some read the trust from one of these.
@@ -61,6 +71,36 @@ func (st setup) serveWebroot(t *testing.T) string {
 	go func() { ended <- web.Serve(listener) }()
 	t.Cleanup(func() { web.Close(); <-ended })
 	return folder
+}
+
+// serveChallengeCertificates is the TLS server of those clients that only write the
+// certificates for tls-alpn-01: NAME.crt.pem and NAME.key.pem in a folder.
+func (st setup) serveChallengeCertificates(t *testing.T, folder string) {
+	t.Helper()
+	listener, err := tls.Listen("tcp", st.tlsAddress(), &tls.Config{
+		NextProtos: []string{"acme-tls/1"},
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			base := filepath.Join(folder, filepath.Base(hello.ServerName))
+			pair, err := tls.LoadX509KeyPair(base+".crt.pem", base+".key.pem")
+			return &pair, err
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.(*tls.Conn).HandshakeContext(t.Context()) // the ACME server says what it thought of it
+			conn.Close()
+		}
+	}()
+	t.Cleanup(func() { listener.Close(); <-ended })
 }
 
 // acmeClient speaks to the same directory with a client's key.
@@ -104,22 +144,6 @@ func keyFromPEM(t *testing.T, file string) crypto.Signer {
 			return key
 		}
 	}
-}
-
-// startDNS runs a name server that says 127.0.0.1 to every question, because no real
-// one may do so for names that this test makes up.
-func startDNS(t *testing.T) (address string) {
-	t.Helper()
-	address = freeAddress(t)
-	names, err := challtestsrv.New(challtestsrv.Config{DNSAddrs: []string{address}, Log: log.New(io.Discard, "", 0)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	names.SetDefaultDNSIPv6("")
-	ended := make(chan struct{})
-	go func() { defer close(ended); names.Run() }()
-	t.Cleanup(func() { names.Shutdown(); <-ended })
-	return address
 }
 
 // freeAddress is one that nobody listens on now.

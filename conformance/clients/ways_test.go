@@ -1,0 +1,103 @@
+//go:build clients
+
+package clients
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// way is one more manner in which a client can get a certificate, besides http-01 for
+// ordinary names of the default profile, which live goes through.
+type way struct {
+	name      string
+	names     []string
+	challenge string
+	profile   string // that the client asks for
+	directory func(server) string
+	validity  time.Duration // of the certificate, when the profile is what matters
+}
+
+// shortProfile is the one to choose in the wide directory, with this validity.
+const (
+	shortProfile  = "short"
+	shortValidity = 6 * 24 * time.Hour
+)
+
+func wide(s server) string { return s.WideURL }
+
+var (
+	wildcard = way{
+		name: "wildcard by dns-01", challenge: dns01, directory: wide,
+		names: []string{"wild.clients.test", "*.wild.clients.test"},
+	}
+	byTLS = way{
+		name: "two names by tls-alpn-01", challenge: tlsalpn01, directory: wide,
+		names: []string{"alpn.clients.test", "www.alpn.clients.test"},
+	}
+	addressByHTTP = way{
+		name: "address by http-01", challenge: http01, directory: wide, names: []string{"127.0.0.1"},
+	}
+	addressByTLS = way{
+		name: "address by tls-alpn-01", challenge: tlsalpn01, directory: wide, names: []string{"127.0.0.1"},
+	}
+	profileChosen = way{
+		name: "profile that the client chose", challenge: http01, directory: wide,
+		names: []string{"chosen.clients.test"}, profile: shortProfile, validity: shortValidity,
+	}
+	// RPROF-8: clients that know no profiles are told apart by a directory of their own.
+	profileOfDirectory = way{
+		name: "profile of the directory", challenge: http01, directory: func(s server) string { return s.ShortURL },
+		names: []string{"given.clients.test"}, validity: shortValidity,
+	}
+)
+
+// goThrough has the client get a certificate in this way, in a new folder. All
+// challenges are offered and only the one is answered, so a certificate says that it
+// was that one.
+func (w way) goThrough(t *testing.T, s server, newClient func(*testing.T, setup) client) {
+	t.Helper()
+	st := newSetup(t, s, w.directory(s), binding{})
+	st.challenge, st.profile = w.challenge, w.profile
+	changes, _ := s.Names.updated()
+	c := newClient(t, st)
+	c.issue(t, w.names)
+	got := load(t, c, w.names)
+	got.check(t, s.IssuingRootPEM, w.names)
+	if life := got.leaf.NotAfter.Sub(got.leaf.NotBefore); w.validity != 0 && (life < w.validity-time.Minute || life > w.validity+time.Minute) {
+		t.Errorf("the certificate is valid for %s, want %s", life, w.validity)
+	}
+	if w.challenge == dns01 {
+		after, left := s.Names.updated()
+		if after == changes || len(left) > 0 {
+			t.Errorf("the client changed %d records of the name server and left %v", after-changes, left)
+		}
+	}
+}
+
+// dnsHook writes a script that changes the name server with Debian's nsupdate, for
+// clients that leave this to a script: hook add|delete NAME VALUE.
+func (st setup) dnsHook(t *testing.T) (program string) {
+	t.Helper()
+	key := write(t, st.path("tsig.key"), `key "`+tsigName+`" { algorithm hmac-sha256; secret "`+tsigSecret+`"; };`+"\n")
+	host, port, _ := strings.Cut(st.server.Names.address, ":")
+	return script(t, st.path("nsupdate-hook"), find(t, "nsupdate")+` -k `+key+` <<END
+server `+host+` `+port+`
+zone `+zone+`
+update $1 _acme-challenge.${2#\*.}. 1 IN TXT "$3"
+send
+END
+`)
+}
+
+// script writes a shell script that can be run.
+func script(t *testing.T, path, body string) string {
+	t.Helper()
+	write(t, path, "#!/bin/sh\nset -eu\n"+body)
+	if err := os.Chmod(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
