@@ -227,7 +227,8 @@ func TestCheckChainAccepts(t *testing.T) { // D10, SC-9
 	}
 }
 
-// TestCheckChainRefuses spoils one thing at a time, and wants it named.
+// TestCheckChainRefuses spoils one thing at a time, and wants it named: the
+// profile has decided everything but key and names (RPROF-6).
 func TestCheckChainRefuses(t *testing.T) { // SC-9: a mutation each
 	t.Parallel()
 	oid := asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 99}

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestCheckContacts has the vectors listed in the checklist under A.9.
+// TestCheckContacts has the vectors listed in the checklist under A.9
+// (R8555-7.3-2).
 func TestCheckContacts(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

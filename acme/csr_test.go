@@ -201,7 +201,7 @@ func TestParseCSR(t *testing.T) {
 	}
 }
 
-func TestParseCSRNames(t *testing.T) { // R8555-7.4F-3
+func TestParseCSRNames(t *testing.T) { // R8555-7.4F-3, PX-6: lists that are empty
 	t.Parallel()
 	tests := []struct {
 		name     string
@@ -340,7 +340,7 @@ func TestLimitsComeFirst(t *testing.T) {
 	}
 }
 
-// FuzzParseCSR: no input panics, what the standard library reads as names is
+// FuzzParseCSR (PX-1, PX-6): no input panics, what the standard library reads as names is
 // what we read, and what is accepted verifies there, too.
 func FuzzParseCSR(f *testing.F) {
 	f.Add(newCSR(f, testKey(), x509.CertificateRequest{Subject: cn("a.net"), DNSNames: []string{"a.net", "b.net"}}))

@@ -41,6 +41,9 @@ func constraints(ca bool) pkix.Extension {
 
 func ipIdentifier(a string) Identifier { return Identifier{Type: IPIdentifier, Value: a} }
 
+// TestCheckCSR: what a certificate will hold is decided by the order and the
+// profile; the CSR gives its key, and is refused for asking for anything else
+// (R8555-10.5-1, RPROF-6, EK-14).
 func TestCheckCSR(t *testing.T) {
 	t.Parallel()
 	server, client := usageOIDs[ServerAuth], usageOIDs[ClientAuth]

@@ -84,6 +84,8 @@ func multiple(f int64) *big.Int {
 
 func rsaKey(n *big.Int) *rsa.PublicKey { return &rsa.PublicKey{N: n, E: 65537} }
 
+// TestKeyPolicy holds account keys (R8555-7.3-8) and certificate keys against
+// the one policy, before anything is issued for them (R8555-10.5-1).
 func TestKeyPolicy(t *testing.T) {
 	t.Parallel()
 	good := modulus(2048, "good")

@@ -33,6 +33,16 @@ const (
 	ExternalAccountOff       ExternalAccountRule = "off"
 )
 
+// Known reports whether r is a rule; the zero value is optional.
+func (r ExternalAccountRule) Known() bool {
+	switch r {
+	case ExternalAccountMandatory, ExternalAccountOptional, ExternalAccountOff, "":
+		return true
+	default:
+		return false
+	}
+}
+
 // AuthorizationRule says what entitles an order to its identifiers.
 type AuthorizationRule string
 
@@ -49,8 +59,9 @@ const (
 )
 
 // AsksRegistry reports whether the member's record has to allow what is ordered.
+// A rule that nobody knows asks for everything (SP-3).
 func (r AuthorizationRule) AsksRegistry() bool {
-	return r == AuthorizeByRegistry || r == AuthorizeByBoth
+	return r != AuthorizeByChallenge && r != ""
 }
 
 // AsksProof reports whether control of every identifier has to be proved.

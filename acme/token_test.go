@@ -10,7 +10,7 @@ import (
 	"testing/iotest"
 )
 
-func TestNewToken(t *testing.T) { // R8555-8-3
+func TestNewToken(t *testing.T) { // R8555-8-3, R8555-11.3-1
 	t.Parallel()
 	alphabet := regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 	seen := make(map[string]bool)

@@ -176,6 +176,10 @@ func New(cfg Config) (*Engine, error) {
 		}
 	}
 	for _, d := range cfg.Directories {
+		if !d.ExternalAccount.Known() {
+			// SP-3: nobody gets in by a rule that nobody knows.
+			return nil, fmt.Errorf("engine: directory %s: external account rule %q does not exist; use required, optional or off", d.Name, d.ExternalAccount)
+		}
 		if len(d.Profiles) == 0 {
 			return nil, fmt.Errorf("engine: directory %s offers no profile", d.Name)
 		}
