@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// FuzzRedirect (F11): whatever a Location says, the next hop is plain enough
+// FuzzRedirect (F11, SV-3): whatever a Location says, the next hop is plain enough
 // to be put into a request line, has a host that only one kind of parser can
 // read, and a port that validation uses; or the refusal shows none of it.
 func FuzzRedirect(f *testing.F) {

@@ -23,6 +23,9 @@ func matrix() []string {
 	}
 }
 
+// TestSSRF: by whatever way a client leads us to an address of the matrix (a
+// name, an identifier, a redirect to either), nothing is sent to it (SV-1,
+// SV-7, R8555-10.4-1).
 func TestSSRF(t *testing.T) {
 	t.Parallel()
 	// One port on three addresses: one is allowed, two are not.

@@ -30,11 +30,13 @@ type names struct {
 	mu      sync.Mutex
 	answers map[string][][]netip.Addr
 	errs    map[string]error
+	lookups int
 }
 
 func (n *names) LookupAddrs(_ context.Context, host string) ([]netip.Addr, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.lookups++
 	if err := n.errs[host]; err != nil {
 		return nil, err
 	}
@@ -192,7 +194,7 @@ func TestHTTP01Answers(t *testing.T) {
 			v := newValidator(t, setup{port: s.Addr().Port()})
 			got := v.Validate(t.Context(), target("example.org"))
 			check(t, got, tt.want)
-			// SV-8: whatever came back, none of it is passed on.
+			// SV-8, R8555-10.4-3, R8555-6.7-7: whatever came back, none of it is passed on.
 			if text, _ := json.Marshal(got); strings.Contains(string(text), canary) {
 				t.Errorf("the outcome shows what was fetched: %s", text)
 			}
@@ -237,9 +239,10 @@ func TestHTTP01SlowTargets(t *testing.T) {
 	})
 }
 
-// R8555-8.3-2, -3, -8, DH-12: exactly one request, and what it looks like. The
+// R8555-8.3-2, -3, -8, DH-12, R8738-4-1, R8738-5-1: exactly one request, and what it looks like. The
 // Host field has no port (lego compares it with the name by prefix), and has
-// the spelling that the client knows.
+// the spelling that the client knows. An address is gone to without asking any
+// DNS, and is the Host, IPv6 in brackets.
 func TestHTTP01Request(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ value, sent, host string }{
@@ -259,10 +262,14 @@ func TestHTTP01Request(t *testing.T) {
 			}
 			s := http01test.New(t, address)
 			s.Answer(token, proof)
-			v := newValidator(t, setup{names: at(map[string]string{"example.org": "127.0.0.1", "kiosk.example": "127.0.0.1"}), port: s.Addr().Port(), allow: "127.0.0.1/32 ::1/128"})
+			n := at(map[string]string{"example.org": "127.0.0.1", "kiosk.example": "127.0.0.1"})
+			v := newValidator(t, setup{names: n, port: s.Addr().Port(), allow: "127.0.0.1/32 ::1/128"})
 			to := target(tt.value)
 			to.Identifier.Sent = tt.sent
 			check(t, v.Validate(t.Context(), to), expect{})
+			if want := to.Identifier.Type == acme.DNSIdentifier; (n.lookups > 0) != want {
+				t.Errorf("%d look-ups for %s %s", n.lookups, to.Identifier.Type, tt.value)
+			}
 			requests := s.Requests()
 			if len(requests) != 1 || s.Connections() != 1 {
 				t.Fatalf("%d requests on %d connections, want one", len(requests), s.Connections())
@@ -337,7 +344,7 @@ func closedPort(t *testing.T, address string) uint16 {
 	return l.Addr().(*net.TCPAddr).AddrPort().Port()
 }
 
-// DH-7: IPv6 first; IPv4 when IPv6 cannot be connected to, but not when it
+// R8555-8.3-4, DH-7: IPv6 first; IPv4 when IPv6 cannot be connected to, but not when it
 // answers, and not after a redirect.
 func TestHTTP01AddressChoice(t *testing.T) {
 	t.Parallel()

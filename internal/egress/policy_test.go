@@ -69,6 +69,8 @@ func TestSpellings(t *testing.T) {
 	}
 }
 
+// What an operator opens is open, and nothing beside it: private networks open
+// prefix by prefix (SV-5, R8555-10.4-2), and what is closed for good stays closed.
 func TestAllowAndDeny(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -81,6 +83,13 @@ func TestAllowAndDeny(t *testing.T) {
 		{"and nothing beside it", []string{"10.1.0.0/16"}, nil, nil, "10.2.0.1", "private"},
 		{"mapped form of an opened one", []string{"10.1.0.0/16"}, nil, nil, "::ffff:10.1.2.3", "ok"},
 		{"mapped form of a prefix", []string{"::ffff:10.1.0.0/112"}, nil, nil, "10.1.2.3", "ok"},
+		// SV-5: each of the soft ranges opens by a prefix in it, and by that alone.
+		{"shared address space", []string{"100.64.0.0/10"}, nil, nil, "100.64.0.1", "ok"},
+		{"unique local addresses", []string{"fd12:3456::/32"}, nil, nil, "fd12:3456::1", "ok"},
+		{"and not their neighbours", []string{"fd12:3456::/32"}, nil, nil, "fd12:3457::1", "private"},
+		{"networks for benchmarks", []string{"198.18.0.0/15"}, nil, nil, "198.19.255.255", "ok"},
+		{"one address of a private network", []string{"192.168.7.9/32"}, nil, nil, "192.168.7.8", "private"},
+		{"IPv4 opens no IPv6", []string{"0.0.0.0/0"}, nil, nil, "fd00::1", "private"},
 		{"deny wins", []string{"10.0.0.0/8"}, []string{"10.9.0.0/16"}, nil, "10.9.0.1", "denied"},
 		{"deny closes public ones", nil, []string{"8.8.8.0/24"}, nil, "8.8.8.8", "denied"},
 		{"deny reaches inside", []string{"2002::/16"}, []string{"8.8.8.0/24"}, nil, "2002:808:808::1", "denied"},
