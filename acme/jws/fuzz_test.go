@@ -14,7 +14,7 @@ import (
 	"acmebridge/acme/jws"
 )
 
-// FuzzParse: what is accepted, go-jose reads the same way, from the full
+// FuzzParse (SP-6): what is accepted, go-jose reads the same way, from the full
 // JSON, and there is exactly one source of the key. What verifies here
 // verifies there.
 func FuzzParse(f *testing.F) {
@@ -111,7 +111,7 @@ func keyOfPublic(t *testing.T, pub any) *jws.Key {
 	return k
 }
 
-// FuzzStrictJSON: what is accepted, the standard decoder reads the same way
+// FuzzStrictJSON (SP-5): what is accepted, the standard decoder reads the same way
 // whether into a struct or into maps. It does not when a name comes twice or
 // in another case. Nothing accepted changes when written and read again.
 func FuzzStrictJSON(f *testing.F) {
@@ -178,7 +178,7 @@ func FuzzStrictJSON(f *testing.F) {
 	})
 }
 
-// FuzzBinding: only the true MAC over the true key verifies, and without the
+// FuzzBinding (SP-10): only the true MAC over the true key verifies, and without the
 // MAC key nothing does.
 func FuzzBinding(f *testing.F) {
 	signer := newEd25519(f)

@@ -319,7 +319,7 @@ func FuzzRedeemForeign(f *testing.F) {
 	})
 }
 
-// DN-3: 10,000 goroutines, a hundred to a nonce, one of which gets it.
+// SP-7, DN-3: 10,000 goroutines, a hundred to a nonce, one of which gets it.
 func TestRace(t *testing.T) {
 	t.Parallel()
 	const nonces, each = 100, 100

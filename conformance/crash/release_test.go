@@ -14,6 +14,8 @@ var (
 	testSymbols = []string{"acmebridge/internal/failpoint.act", "acmebridge/internal/failpoint.parse", "acmebridge/internal/failpoint.plans"}
 )
 
+const jose = "github.com/go-jose/go-jose/v4"
+
 // TestRelease looks for the seams of tests in an ordinary build, and in one
 // with failpoints to see that it would find them.
 func TestRelease(t *testing.T) {
@@ -32,6 +34,15 @@ func TestRelease(t *testing.T) {
 			}
 		}
 		for _, s := range testSymbols {
+			if got := hasSymbol(t, program(name), s); got != want {
+				t.Errorf("%s has the symbol %s: %t, want %t", name, s, got, want)
+			}
+		}
+		// SP-6: what decrypts is linked in only where something reaches it.
+		for s, want := range map[string]bool{
+			jose + ".JSONWebSignature.Verify": true, jose + ".ParseEncrypted": false, jose + ".parseEncrypted": false,
+			jose + ".JSONWebEncryption": false, jose + ".(*JSONWebEncryption)": false, jose + ".(*genericEncrypter)": false,
+		} {
 			if got := hasSymbol(t, program(name), s); got != want {
 				t.Errorf("%s has the symbol %s: %t, want %t", name, s, got, want)
 			}
