@@ -14,6 +14,7 @@ import (
 
 	"acmebridge/acme"
 	"acmebridge/acme/engine"
+	"acmebridge/storage"
 )
 
 // TestNewAccountRace: two requests at once with one key make one account
@@ -67,7 +68,8 @@ func bound(t *testing.T, k acme.KeyID, secret []byte) engine.AccountRequest {
 	return request
 }
 
-// TestExternalKeyRace: a single-use key binds one of 64 accounts (SP-10).
+// TestExternalKeyRace: a single-use key binds one of 64 accounts (SP-10), and
+// whoever was refused has none (R8555-7.3.4-9).
 func TestExternalKeyRace(t *testing.T) {
 	w := newWorld(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -78,7 +80,7 @@ func TestExternalKeyRace(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var made atomic.Int32
+		var made, found atomic.Int32
 		var wg sync.WaitGroup
 		for range 64 {
 			request := bound(t, k.ID, secret)
@@ -92,9 +94,17 @@ func TestExternalKeyRace(t *testing.T) {
 				default:
 					wantProblem(t, err, acme.Unauthorized)
 				}
+				if _, has, err := r.AccountByKey(t.Context(), "members", request.KeyHash); err != nil {
+					t.Error(err)
+				} else if has {
+					found.Add(1)
+				}
 			})
 		}
 		wg.Wait()
+		if found.Load() != made.Load() {
+			t.Errorf("%d accounts are found, %d were made", found.Load(), made.Load())
+		}
 		if made.Load() != 1 {
 			t.Errorf("a single-use key bound %d accounts", made.Load())
 		}
@@ -106,7 +116,8 @@ func TestExternalKeyRace(t *testing.T) {
 }
 
 // TestExternalKeyRefused: whatever is wrong, the answer is the same
-// (R8555-7.3.4-11).
+// (R8555-7.3.4-11): the key is good for its directory, its time and its uses
+// alone (SP-10), and no account comes of it (R8555-7.3.4-9).
 func TestExternalKeyRefused(t *testing.T) {
 	w := newWorld(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -138,6 +149,9 @@ func TestExternalKeyRefused(t *testing.T) {
 			if p := problemOf(t, err, acme.Unauthorized); p.Detail != want {
 				t.Errorf("%s: %q, want %q", name, p.Detail, want)
 			}
+			if _, found, err := r.AccountByKey(t.Context(), "members", request.KeyHash); err != nil || found {
+				t.Errorf("%s: an account was made all the same (%v)", name, err)
+			}
 		}
 		if _, _, err := r.NewAccount(t.Context(), bound(t, good, secret)); err != nil {
 			t.Errorf("the good key: %v", err)
@@ -145,10 +159,17 @@ func TestExternalKeyRefused(t *testing.T) {
 	})
 }
 
-// TestBindingRules: what the key does not cover is not ordered, and a revoked
-// key stops its accounts at their next order and at finalize (SP-9).
+// TestBindingRules: what the key does not cover, names (R8555-10.5-1) and
+// profiles (RPROF-7), is not ordered, and a revoked key stops its accounts at
+// their next order and at finalize (SP-9).
 func TestBindingRules(t *testing.T) {
 	w := newWorld(t)
+	w.change = func(c *engine.Config) {
+		wide := w.profile
+		wide.Name = "wide"
+		c.Profiles["wide"] = wide
+		c.Directories[1].Profiles = append(c.Directories[1].Profiles, "wide")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
@@ -175,6 +196,27 @@ func TestBindingRules(t *testing.T) {
 					t.Errorf("%s: no subproblem", name)
 				}
 			}
+		}
+		other, secret2, err := r.Operator().CreateExternalKey(t.Context(), engine.NewExternalKey{
+			Directory: "members", Member: "m2", Profiles: []acme.ProfileName{"tls"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _, err := r.NewAccount(t.Context(), bound(t, other.ID, secret2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for profile, allowed := range map[acme.ProfileName]bool{"": true, "tls": true, "wide": false} {
+			_, err := r.NewOrder(t.Context(), b, engine.OrderRequest{Identifiers: dns("www.example.org"), Profile: profile})
+			if allowed && err != nil {
+				t.Errorf("profile %q: %v", profile, err)
+			} else if !allowed {
+				wantProblem(t, err, acme.Unauthorized)
+			}
+		}
+		if _, err := r.NewOrder(t.Context(), a, engine.OrderRequest{Identifiers: dns("www.example.org"), Profile: "wide"}); err != nil {
+			t.Errorf("a key that names no profiles: %v", err)
 		}
 		o := r.ready(a, "www.example.org")
 		if _, err := r.Operator().RevokeExternalKey(t.Context(), k.ID); err != nil {
@@ -217,8 +259,9 @@ func TestKeysOfOneKind(t *testing.T) {
 	})
 }
 
-// TestKeyChange: the old key is dead with the commit, open orders live on, and
-// a key of somebody else is refused with the place where it is.
+// TestKeyChange: the old key is dead with the commit (SP-13), open orders live
+// on, a challenge answered afterwards is judged by the new key (R8555-7.3.5-13),
+// and a key of somebody else is refused with the place where it is.
 func TestKeyChange(t *testing.T) {
 	w := newWorld(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -258,7 +301,7 @@ func TestKeyChange(t *testing.T) {
 }
 
 // TestDeactivate: a deactivated account does nothing any more and its open
-// orders end, but its certificates stay (R8555-7.3.6).
+// orders end, but its certificates stay (R8555-7.3.6-3).
 func TestDeactivate(t *testing.T) {
 	w := newWorld(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -291,6 +334,77 @@ func TestDeactivate(t *testing.T) {
 		}
 		if _, err := r.Operator().RevokeAccount(t.Context(), "nobody"); !errors.Is(err, engine.ErrNoSuch) {
 			t.Errorf("an account that does not exist: %v", err)
+		}
+	})
+}
+
+// TestKeyChangeCrash kills the process at the commit that changes the key, once
+// before it and once after it: at any time one key finds the account, and never
+// both or neither (SP-13).
+func TestKeyChangeCrash(t *testing.T) {
+	for _, applied := range []bool{false, true} {
+		w := newWorld(t)
+		synctest.Test(t, func(t *testing.T) {
+			w.t = t
+			r := w.start()
+			a := r.account()
+			r.end()
+
+			memory := w.store
+			crash := &crashStore{Store: memory, applied: applied}
+			w.store = crash
+			r = w.start()
+			<-r.Started()
+			synctest.Wait() // what the engine has to store for itself is stored
+			crash.mu.Lock()
+			crash.at = crash.updates + 1
+			crash.mu.Unlock()
+			next := accountRequest(t, "default", newKey(t).Public())
+			_, err := r.ChangeKey(t.Context(), a.ID, engine.KeyChange{Key: next.Key, KeyHash: next.KeyHash, Thumbprint: "next", OldKey: a.KeyHash})
+			if !errors.Is(err, storage.ErrUnknown) {
+				t.Fatalf("applied %t: %v, want that nobody knows", applied, err)
+			}
+			_ = r.close() // its store is dead, and it says so
+
+			w.store = memory
+			r = w.start()
+			defer r.end()
+			for key, want := range map[acme.KeyHash]bool{a.KeyHash: !applied, next.KeyHash: applied} {
+				got, found, err := r.AccountByKey(t.Context(), "default", key)
+				if err != nil || found != want || found && (got.ID != a.ID || got.KeyHash != key) {
+					t.Errorf("applied %t: account %q found %t by key %x, %v; want %t", applied, got.ID, found, key[:4], err, want)
+				}
+			}
+		})
+	}
+}
+
+// TestExternalKeySecrets: a MAC key has 256 random bits of its own, and what is
+// stored of it is sealed for its record (R8555-7.3.4-14).
+func TestExternalKeySecrets(t *testing.T) {
+	w := newWorld(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.end()
+		seen := map[string]bool{}
+		for range 20 {
+			k, secret, err := r.Operator().CreateExternalKey(t.Context(), engine.NewExternalKey{Directory: "members", Member: "m1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(secret) != 32 || seen[string(secret)] || seen[string(k.ID)] {
+				t.Errorf("key %s has %d bytes, or has been given out before", k.ID, len(secret))
+			}
+			seen[string(secret)], seen[string(k.ID)] = true, true
+			stored, err := r.Operator().ExternalKey(t.Context(), k.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The sealer of these tests is a prefix that names the record.
+			if want := "external_keys/" + string(k.ID) + "|" + string(secret); string(stored.Sealed) != want {
+				t.Errorf("stored is %q, want it sealed for its record", stored.Sealed)
+			}
 		}
 	})
 }

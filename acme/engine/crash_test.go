@@ -68,7 +68,9 @@ func (c *crashStore) died() bool {
 // TestCrashAtEveryCommit lets the process die at each commit in turn, once
 // before it and once after it, lets a new process take over the same store and
 // the same CA, and lets the client go on as clients do. Whatever happens, there
-// is one purchase, and the order ends with its certificate (D8, SS-2, SS-16).
+// is one purchase (R8555-7.1.6-4), no status without what caused it and no work
+// that nobody takes up (R8555-7.1.6-2), and the order ends with its certificate
+// (D8, SS-2, SS-16).
 //
 // Each crash is survived twice: the process that takes over dies as well, at
 // its second commit.

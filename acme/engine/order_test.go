@@ -77,7 +77,10 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// TestValidation: what a client sees of targets that behave differently.
+// TestValidation: what a client sees of targets that behave differently. One
+// that may yet answer is tried again after a few seconds (R8555-8.2-1), a
+// bounded number of times (R8555-8.2-4), and the client can look at any time
+// meanwhile (R8555-7.5-5).
 func TestValidation(t *testing.T) {
 	for _, test := range []struct {
 		host  string
@@ -245,7 +248,8 @@ func TestOwnership(t *testing.T) {
 	})
 }
 
-// TestExpire: an order that nobody finalizes ends, also in the store.
+// TestExpire: an order that nobody finalizes ends (R8555-7.4-11), also in the
+// store.
 func TestExpire(t *testing.T) {
 	w := newWorld(t)
 	synctest.Test(t, func(t *testing.T) {

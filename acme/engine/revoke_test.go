@@ -28,7 +28,9 @@ func (r *run) issue(a acme.Account, csr []byte, names ...string) acme.Certificat
 	return c
 }
 
-// TestRevoke: who may, and for what reason it is then (SP-12).
+// TestRevoke: who may, and for what reason it is then (SP-12): an account that
+// holds the names by now can say no more than that they have moved on
+// (R8555-7.6-12). A key that was compromised serves nobody any more (EK-9).
 func TestRevoke(t *testing.T) {
 	w := newWorld(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -114,7 +116,7 @@ func TestRevokeUpgrade(t *testing.T) {
 }
 
 // TestRevokeLater: a CA that is down is told when it is back (R8555-7.6-13),
-// and expired certificates are left alone.
+// and expired certificates are left alone (R8555-7.6-9).
 func TestRevokeLater(t *testing.T) {
 	w := newWorld(t)
 	synctest.Test(t, func(t *testing.T) {

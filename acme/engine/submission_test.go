@@ -15,7 +15,9 @@ import (
 )
 
 // TestUnknownOutcome: each fault twice, once it happened and once it did not
-// (SC-3, SC-4). The books of the CA say how often was paid.
+// (SC-3, SC-4). The books of the CA say how often was paid: the CA hears of an
+// order only after that was stored (R8555-7.1.6-4). What it refuses makes the
+// order invalid, in our words (R8555-7.4F-16).
 func TestUnknownOutcome(t *testing.T) {
 	for _, test := range []struct {
 		name     string
