@@ -66,6 +66,9 @@ type Authorization struct {
 	Status     AuthorizationStatus `cbor:"7,keyasint,omitempty"`
 	Expires    time.Time           `cbor:"8,keyasint,omitzero"`
 	Challenges []Challenge         `cbor:"9,keyasint,omitempty"`
+	// CAA is the latest look at the CAA records that allowed a certificate;
+	// nil when nobody has looked.
+	CAA *CAACheck `cbor:"10,keyasint,omitempty"`
 }
 
 // Challenge is one offered way to prove control. It lives in its authorization.
@@ -92,6 +95,16 @@ type Challenge struct {
 // but its order.
 func (a Authorization) Proved() bool {
 	return slices.ContainsFunc(a.Challenges, func(c Challenge) bool { return c.Status == ChallengeValid })
+}
+
+// ProvedBy is the type of the challenge that proved control; empty when none did.
+func (a Authorization) ProvedBy() ChallengeType {
+	for _, c := range a.Challenges {
+		if c.Status == ChallengeValid {
+			return c.Type
+		}
+	}
+	return ""
 }
 
 // Challenge returns the position of the challenge of type t, or -1.

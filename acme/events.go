@@ -165,6 +165,7 @@ func Settle(o Order, others []Authorization, a Authorization, t ChallengeType, o
 	case out.Valid:
 		c.Status, c.ValidatedAt, c.Problem = ChallengeValid, now.Truncate(time.Second), nil
 		a.Status = AuthorizationValid
+		a.CAA = out.CAA
 		lifetime := p.AuthorizationLifetime
 		if out.ReuseFor > 0 {
 			lifetime = min(lifetime, out.ReuseFor)

@@ -24,6 +24,9 @@ type Outcome struct {
 	// ReuseFor is how long the proof may serve orders other than its own
 	// (RDP-8); zero means as long as the profile says.
 	ReuseFor time.Duration
+	// CAA is the look at the CAA records that went with the proof, if there was
+	// one.
+	CAA *CAACheck
 }
 
 // Step is one thing that a validation did: it asked the DNS, or it connected

@@ -134,6 +134,12 @@ type Profile struct {
 	// ResubmitOnDoubt allows a second submission when nothing proves that the
 	// first one arrived or not. It can buy twice, so it is off.
 	ResubmitOnDoubt bool
+	// CAA wants the holders of domains asked, by their CAA records, whether the
+	// CA may issue (RFC 8659).
+	CAA bool
+	// IssuerDomainNames are the names of the CA in DNS records, in lower case:
+	// in CAA records, and in those of dns-persist-01.
+	IssuerDomainNames []string
 }
 
 // IdentifierPolicy is what a profile accepts as an identifier.

@@ -18,23 +18,18 @@ type CAAResolver interface {
 	LookupCAA(ctx context.Context, names ...string) []egress.CAAAnswer
 }
 
-// CAAConfig says for whom records speak.
+// CAAConfig says how CAA is looked up.
 type CAAConfig struct {
 	Resolver CAAResolver // required
-	// Identities are the domain names by which records name this CA, the
-	// caaIdentities of the directory; at least one. In front of a CA that
-	// checks CAA itself, they have to be that CA's.
-	Identities []string
 	// Timeout bounds one check; 0 means 20 s.
 	Timeout time.Duration
 }
 
-// CAA checks whether the holder of a domain lets this CA issue for it
-// (RFC 8659, RFC 8657).
+// CAA checks whether the holder of a domain lets a CA issue for it (RFC 8659,
+// RFC 8657).
 type CAA struct {
-	resolver   CAAResolver
-	identities []string
-	timeout    time.Duration
+	resolver CAAResolver
+	timeout  time.Duration
 }
 
 // NewCAA checks cfg and returns the checker.
@@ -45,16 +40,8 @@ func NewCAA(cfg CAAConfig) (*CAA, error) {
 		return nil, errors.New("challenges: CAA needs a resolver")
 	case c.timeout < 0:
 		return nil, errors.New("challenges: the time-out of CAA cannot be negative")
-	case len(cfg.Identities) == 0:
-		return nil, errors.New("challenges: CAA needs at least one identity, the domain name by which records name this CA")
 	case c.timeout == 0:
 		c.timeout = 20 * time.Second
-	}
-	for _, id := range cfg.Identities {
-		if !isIssuer(id) {
-			return nil, fmt.Errorf("challenges: CAA identity %q is not a domain name", id)
-		}
-		c.identities = append(c.identities, strings.ToLower(id))
 	}
 	return c, nil
 }
@@ -63,26 +50,42 @@ func NewCAA(cfg CAAConfig) (*CAA, error) {
 type CAARequest struct {
 	Name     string // without the wildcard prefix
 	Wildcard bool
+	// Identities are the domain names, in lower case, by which records name
+	// the CA, as the caaIdentities of the directory say them (R8555-7.1.1-4).
+	// In front of a CA that checks CAA itself, they have to be that CA's.
+	Identities []string
 	// AccountURL and Method are who asks, and how control was proved.
 	AccountURL string
 	Method     acme.ChallengeType
 }
 
-// Check returns nil when issuance is allowed. A problem of type caa is the
-// word of the holder; one of type dns means that nobody could say, which is
-// not permission (SD-4).
-func (c *CAA) Check(ctx context.Context, r CAARequest) *acme.Problem {
+// Check looks the records up and judges them. The outcome is valid when
+// issuance is allowed. A problem of type caa is the word of the holder; one of
+// type dns means that nobody could say, which is not permission (SD-4,
+// R8659-V-1).
+func (c *CAA) Check(caller context.Context, r CAARequest) acme.Outcome {
 	if _, err := netip.ParseAddr(r.Name); err == nil {
-		return nil // R8738-P-1
+		return acme.Outcome{Valid: true} // R8738-P-1
 	}
 	name, why := canonicalHost(strings.ToLower(r.Name))
 	if why != "" {
-		return acme.Problemf(acme.CAA, "the CAA records of %q cannot be looked up: %s", r.Name, why)
+		return acme.Outcome{Problem: acme.Problemf(acme.CAA, "the CAA records of %q cannot be looked up: %s", r.Name, why)}
 	}
 	r.Name = name
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	ctx, _ = egress.WithLookups(ctx)
+	ctx, tr, done := begin(caller, c.timeout)
+	defer done()
+	failed, problem := c.check(ctx, tr, r)
+	tr.learn()
+	out := acme.Outcome{Valid: problem == nil, Problem: problem, Steps: tr.steps}
+	if failed != nil {
+		out.Retry = failed.retry
+	}
+	return out
+}
+
+// check climbs from the name to its top-level domain. failed is set when the
+// DNS is what went wrong.
+func (c *CAA) check(ctx context.Context, tr *trial, r CAARequest) (failed *failure, _ *acme.Problem) {
 	names := levels(r.Name)
 	for i, answer := range c.resolver.LookupCAA(ctx, names...) {
 		top := i == len(names)-1
@@ -90,20 +93,20 @@ func (c *CAA) Check(ctx context.Context, r CAARequest) *acme.Problem {
 		case errors.Is(answer.Err, egress.ErrNoSuchName) && !top:
 			// An empty answer, below the top-level domain (R8659-BR-3).
 		case errors.Is(answer.Err, egress.ErrNoSuchName):
-			return acme.Problemf(acme.DNS, "CAA of %s: the top-level domain %s does not exist, so nobody can say whether %s may have a certificate", answer.Name, answer.Name, r.Name)
+			return nil, acme.Problemf(acme.DNS, "CAA of %s: the top-level domain %s does not exist, so nobody can say whether %s may have a certificate", answer.Name, answer.Name, r.Name)
 		case answer.Err != nil:
-			tr := trial{caller: ctx}
-			return acme.Problemf(acme.DNS, "CAA of %s, which has to be known before %s may have a certificate: %s", answer.Name, r.Name, tr.queryFailure(answer.Err).why)
+			failed = tr.queryFailure(answer.Err)
+			return failed, acme.Problemf(failed.kind, "CAA of %s, which has to be known before %s may have a certificate: %s", answer.Name, r.Name, failed.why)
 		case len(answer.Records) > 0:
 			// R8659-3-1: the nearest set of records counts, and no other.
-			if why := c.judge(answer.Records, r); why != "" {
-				return acme.Problemf(acme.CAA, "the CAA records of %s do not let %s issue for %s%s: %s",
-					answer.Name, strings.Join(c.identities, ", "), wildcardPrefix(r), r.Name, why)
+			if why := judgeCAA(answer.Records, r); why != "" {
+				return nil, acme.Problemf(acme.CAA, "the CAA records of %s do not let %s issue for %s%s: %s",
+					answer.Name, strings.Join(r.Identities, ", "), wildcardPrefix(r), r.Name, why)
 			}
-			return nil
+			return nil, nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 func wildcardPrefix(r CAARequest) string {
@@ -124,8 +127,8 @@ func levels(name string) []string {
 	return all
 }
 
-// judge says why a set of records forbids r; it is empty when it does not.
-func (c *CAA) judge(records []egress.CAARecord, r CAARequest) (why string) {
+// judgeCAA says why a set of records forbids r; it is empty when it does not.
+func judgeCAA(records []egress.CAARecord, r CAARequest) (why string) {
 	var issue, issuewild []string
 	for _, record := range records {
 		switch strings.ToLower(record.Tag) {
@@ -153,7 +156,7 @@ func (c *CAA) judge(records []egress.CAARecord, r CAARequest) (why string) {
 	for _, value := range relevant {
 		v, err := parseIssueValue(value)
 		// R8659-4.2-1: what does not follow the grammar names nobody.
-		if err != nil || !slices.Contains(c.identities, v.issuer) {
+		if err != nil || !slices.Contains(r.Identities, v.issuer) {
 			foreign++
 			continue
 		}

@@ -75,7 +75,7 @@ func (c *crashStore) died() bool {
 // Each crash is survived twice: the process that takes over dies as well, at
 // its second commit.
 func TestCrashAtEveryCommit(t *testing.T) {
-	for _, ca := range []string{"remote", "inline"} {
+	for _, ca := range []string{"remote", "inline", "inline with CAA"} {
 		t.Run(ca, func(t *testing.T) {
 			last := 0
 			for at := 1; ; at++ {
@@ -92,7 +92,7 @@ func TestCrashAtEveryCommit(t *testing.T) {
 			}
 			// The way of an order has at least these commits; fewer would mean
 			// that the test does not see them.
-			if want := map[string]int{"remote": 8, "inline": 5}[ca]; last < want {
+			if want := map[string]int{"remote": 8, "inline": 5, "inline with CAA": 6}[ca]; last < want {
 				t.Errorf("only %d commits were crashed", last-1)
 			}
 		})
@@ -101,15 +101,22 @@ func TestCrashAtEveryCommit(t *testing.T) {
 
 func crashAt(t *testing.T, ca string, at int, applied bool) (crashed bool) {
 	w := newWorld(t)
-	if ca == "inline" {
+	pause := time.Duration(0)
+	if ca != "remote" {
 		w.backend = w.ca
+	}
+	if ca == "inline with CAA" {
+		// The client comes back when the records have to be looked at again.
+		pause = 9 * time.Hour
+		w.withCAA(&holders{})
+		w.profile.OrderLifetime, w.profile.AuthorizationLifetime = 30*24*time.Hour, 30*24*time.Hour
 	}
 	// With this permission it would show if the engine sent again too lightly.
 	w.profile.ResubmitOnDoubt = true
 	memory := w.store
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
-		client := client{w: w, key: newKey(t), csr: csrFor(t, newKey(t), "a.example.org")}
+		client := client{w: w, key: newKey(t), csr: csrFor(t, newKey(t), "a.example.org"), pause: pause}
 		first := &crashStore{Store: memory, at: at, applied: applied}
 		w.store = first
 		r := w.start()
@@ -165,6 +172,7 @@ type client struct {
 	csr     []byte
 	account acme.Account
 	order   acme.OrderID
+	pause   time.Duration // before it finalizes
 }
 
 // goOn takes the order as far as it gets before the server dies, if it does.
@@ -195,6 +203,7 @@ func (c *client) goOn(r *run) {
 		case acme.OrderPending:
 			_, _, err = r.Respond(ctx, c.account, o.Authorizations[0], acme.HTTP01)
 		case acme.OrderReady:
+			time.Sleep(c.pause)
 			_, _, err = r.Finalize(ctx, c.account, o.ID, c.csr)
 		case acme.OrderProcessing:
 			time.Sleep(time.Minute)

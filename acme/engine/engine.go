@@ -32,6 +32,8 @@ type Config struct {
 	Directories []acme.Directory
 	Profiles    map[acme.ProfileName]acme.Profile
 	Sealer      Sealer
+	// CAA is required where a profile wants CAA records asked.
+	CAA CAAChecker
 	// Holder is the name of this run of the program in leases. It must differ
 	// from that of every other run.
 	Holder string
@@ -173,6 +175,9 @@ func New(cfg Config) (*Engine, error) {
 			if e.validators[t] == nil {
 				return nil, fmt.Errorf("engine: profile %s offers challenge %s, which has no validator", name, t)
 			}
+		}
+		if p.CAA && (cfg.CAA == nil || len(p.IssuerDomainNames) == 0) {
+			return nil, fmt.Errorf("engine: profile %s wants CAA, which needs a checker and the names of its CA", name)
 		}
 	}
 	for _, d := range cfg.Directories {

@@ -34,6 +34,9 @@ func (e *Engine) Finalize(ctx context.Context, owner acme.Account, id acme.Order
 		if err := failpoint.Hit(failpoint.FinalizeParsed); err != nil {
 			return acme.Order{}, 0, err
 		}
+		if err := e.renewCAA(ctx, owner, f.order, f.profile); err != nil {
+			return acme.Order{}, 0, err
+		}
 		if issued, err := e.close(ctx, owner, f); err != nil || issued.Status == acme.OrderValid {
 			return issued, 0, err
 		}
@@ -284,6 +287,9 @@ func (e *Engine) recheck(tx storage.Tx, owner acme.AccountID, f finalization) (a
 	}
 	if o.MemberVersion, err = entitled(tx, account, key, f.profile, o.Identifiers); err != nil {
 		return o, false, err
+	}
+	if stale, err := e.staleCAA(tx, o, f.profile); err != nil || len(stale) > 0 {
+		return o, false, orProblem(caaStale(stale), err)
 	}
 	return o, false, certificateKeyFree(tx, f.csr.KeyHash)
 }

@@ -31,7 +31,7 @@ type attempt struct {
 // Respond takes a client's word that a challenge is ready to be tried. The
 // answer waits for the outcome, at most for the profile's hold window.
 func (e *Engine) Respond(ctx context.Context, owner acme.Account, id acme.AuthorizationID, t acme.ChallengeType) (acme.Authorization, time.Duration, error) {
-	hold, responded, changed, err := e.respond(ctx, owner, id, t)
+	profile, responded, changed, err := e.respond(ctx, owner, id, t)
 	if err != nil {
 		return acme.Authorization{}, 0, err
 	}
@@ -46,12 +46,12 @@ func (e *Engine) Respond(ctx context.Context, owner acme.Account, id acme.Author
 		} else if a, _, err := e.Authorization(ctx, owner.ID, id); err != nil || a.Status != acme.AuthorizationPending {
 			return a, 0, err // it was settled before we began to watch
 		}
-		e.watchers.wait(ctx, done, hold-e.now().Sub(begun))
+		e.watchers.wait(ctx, done, profile.Hold-e.now().Sub(begun))
 	}
 	return e.Authorization(ctx, owner.ID, id)
 }
 
-func (e *Engine) respond(ctx context.Context, owner acme.Account, id acme.AuthorizationID, t acme.ChallengeType) (hold time.Duration, next acme.Authorization, changed bool, err error) {
+func (e *Engine) respond(ctx context.Context, owner acme.Account, id acme.AuthorizationID, t acme.ChallengeType) (profile acme.Profile, next acme.Authorization, changed bool, err error) {
 	err = e.view(ctx, func(tx storage.Tx) error {
 		a, err := loadAuthorization(tx, owner.ID, id)
 		if err != nil {
@@ -69,10 +69,10 @@ func (e *Engine) respond(ctx context.Context, owner acme.Account, id acme.Author
 		if err != nil {
 			return err
 		}
-		hold = e.cfg.Profiles[o.Profile].Hold
+		profile = e.cfg.Profiles[o.Profile]
 		return nil
 	})
-	return hold, next, changed, err
+	return profile, next, changed, err
 }
 
 // tryNow makes the first attempt and returns when its outcome, or that it is
@@ -84,7 +84,7 @@ func (e *Engine) tryNow(ctx context.Context, owner acme.Account, id acme.Authori
 		ID: authzJob(id), Kind: storage.JobValidate, Attempt: 1,
 		Account: owner.ID, Subject: string(id), Challenge: t,
 	}
-	_, a, changed, err := e.respond(ctx, owner, id, t)
+	profile, a, changed, err := e.respond(ctx, owner, id, t)
 	if err != nil || !changed {
 		e.inflight.release(string(j.ID))
 		return err
@@ -92,7 +92,7 @@ func (e *Engine) tryNow(ctx context.Context, owner acme.Account, id acme.Authori
 	e.lanes.add(laneValidate, owner.ID, func(ctx context.Context) {
 		defer close(at.done)
 		defer e.inflight.release(string(j.ID))
-		out := e.validate(ctx, owner, a, t)
+		out := e.validate(ctx, owner, a, t, profile)
 		at.mu.Lock()
 		defer at.mu.Unlock()
 		defer func() { // SP-15: the job that is stored instead of the outcome is tried and parked
@@ -142,29 +142,44 @@ func (e *Engine) tryNow(ctx context.Context, owner acme.Account, id acme.Authori
 	}, failpoint.Respond)
 }
 
-// validate makes one attempt. Whatever happens in it is an outcome.
-func (e *Engine) validate(ctx context.Context, owner acme.Account, a acme.Authorization, t acme.ChallengeType) (out acme.Outcome) {
-	defer func() {
-		if r := recover(); r != nil {
-			e.log.Error("validator panicked", "event", "validator.panic", "authorization", a.ID, "cause", fmt.Sprintf("%v\n%s", r, debug.Stack()))
-			out = acme.Outcome{Retry: true, Problem: acme.Problemf(acme.ServerInternal, "the validation failed inside of the server")}
-		}
-	}()
-	c := a.Challenges[a.Challenge(t)]
+// validate makes one attempt. Whatever happens in it is an outcome. What is
+// proved counts only when CAA records do not forbid the certificate, where the
+// profile wants them asked.
+func (e *Engine) validate(ctx context.Context, owner acme.Account, a acme.Authorization, t acme.ChallengeType, profile acme.Profile) acme.Outcome {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.ValidationTimeout)
 	defer cancel()
 	e.Counters.Validations.Add(1)
-	out = e.validators[t].Validate(ctx, challenges.Target{
-		Identifier: a.Identifier, Wildcard: a.Wildcard, Token: c.Token, KeyAuthorization: c.KeyAuthorization,
-		AccountURL: e.cfg.AccountURL(owner),
+	c := a.Challenges[a.Challenge(t)]
+	out := e.contained(a.ID, func() acme.Outcome {
+		return e.validators[t].Validate(ctx, challenges.Target{
+			Identifier: a.Identifier, Wildcard: a.Wildcard, Token: c.Token, KeyAuthorization: c.KeyAuthorization,
+			AccountURL: e.cfg.AccountURL(owner),
+		})
 	})
+	if out.Valid && profile.WantsCAA(a.Identifier) {
+		allowed := e.checkCAA(ctx, owner, a, profile, t)
+		out.Steps = append(out.Steps, allowed.Steps...)
+		out.Valid, out.Problem, out.Retry, out.CAA = allowed.Valid, allowed.Problem, allowed.Retry, allowed.CAA
+	}
 	if !out.Valid {
 		e.Counters.ValidationsFailed.Add(1)
-		if out.Problem == nil { // a validator without a reason is no reason to crash
-			out.Problem = acme.Problemf(acme.ServerInternal, "the validation failed without a reason")
-		}
 		e.log.Info("challenge failed", "event", "challenge.failed", "authorization", a.ID, "order", a.Order, "account", a.Account,
 			"challenge", t, "identifier", a.Identifier.Value, "tried", out.Tried, "again", out.Retry, "cause", out.Problem.Detail)
+	}
+	return out
+}
+
+// contained runs a look at the world outside. A panic of it is an outcome, and
+// so is a failure without a reason.
+func (e *Engine) contained(id acme.AuthorizationID, look func() acme.Outcome) (out acme.Outcome) {
+	defer func() {
+		if r := recover(); r != nil {
+			e.log.Error("validator panicked", "event", "validator.panic", "authorization", id, "cause", fmt.Sprintf("%v\n%s", r, debug.Stack()))
+			out = acme.Outcome{Retry: true, Problem: acme.Problemf(acme.ServerInternal, "the validation failed inside of the server")}
+		}
+	}()
+	if out = look(); !out.Valid && out.Problem == nil {
+		out.Problem = acme.Problemf(acme.ServerInternal, "the validation failed without a reason")
 	}
 	return out
 }
@@ -173,6 +188,7 @@ func (e *Engine) validate(ctx context.Context, owner acme.Account, a acme.Author
 func (e *Engine) stepValidate(ctx context.Context, j storage.Job) error {
 	var a acme.Authorization
 	var owner acme.Account
+	var profile acme.Profile
 	var withdrawn *acme.Problem
 	err := e.view(ctx, func(tx storage.Tx) (err error) {
 		if _, err = e.ours(tx, j); err != nil {
@@ -181,6 +197,11 @@ func (e *Engine) stepValidate(ctx context.Context, j storage.Job) error {
 		if a, err = tx.Authorizations().Get(acme.AuthorizationID(j.Subject)); err != nil {
 			return err
 		}
+		o, err := tx.Orders().Get(a.Order)
+		if err != nil {
+			return err
+		}
+		profile = e.cfg.Profiles[o.Profile]
 		owner, _, err = e.standing(tx, a.Account)
 		if errors.As(err, &withdrawn) {
 			return nil
@@ -197,7 +218,7 @@ func (e *Engine) stepValidate(ctx context.Context, j storage.Job) error {
 	if i := a.Challenge(j.Challenge); i < 0 || a.Challenges[i].Status != acme.ChallengeProcessing || a.At(e.now()).Status != acme.AuthorizationPending {
 		return e.commit(ctx, func(tx storage.Tx) error { return tx.Jobs().Delete(j.ID) }, failpoint.Reschedule)
 	}
-	return e.settle(ctx, j, a, e.validate(ctx, owner, a, j.Challenge))
+	return e.settle(ctx, j, a, e.validate(ctx, owner, a, j.Challenge, profile))
 }
 
 // settle stores the outcome of an attempt: challenge, authorization and order

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 
 	"acmebridge/acme"
@@ -38,8 +39,30 @@ func (st *site) directoryObject() ([]byte, error) {
 		}
 	}
 	meta["profiles"] = profiles
+	if identities := st.caaIdentities(); len(identities) > 0 {
+		meta["caaIdentities"] = identities
+	}
 	object["meta"] = meta
 	return json.MarshalIndent(object, "", "  ")
+}
+
+// caaIdentities are the names that CAA records have to give where a profile of
+// the directory looks at them, byte for byte as they are matched
+// (R8555-7.1.1-4).
+func (st *site) caaIdentities() []string {
+	var all []string
+	for _, name := range st.directory.Profiles {
+		p, _ := st.cfg.Engine.Profile(name)
+		if !p.CAA {
+			continue
+		}
+		for _, id := range p.IssuerDomainNames {
+			if !slices.Contains(all, id) {
+				all = append(all, id)
+			}
+		}
+	}
+	return all
 }
 
 func (st *site) showDirectory(rq *request) error {

@@ -37,6 +37,7 @@ type parts struct {
 	unknown chan error
 	cas     map[string]admin.CA
 	policy  *egress.Policy
+	caa     *challenges.CAA
 	engine  *engine.Engine
 	nonces  *nonce.Source
 	front   *server.Server
@@ -81,7 +82,7 @@ func assemble(ctx context.Context, cfg *config.Config, log *slog.Logger, now fun
 		return nil, err
 	}
 	p.engine, err = engine.New(engine.Config{
-		Store: p.store, Backends: issuers, Validators: validators, Sealer: recordSealer{sealer},
+		Store: p.store, Backends: issuers, Validators: validators, CAA: p.caa, Sealer: recordSealer{sealer},
 		Directories: cfg.AcmeDirectories(), Profiles: p.profiles(u), Holder: rand.Text(),
 		AccountURL: func(a acme.Account) string { return p.front.AccountURL(a) },
 		Log:        log, Now: now,
@@ -239,6 +240,9 @@ func (p *parts) validators() ([]challenges.Validator, error) {
 	}
 	tlsALPN01, err := challenges.NewTLSALPN01(challenges.TLSALPN01Config{Dialer: dialer, Port: uint16(v.TLSALPNPort), Timeout: v.Timeout})
 	if err != nil {
+		return nil, err
+	}
+	if p.caa, err = challenges.NewCAA(challenges.CAAConfig{Resolver: resolver}); err != nil {
 		return nil, err
 	}
 	dns := challenges.DNSConfig{Resolver: resolver, Timeout: v.Timeout}

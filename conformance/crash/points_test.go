@@ -14,10 +14,12 @@ func silent(issue string) map[failpoint.Point]string {
 	const (
 		download = "for backends that read a certificate from a connection; this one makes it in memory"
 		registry = "nobody is frozen or removed in this life; the engine's own tests crash at each commit of that"
+		caa      = "no order of this life waits until its CAA records have to be looked at again; the engine's own tests crash there"
 	)
 	if issue == "queued" {
 		return map[failpoint.Point]string{
 			failpoint.DownloadHalf: download, failpoint.Enforce.Before: registry, failpoint.Enforce.After: registry,
+			failpoint.CheckCAA.Before: caa, failpoint.CheckCAA.After: caa,
 		}
 	}
 	const inline = "only where issuing is a job: an inline issuer answers within finalize"
@@ -25,6 +27,8 @@ func silent(issue string) map[failpoint.Point]string {
 		failpoint.DownloadHalf:      download,
 		failpoint.Enforce.Before:    registry,
 		failpoint.Enforce.After:     registry,
+		failpoint.CheckCAA.Before:   caa,
+		failpoint.CheckCAA.After:    caa,
 		failpoint.Ticket.Before:     inline,
 		failpoint.Ticket.After:      inline,
 		failpoint.Quarantine.Before: inline,

@@ -39,6 +39,7 @@ var (
 	OperatorDecision  = Write{"FP-33", "FP-33-after"}
 	SchedulePublisher = Write{"FP-34", "FP-34-after"}
 	Enforce           = Write{"FP-35", "FP-35-after"}
+	CheckCAA          = Write{"FP-36", "FP-36-after"}
 )
 
 // Writes lists them all.
@@ -46,7 +47,7 @@ func Writes() []Write {
 	return []Write{
 		Finalize, Intent, Ticket, Quarantine, Deliver, RevokeIntent, RevokeResult, NewAccount, KeyChange,
 		Settle, Reconcile, PublishNumber, Publish, NewOrder, UpdateAccount, Deactivate, Respond, Expire,
-		Claim, Reschedule, Fail, ExternalKey, Rescue, Cancel, OperatorDecision, SchedulePublisher, Enforce,
+		Claim, Reschedule, Fail, ExternalKey, Rescue, Cancel, OperatorDecision, SchedulePublisher, Enforce, CheckCAA,
 	}
 }
 

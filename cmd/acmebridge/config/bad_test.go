@@ -218,6 +218,15 @@ var bad = []struct {
 		"f:1:76: directories.a.terms_of_service: must be an absolute http or https URL",
 		"f:1:105: directories.a.host: must be a host name in lower case, without scheme and port",
 	}},
+	{"CAA without a name for the CA", "profiles:\n  tls: {backend: local, caa: true}\n", []string{
+		"f:2:30: profiles.tls.caa: needs backends.local.caa_identities, the domain names by which CAA records name the CA",
+	}},
+	{"names that are none of the CA's", "backends:\n  local:\n    type: localca\n    caa_identities: [Ca.example, ca.example., a_b.example, ca.example, ca.example]\n", []string{
+		"f:4:22: backends.local.caa_identities[0]: must be a domain name in lower case, without a dot at the end, for example ca.example.org",
+		"f:4:34: backends.local.caa_identities[1]: must be a domain name in lower case, without a dot at the end, for example ca.example.org",
+		"f:4:47: backends.local.caa_identities[2]: must be a domain name in lower case, without a dot at the end, for example ca.example.org",
+		"f:4:72: backends.local.caa_identities[4]: is listed twice",
+	}},
 	{"wildcard without dns-01", "profiles:\n  tls:\n    backend: local\n    identifiers:\n      wildcard: true\n", []string{
 		"f:5:17: profiles.tls.identifiers.wildcard: needs dns-01 among the challenges",
 	}},

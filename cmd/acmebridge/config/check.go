@@ -153,6 +153,9 @@ func checkProfiles(c *Config, r *report) {
 		checkChoices(key+".usages", p.Usages, r)
 		checkChoices(key+".key_types", p.KeyTypes, r)
 		checkIdentifiers(p, key+".identifiers", r)
+		if p.CAA && len(c.Backends[p.Backend].CAAIdentities) == 0 {
+			r.add(key+".caa", "needs backends.%s.caa_identities, the domain names by which CAA records name the CA", p.Backend)
+		}
 	}
 }
 
@@ -190,6 +193,9 @@ func checkBackends(c *Config, r *report) {
 	if len(c.Backends) == 0 {
 		r.add("backends", "must have at least one entry")
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Backends)) {
+		checkIdentities("backends."+name+".caa_identities", c.Backends[name].CAAIdentities, r)
+	}
 	folders := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(c.Backends)) {
 		if c.Backends[name].Type != TypeLocalCA {
@@ -210,6 +216,23 @@ func checkBackends(c *Config, r *report) {
 			r.add(key+".dir", "is the folder of backend %s already", other)
 		}
 		folders[folder] = name
+	}
+}
+
+// checkIdentities wants names that records can hold (RDP-1), and that clients
+// can write into theirs byte for byte (R8555-7.1.1-4).
+func checkIdentities(key string, names []string, r *report) {
+	const most = 10
+	if len(names) > most {
+		r.add(key, "has %d names; the most is %d", len(names), most)
+	}
+	for i, n := range names {
+		switch {
+		case !isHostname(n) || strings.Contains(n, "_"):
+			r.add(at(key, i), "must be a domain name in lower case, without a dot at the end, for example ca.example.org")
+		case slices.Contains(names[:i], n):
+			r.add(at(key, i), "is listed twice")
+		}
 	}
 }
 

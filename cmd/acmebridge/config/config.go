@@ -113,6 +113,7 @@ type Profile struct {
 	Dates                 acme.DatesRule         `key:"dates" default:"exact" enum:"exact,upper_bound,refuse" doc:"What notBefore and notAfter of an order mean: exact grants notAfter to the second or refuses it, upper_bound takes it as the latest end that the client can use, refuse takes no dates."`
 	LenientReplaces       bool                   `key:"lenient_replaces" default:"false" doc:"Take an order whose replaces names a certificate that it cannot replace as an ordinary order, instead of refusing it. For clients that always send replaces."`
 	ResubmitOnDoubt       bool                   `key:"resubmit_on_doubt" default:"false" doc:"Ask the CA again when nothing tells whether it got the request. This can buy a certificate twice."`
+	CAA                   bool                   `key:"caa" default:"false" doc:"Ask the CAA records of each name whether the CA may issue, when control is proved and again at finalize when that was 8 hours ago (RFC 8659, RFC 8657). Needs caa_identities of the backend. Private CAs, which no CAA record names, go without."`
 }
 
 // Identifiers bounds the names of an order.
@@ -128,6 +129,8 @@ type Identifiers struct {
 // Backend is one certificate authority. Type says which of the other fields
 // belongs to it.
 type Backend struct {
-	Type    string  `key:"type" enum:"localca" doc:"Kind of CA: localca signs here. Required."`
-	LocalCA LocalCA `when:"localca"`
+	Type string `key:"type" enum:"localca" doc:"Kind of CA: localca signs here. Required."`
+	// CAAIdentities is common to all types.
+	CAAIdentities []string `key:"caa_identities" doc:"Domain names by which DNS records name this CA: in CAA records, and in those of dns-persist-01. At most 10, in lower case. In front of a CA that checks CAA itself, they have to be that CA's."`
+	LocalCA       LocalCA  `when:"localca"`
 }

@@ -58,6 +58,8 @@ func (c *Config) AcmeProfiles() map[acme.ProfileName]acme.Profile {
 			Dates:                 p.Dates,
 			LenientReplaces:       p.LenientReplaces,
 			ResubmitOnDoubt:       p.ResubmitOnDoubt,
+			CAA:                   p.CAA,
+			IssuerDomainNames:     slices.Clone(c.Backends[p.Backend].CAAIdentities),
 		}
 	}
 	return all
