@@ -29,10 +29,12 @@ type Certificate struct {
 	NotAfter       time.Time    `cbor:"15,keyasint,omitzero"`
 	IssuedAt       time.Time    `cbor:"16,keyasint,omitzero"`
 	Revocation     *Revocation  `cbor:"17,keyasint,omitempty"`
-	// Renewal is the window that was decided for this certificate, nil for the
-	// usual one; ReplacedBy is the order that says it replaces it (RFC 9773).
+	// Renewal is the window that was decided for this certificate alone, nil
+	// without one; ReplacedBy is the order that says it replaces it (RFC 9773).
 	Renewal    *Renewal `cbor:"18,keyasint,omitempty"`
 	ReplacedBy OrderID  `cbor:"19,keyasint,omitempty"`
+	// RenewalAdvice is what its CA said of its renewal, nil when it never did.
+	RenewalAdvice *RenewalAdvice `cbor:"20,keyasint,omitempty"`
 }
 
 // ChainHash is the SHA-256 over the concatenated DER of a chain without its leaf.

@@ -114,8 +114,7 @@ func (m Member) RenewalWindow() (w Window, ok bool) {
 	if m.Enforcement != nil {
 		since = m.Enforcement.Since
 	}
-	end := since.Add(-30 * time.Minute).Truncate(time.Second)
-	return Window{Start: end.Add(-30 * time.Minute), End: end}, true
+	return RenewAtOnce(since), true
 }
 
 // SameContent reports whether two records say the same of a member, so that

@@ -128,6 +128,8 @@ type Profile struct {
 	// that cannot be replaced; the order is then an ordinary one. X-Road always
 	// sends replaces and has no way to go on without.
 	LenientReplaces bool
+	// Renewal says when its certificates should be renewed.
+	Renewal RenewalPolicy
 	// ReuseAuthorizations is for how long a proof serves later orders too; zero
 	// wants every order proved anew.
 	ReuseAuthorizations time.Duration

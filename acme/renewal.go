@@ -1,6 +1,9 @@
 package acme
 
-import "time"
+import (
+	"net/url"
+	"time"
+)
 
 // Window is when a certificate had better be renewed (RFC 9773, section 4.2).
 type Window struct {
@@ -8,37 +11,171 @@ type Window struct {
 	End   time.Time `cbor:"2,keyasint,omitzero"`
 }
 
-// Renewal is a window that somebody has decided for one certificate, in place
-// of the usual one, and where a person may read why.
+// Renewal is a window that the operator has decided, for one certificate or
+// for many, in place of the usual one, and where a person may read why. The
+// newest decision about a certificate is the one that counts.
 type Renewal struct {
 	Window      Window `cbor:"1,keyasint,omitzero"`
 	Explanation string `cbor:"2,keyasint,omitempty"`
+	// At is when it was decided, and Reason is why; clients do not see it.
+	At     time.Time `cbor:"3,keyasint,omitzero"`
+	Reason string    `cbor:"4,keyasint,omitempty"`
+	// IssuedBefore keeps a decision about many certificates away from those
+	// that replace them, which would be asked back at once otherwise.
+	IssuedBefore time.Time `cbor:"5,keyasint,omitzero"`
 }
 
-// shortLived is the validity below which half of it has to be left.
-const shortLived = 10 * 24 * time.Hour
+// RenewalAdvice is the last that the CA of a certificate said of its renewal.
+type RenewalAdvice struct {
+	// Window has no start when the CA had nothing to say, or nothing sensible.
+	Window      Window    `cbor:"1,keyasint,omitzero"`
+	Explanation string    `cbor:"2,keyasint,omitempty"`
+	At          time.Time `cbor:"3,keyasint,omitzero"`
+	// Again is when it is to be asked again.
+	Again time.Time `cbor:"4,keyasint,omitzero"`
+}
 
-// RenewalWindow returns when c should be renewed: around two thirds of its
-// life, or half of it when it is short, a hundredth either way, so that a day's
-// issuance does not come back on one day (R9773-4.2-2). A revoked certificate
-// should have been renewed an hour ago.
-func RenewalWindow(c Certificate, now time.Time) (w Window, explanation string) {
+// RenewalSource says who decided on a window.
+type RenewalSource string
+
+// The sources, the strongest first.
+const (
+	// RenewalByMember: the member was frozen or removed.
+	RenewalByMember RenewalSource = "member"
+	// RenewalByOperator: somebody moved the window.
+	RenewalByOperator RenewalSource = "operator"
+	// RenewalByRevocation: the certificate is revoked.
+	RenewalByRevocation RenewalSource = "revocation"
+	// RenewalByBackend: the CA said so.
+	RenewalByBackend RenewalSource = "backend"
+	// RenewalByProfile: the profile has windows of its own.
+	RenewalByProfile RenewalSource = "profile"
+	// RenewalUsual: nobody had anything to say.
+	RenewalUsual RenewalSource = "usual"
+)
+
+// RenewalSuggestion is what is answered about one certificate.
+type RenewalSuggestion struct {
+	Window Window
+	// Explanation is the URL of a page for people, or empty.
+	Explanation string
+	Source      RenewalSource
+	// Again is how long the answer is good for.
+	Again time.Duration
+}
+
+// SuggestRenewal decides when c should be renewed. wider are the decisions
+// about many certificates that may be about c too, and m is the record of its
+// member, nil without one.
+//
+// A revocation is not weaker than a decision from before it: that one was about
+// a certificate that still worked. Deciding once more, an operator can spread
+// the renewals of what was revoked.
+func SuggestRenewal(c Certificate, p RenewalPolicy, wider []Renewal, m *Member) RenewalSuggestion {
+	s := RenewalSuggestion{Again: askAgain(c)}
+	decided := decidedRenewal(c, wider)
+	if decided != nil {
+		s.Explanation = decided.Explanation
+	}
+	var stopped bool
+	if m != nil {
+		s.Window, stopped = m.RenewalWindow()
+	}
 	switch {
+	case stopped:
+		s.Source = RenewalByMember
+	case decided != nil && (c.Revocation == nil || !decided.At.Before(c.Revocation.At)):
+		s.Source, s.Window = RenewalByOperator, decided.Window
 	case c.Revocation != nil:
-		// Fixed by the revocation, not by the asking, so that all answers agree.
-		end := c.Revocation.At.Add(-30 * time.Minute)
-		return Window{Start: end.Add(-30 * time.Minute), End: end}, ""
-	case c.Renewal != nil:
-		return c.Renewal.Window, c.Renewal.Explanation
+		s.Source, s.Window = RenewalByRevocation, RenewAtOnce(c.Revocation.At)
+	case c.RenewalAdvice != nil && !c.RenewalAdvice.Window.Start.IsZero():
+		s.Source, s.Window = RenewalByBackend, c.RenewalAdvice.Window
+		s.Explanation = c.RenewalAdvice.Explanation
+	default:
+		s.Source, s.Window = p.window(c)
 	}
-	life := c.NotAfter.Sub(c.NotBefore)
-	left := life / 3
-	if life < shortLived {
-		left = life / 2
+	if s.Explanation == "" {
+		s.Explanation = p.Explanation
 	}
-	centre := c.NotAfter.Add(-left)
-	half := max(life/100, time.Second)
-	return Window{Start: centre.Add(-half).Truncate(time.Second), End: centre.Add(half).Truncate(time.Second)}, ""
+	return s
+}
+
+// decidedRenewal returns the newest decision about c, or nil.
+func decidedRenewal(c Certificate, wider []Renewal) *Renewal {
+	newest := c.Renewal
+	for i := range wider {
+		if r := &wider[i]; r.covers(c) && (newest == nil || r.At.After(newest.At)) {
+			newest = r
+		}
+	}
+	return newest
+}
+
+// covers reports whether a decision about many certificates is about c.
+func (r Renewal) covers(c Certificate) bool {
+	return !r.Window.Start.IsZero() && c.IssuedAt.Before(r.IssuedBefore)
+}
+
+// RenewAtOnce is the window of what should have been renewed by then: a half
+// hour that is over. It goes by the event and not by the asking, so that all
+// answers agree.
+func RenewAtOnce(event time.Time) Window {
+	end := event.Add(-30 * time.Minute).UTC().Truncate(time.Second)
+	return Window{Start: end.Add(-30 * time.Minute), End: end}
+}
+
+// Bounds of how long an answer is good for. Clients are told to keep to a
+// minute and a day themselves (R9773-4.3-1).
+const (
+	askSoonest = time.Minute
+	askLatest  = 6 * time.Hour
+)
+
+// askAgain is six hours, and less for certificates that do not live for days:
+// with so long a pause, a client could sleep through the whole window.
+func askAgain(c Certificate) time.Duration {
+	begin, end := useful(c)
+	return min(max(end.Sub(begin)/24, askSoonest), askLatest).Truncate(time.Second)
+}
+
+// CheckRenewal says what is wrong with a decision.
+func CheckRenewal(r Renewal) *Problem {
+	switch {
+	case !r.Window.End.After(r.Window.Start):
+		return Problemf(Malformed, "the window has to end after it starts")
+	case r.Window.End.Sub(r.Window.Start) < time.Second:
+		return Problemf(Malformed, "the window has to be a second long at least")
+	case len(r.Reason) > maxRenewalText:
+		return Problemf(Malformed, "the reason has more than %d bytes", maxRenewalText)
+	case r.Explanation != "" && !IsExplanation(r.Explanation):
+		return Problemf(Malformed, "the explanation has to be an absolute http or https URL of at most %d bytes", maxRenewalText)
+	}
+	return nil
+}
+
+const maxRenewalText = 1024
+
+// IsExplanation reports whether clients may show people that URL.
+func IsExplanation(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && len(text) <= maxRenewalText && u.Host != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http")
+}
+
+// CheckRenewalAdvice returns what of a CA's advice can be passed on: a window
+// that ends after it starts, and starts while the certificate is good
+// (R9773-4.2-1). A start in the past is how a CA asks for a renewal at once.
+func CheckRenewalAdvice(c Certificate, a RenewalAdvice) RenewalAdvice {
+	a.Window = Window{Start: a.Window.Start.UTC().Truncate(time.Second), End: a.Window.End.UTC().Truncate(time.Second)}
+	if a.Window.End.After(c.NotAfter) {
+		a.Window.End = c.NotAfter
+	}
+	if a.Window.Start.IsZero() || !a.Window.End.After(a.Window.Start) {
+		a.Window = Window{}
+	}
+	if !IsExplanation(a.Explanation) {
+		a.Explanation = ""
+	}
+	return a
 }
 
 // CheckReplaces decides whether a new order may say that it replaces c.

@@ -30,6 +30,25 @@ type Revoker interface {
 	Revoke(ctx context.Context, c acme.Certificate, reason acme.RevocationReason) error
 }
 
+// RenewalInformer is a backend whose CA says when a certificate should be
+// renewed, as CAs with RFC 9773 do. The engine asks in the background, keeps
+// what it hears, and answers its clients from that.
+type RenewalInformer interface {
+	// RenewalInfo asks the CA. An error leaves what it said before in force.
+	RenewalInfo(ctx context.Context, c acme.Certificate) (RenewalInfo, error)
+}
+
+// RenewalInfo is what a CA says of the renewal of a certificate.
+type RenewalInfo struct {
+	// Window has no start when the CA has nothing to say.
+	Window acme.Window
+	// Explanation is the URL of a page for people, or empty.
+	Explanation string
+	// After is when the CA would like to be asked again; zero leaves it to the
+	// engine.
+	After time.Duration
+}
+
 // CRLSigner is a backend that signs its own revocation lists, one for each
 // key that it has issued with. The engine keeps the numbers and the entries.
 type CRLSigner interface {

@@ -138,7 +138,9 @@ type authority struct {
 	finder  backends.Finder
 	revoker backends.Revoker
 	crls    backends.CRLSigner
-	trust   *acme.Trust
+	// informer is nil for a CA that says nothing of renewals.
+	informer backends.RenewalInformer
+	trust    *acme.Trust
 }
 
 // New returns an engine, or an error that says what does not fit together.
@@ -204,6 +206,7 @@ func newAuthority(name string, b backends.Backend) (*authority, error) {
 	a.finder, _ = b.(backends.Finder)
 	a.revoker, _ = b.(backends.Revoker)
 	a.crls, _ = b.(backends.CRLSigner)
+	a.informer, _ = b.(backends.RenewalInformer)
 	var roots [][]byte
 	if r, ok := b.(backends.Rooted); ok {
 		roots = r.Roots()

@@ -3,6 +3,7 @@ package engine
 import (
 	"container/list"
 	"context"
+	"strings"
 	"sync"
 
 	"acmebridge/acme"
@@ -41,6 +42,9 @@ type task func(context.Context)
 const (
 	laneValidate  = "validate"
 	laneHousework = "housework"
+	// laneAdvice and the name of a backend: questions that may wait, so that
+	// they never stand in front of an order.
+	laneAdvice = "advice "
 )
 
 func newLanes(validations, calls int) *lanes {
@@ -97,11 +101,13 @@ func (l *lanes) add(name string, account acme.AccountID, t task) {
 }
 
 func (l *lanes) limit(name string) int {
-	switch name {
-	case laneValidate:
+	switch {
+	case name == laneValidate:
 		return l.validations
-	case laneHousework:
+	case name == laneHousework:
 		return 2
+	case strings.HasPrefix(name, laneAdvice):
+		return 1
 	default:
 		return l.calls
 	}

@@ -197,8 +197,8 @@ func TestFreeze(t *testing.T) {
 		r.enrol("m2")
 		cert := r.issue(a, csrFor(t, newKey(t), "a.net"), "a.net")
 		certID := acme.CertID(cert.AuthorityKeyID, cert.Serial)
-		usual, _, err := r.RenewalInfo(ctx, certID)
-		if err != nil || !usual.Start.After(time.Now()) {
+		usual, err := r.RenewalInfo(ctx, certID)
+		if err != nil || !usual.Window.Start.After(time.Now()) {
 			t.Fatal(usual, err)
 		}
 		var open []acme.OrderID // more than one page
@@ -222,12 +222,12 @@ func TestFreeze(t *testing.T) {
 		wantProblem(t, err, acme.Unauthorized)
 		_, _, err = r.NewAccount(ctx, bound(t, k.ID, mac))
 		wantProblem(t, err, acme.Unauthorized)
-		past, _, err := r.RenewalInfo(ctx, certID)
-		if err != nil || !past.End.Before(time.Now()) { // R9773-4.2-1
+		past, err := r.RenewalInfo(ctx, certID)
+		if err != nil || !past.Window.End.Before(time.Now()) { // R9773-4.2-1
 			t.Errorf("renewal window %v, %v", past, err)
 		}
 		time.Sleep(time.Minute)
-		if again, _, _ := r.RenewalInfo(ctx, certID); again != past {
+		if again, _ := r.RenewalInfo(ctx, certID); again != past {
 			t.Errorf("the window moves: %v, then %v", past, again)
 		}
 		for _, id := range append(open, ready.ID) {
@@ -254,7 +254,7 @@ func TestFreeze(t *testing.T) {
 		}
 		r.wantStatus(a, ready.ID, acme.OrderInvalid)
 		r.issue(a, csrFor(t, newKey(t), "c.net"), "c.net")
-		if back, _, _ := r.RenewalInfo(ctx, certID); back != usual {
+		if back, _ := r.RenewalInfo(ctx, certID); back != usual {
 			t.Errorf("renewal window %v, want %v", back, usual)
 		}
 		if _, parked, err := operator.Jobs(ctx); err != nil || parked != 0 {

@@ -23,6 +23,12 @@ type OrderRequest struct {
 
 // NewOrder opens an order.
 func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderRequest) (acme.Order, error) {
+	if r.Profile == "" && r.Replaces != "" {
+		var err error
+		if r.Profile, err = e.inherited(ctx, owner, r.Replaces); err != nil {
+			return acme.Order{}, err
+		}
+	}
 	profile, p := e.profileFor(owner.Directory, r.Profile)
 	if p != nil {
 		return acme.Order{}, p

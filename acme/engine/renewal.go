@@ -3,105 +3,111 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"acmebridge/acme"
-	"acmebridge/internal/failpoint"
 	"acmebridge/storage"
 )
 
 // RenewalInfo returns when the certificate of that RFC 9773 id should be
-// renewed. Anybody may ask.
-func (e *Engine) RenewalInfo(ctx context.Context, certID string) (w acme.Window, explanation string, err error) {
+// renewed. Anybody may ask, so nobody else is asked meanwhile: what its CA says
+// is from an earlier time, and a newer word is fetched behind the answer.
+func (e *Engine) RenewalInfo(ctx context.Context, certID string) (s acme.RenewalSuggestion, err error) {
 	aki, serial, p := acme.ParseCertID(certID)
 	if p != nil {
-		return w, "", p
+		return s, p
 	}
+	var c acme.Certificate
 	err = e.view(ctx, func(tx storage.Tx) error {
-		c, err := tx.Certificates().ByCertID(aki, serial)
-		if errors.Is(err, storage.ErrNotFound) {
-			return acme.Problemf(acme.Malformed, "this server did not issue a certificate of that id").WithStatus(404)
-		}
-		if err != nil {
+		if c, err = tx.Certificates().ByCertID(aki, serial); err != nil {
 			return err
 		}
-		w, explanation = acme.RenewalWindow(c, e.now())
-		m, err := loadMember(tx, c.Member)
-		if err != nil || m == nil || c.Revocation != nil {
-			return err
-		}
-		if past, ok := m.RenewalWindow(); ok {
-			w, explanation = past, ""
-		}
-		return nil
+		s, err = e.newAdviser(tx).suggest(c)
+		return err
 	})
-	return w, explanation, err
-}
-
-// replace marks the certificate that an order says it replaces. Where the
-// profile is lenient, an order that cannot replace anything is an ordinary one.
-func (e *Engine) replace(tx storage.Tx, profile acme.Profile, certID string, o *acme.Order) error {
-	err := e.markReplaced(tx, certID, *o)
-	var p *acme.Problem
-	if errors.As(err, &p) && profile.LenientReplaces {
-		o.Replaces = ""
-		o.Note(e.now(), "replaces was ignored: "+p.Detail)
-		return nil
-	}
-	return err
-}
-
-func (e *Engine) markReplaced(tx storage.Tx, certID string, o acme.Order) error {
-	aki, serial, p := acme.ParseCertID(certID)
-	if p != nil {
-		return p
-	}
-	c, err := tx.Certificates().ByCertID(aki, serial)
 	if errors.Is(err, storage.ErrNotFound) {
-		return acme.Problemf(acme.Malformed, "replaces names a certificate that this server did not issue").WithStatus(404)
+		// R9773-4.3-1: a certificate of tomorrow may have that id.
+		return s, acme.Problemf(acme.Malformed, "this server did not issue a certificate of that id").WithStatus(404).WithRetryAfter(unknownAgain)
 	}
+	if err != nil {
+		return s, err
+	}
+	if e.wantAdvice(c) && c.RenewalAdvice == nil {
+		s.Again = min(s.Again, firstAdvice)
+	}
+	return s, nil
+}
+
+const (
+	// unknownAgain is when to ask again for what is not there.
+	unknownAgain = 6 * time.Hour
+	// firstAdvice is when to ask again for what a CA is just being asked.
+	firstAdvice = 5 * time.Minute
+)
+
+// adviser suggests renewals within one transaction. It reads what many
+// certificates have in common once.
+type adviser struct {
+	e       *Engine
+	tx      storage.Tx
+	decided map[string]acme.Renewal
+	members map[acme.MemberID]*acme.Member
+}
+
+func (e *Engine) newAdviser(tx storage.Tx) *adviser {
+	return &adviser{e: e, tx: tx, decided: map[string]acme.Renewal{}, members: map[acme.MemberID]*acme.Member{}}
+}
+
+func (a *adviser) suggest(c acme.Certificate) (s acme.RenewalSuggestion, err error) {
+	var wider []acme.Renewal
+	for _, name := range []string{memberRenewal(c.Member), profileRenewal(c.Profile), backendRenewal(c.Backend)} {
+		r, ok := a.decided[name]
+		if !ok {
+			if r, err = loadRenewal(a.tx, name); err != nil {
+				return s, err
+			}
+			a.decided[name] = r
+		}
+		wider = append(wider, r)
+	}
+	m, ok := a.members[c.Member]
+	if !ok {
+		if m, err = loadMember(a.tx, c.Member); err != nil {
+			return s, err
+		}
+		a.members[c.Member] = m
+	}
+	return acme.SuggestRenewal(c, a.e.cfg.Profiles[c.Profile].Renewal, wider, m), nil
+}
+
+// The names under which decisions about many certificates are stored. They are
+// looked up when somebody asks, so that deciding about a million certificates
+// is one small commit and counts for all of them at once.
+
+func memberRenewal(id acme.MemberID) string       { return "renewal/member/" + string(id) }
+func profileRenewal(name acme.ProfileName) string { return "renewal/profile/" + string(name) }
+func backendRenewal(name string) string           { return "renewal/backend/" + name }
+
+// loadRenewal reads a decision; one without a window is none.
+func loadRenewal(tx storage.Tx, name string) (r acme.Renewal, err error) {
+	b, err := tx.Meta().Get(name)
+	if errors.Is(err, storage.ErrNotFound) {
+		return r, nil
+	}
+	if err == nil {
+		r, err = storage.Decode[acme.Renewal](b)
+	}
+	if err != nil {
+		return r, fmt.Errorf("engine: read the decision %s: %w", name, err)
+	}
+	return r, nil
+}
+
+func putRenewal(tx storage.Tx, name string, r acme.Renewal) error {
+	b, err := storage.Encode(r)
 	if err != nil {
 		return err
 	}
-	var earlier *acme.Order
-	if c.ReplacedBy != "" {
-		stored, err := tx.Orders().Get(c.ReplacedBy)
-		if err != nil && !errors.Is(err, storage.ErrNotFound) {
-			return err
-		}
-		if err == nil {
-			earlier = &stored
-		}
-	}
-	if p := acme.CheckReplaces(c, o.Account, o.Identifiers, earlier, e.now()); p != nil {
-		return p
-	}
-	c.ReplacedBy = o.ID
-	return tx.Certificates().Put(c)
-}
-
-// MoveRenewal decides when a certificate should be renewed, in place of the
-// usual window; a window without a start brings the usual one back.
-// explanation is the URL of a page for people, or empty.
-func (o Operator) MoveRenewal(ctx context.Context, id acme.CertificateID, w acme.Window, explanation string) (c acme.Certificate, err error) {
-	if !w.Start.IsZero() && !w.End.After(w.Start) {
-		return c, errors.New("the window has to end after it starts")
-	}
-	err = o.e.commit(ctx, func(tx storage.Tx) error {
-		if c, err = tx.Certificates().Get(id); err != nil {
-			return err
-		}
-		c.Renewal = nil
-		if !w.Start.IsZero() {
-			c.Renewal = &acme.Renewal{
-				Window:      acme.Window{Start: w.Start.UTC().Truncate(time.Second), End: w.End.UTC().Truncate(time.Second)},
-				Explanation: explanation,
-			}
-		}
-		return tx.Certificates().Put(c)
-	}, failpoint.OperatorDecision)
-	if errors.Is(err, storage.ErrNotFound) {
-		err = ErrNoSuch
-	}
-	return c, err
+	return tx.Meta().Put(name, b)
 }

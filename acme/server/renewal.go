@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -16,19 +17,22 @@ type windowObject struct {
 	End   string `json:"end"`
 }
 
-// askAgain is when a client should look again whether its window has moved.
-// It goes with every answer: clients take its absence for a fault (R9773-4.3-1).
-const askAgain = 6 * time.Hour
+// keepFor is how long caches may keep an answer (R9773-6-1): long enough that a
+// crowd behind one of them costs one question, and no longer than an operator
+// who moves a window has to wait.
+const keepFor = 5 * time.Minute
 
-// renewalInfo says when a certificate should be renewed. Anybody may ask, and
-// the answer may be kept for as long as nobody needs to ask again.
+// renewalInfo says when a certificate should be renewed. Anybody may ask. Every
+// answer says when to ask again: clients take its absence for a fault
+// (R9773-4.3-1).
 func (st *site) renewalInfo(rq *request) error {
-	w, explanation, err := st.cfg.Engine.RenewalInfo(rq.r.Context(), rq.variable("certID"))
+	s, err := st.cfg.Engine.RenewalInfo(rq.r.Context(), rq.variable("certID"))
 	if err != nil {
 		return err
 	}
-	rq.retryAfter(askAgain)
+	rq.retryAfter(s.Again)
+	rq.w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(min(keepFor, s.Again).Seconds())))
 	return rq.json(http.StatusOK, renewalObject{
-		Window: windowObject{Start: stamp(w.Start), End: stamp(w.End)}, Explanation: explanation,
+		Window: windowObject{Start: stamp(s.Window.Start), End: stamp(s.Window.End)}, Explanation: s.Explanation,
 	})
 }

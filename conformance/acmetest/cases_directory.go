@@ -166,6 +166,12 @@ func renewalInfoCases() []Case {
 				resp.fail("Retry-After is %q, want whole seconds (R9773-4.3-1)", resp.header.Get("Retry-After"))
 			}
 		}},
+		{"R9773-4.3-1", "renewal-info-says-when-to-ask-again", func(t *T) {
+			resp := t.request(http.MethodGet, base(t)+"/"+t.sharedCertificate().id()).must(200)
+			if n, err := strconv.Atoi(resp.header.Get("Retry-After")); err != nil || n < 60 || n > 24*60*60 {
+				resp.fail("Retry-After is %q, want seconds from a minute to a day, which clients would make of it anyway", resp.header.Get("Retry-After"))
+			}
+		}},
 		{"R9773-4.1-1", "certificate-id-without-a-dot", func(t *T) {
 			t.request(http.MethodGet, base(t)+"/aYhba4dGQEHhs3uEe6CuLN4ByNQ").refused(400, "malformed")
 		}},
@@ -190,6 +196,15 @@ func renewalInfoCases() []Case {
 				t.Errorf("the order shows replaces %q, want %q", o.obj.Replaces, c.id())
 			}
 			c.order.acct.post(c.order.acct.ep.dir.NewOrder, request).refused(409, "alreadyReplaced")
+		}},
+		{"R9773-5-4", "replaces-is-shown-later-too", func(t *T) {
+			base(t)
+			c := t.issued()
+			o := c.order.acct.newOrderWith(object{{"identifiers", dnsIdentifiers(c.order.names()...)}, {"replaces", c.id()}})
+			o.refresh()
+			if o.obj.Replaces != c.id() {
+				t.Errorf("the order shows replaces %q later, want %q", o.obj.Replaces, c.id())
+			}
 		}},
 		{"R9773-5-2", "replaces-a-certificate-of-another-account", func(t *T) {
 			base(t)

@@ -16,10 +16,12 @@ func silent(issue string) map[failpoint.Point]string {
 		registry = "nobody is frozen or removed in this life; the engine's own tests crash at each commit of that"
 		caa      = "no order of this life waits until its CAA records have to be looked at again; the engine's own tests crash there"
 	)
+	const advice = "for CAs that say when to renew, which this one does not; the engine's own tests crash there"
 	if issue == "queued" {
 		return map[failpoint.Point]string{
 			failpoint.DownloadHalf: download, failpoint.Enforce.Before: registry, failpoint.Enforce.After: registry,
 			failpoint.CheckCAA.Before: caa, failpoint.CheckCAA.After: caa,
+			failpoint.AskAdvice: advice, failpoint.Advice.Before: advice, failpoint.Advice.After: advice,
 		}
 	}
 	const inline = "only where issuing is a job: an inline issuer answers within finalize"
@@ -29,6 +31,9 @@ func silent(issue string) map[failpoint.Point]string {
 		failpoint.Enforce.After:     registry,
 		failpoint.CheckCAA.Before:   caa,
 		failpoint.CheckCAA.After:    caa,
+		failpoint.AskAdvice:         advice,
+		failpoint.Advice.Before:     advice,
+		failpoint.Advice.After:      advice,
 		failpoint.Ticket.Before:     inline,
 		failpoint.Ticket.After:      inline,
 		failpoint.Quarantine.Before: inline,

@@ -40,6 +40,7 @@ var (
 	SchedulePublisher = Write{"FP-34", "FP-34-after"}
 	Enforce           = Write{"FP-35", "FP-35-after"}
 	CheckCAA          = Write{"FP-36", "FP-36-after"}
+	Advice            = Write{"FP-40", "FP-40-after"}
 )
 
 // Writes lists them all.
@@ -48,6 +49,7 @@ func Writes() []Write {
 		Finalize, Intent, Ticket, Quarantine, Deliver, RevokeIntent, RevokeResult, NewAccount, KeyChange,
 		Settle, Reconcile, PublishNumber, Publish, NewOrder, UpdateAccount, Deactivate, Respond, Expire,
 		Claim, Reschedule, Fail, ExternalKey, Rescue, Cancel, OperatorDecision, SchedulePublisher, Enforce, CheckCAA,
+		Advice,
 	}
 }
 
@@ -64,9 +66,11 @@ const (
 	DownloadHalf Point = "FP-11"
 	// RevokeSent: the CA was told of a revocation, and nothing is written.
 	RevokeSent Point = "FP-17-sent"
+	// AskAdvice: a CA is about to be asked when a certificate should be renewed.
+	AskAdvice Point = "FP-40-ask"
 )
 
 // Points lists them all.
 func Points() []Point {
-	return []Point{FinalizeParsed, Sent, PollRead, DownloadHalf, RevokeSent}
+	return []Point{FinalizeParsed, Sent, PollRead, DownloadHalf, RevokeSent, AskAdvice}
 }
