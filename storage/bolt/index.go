@@ -29,9 +29,11 @@ import (
 // the index that has now waited longest. Opening a store reads the log, which
 // is never much longer than the state.
 
-// foldAt is how many entries the state may hold: some 5 MiB of memory, and two
-// megabytes at most to read on opening.
-const foldAt = 16384
+// foldAt is how many entries the state may hold: some 12 MiB of memory, and
+// eight megabytes at most to read on opening. With a quarter of it, the pages
+// written for each order double by 100,000 orders; with this they grow by a
+// quarter.
+const foldAt = 65536
 
 // letters are those of all indexes.
 const letters = "cdehklmnopqrsvwx"
