@@ -35,6 +35,9 @@ type Certificate struct {
 	ReplacedBy OrderID  `cbor:"19,keyasint,omitempty"`
 	// RenewalAdvice is what its CA said of its renewal, nil when it never did.
 	RenewalAdvice *RenewalAdvice `cbor:"20,keyasint,omitempty"`
+	// RenewedAt is when a certificate was issued that renews this one, so that
+	// only the other counts from there on (SL-22).
+	RenewedAt time.Time `cbor:"21,keyasint,omitzero"`
 }
 
 // ChainHash is the SHA-256 over the concatenated DER of a chain without its leaf.

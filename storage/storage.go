@@ -115,6 +115,24 @@ type Orders interface {
 	ByAccount(acme.AccountID, Page) ([]acme.Order, string, error)
 	ByMember(acme.MemberID, Page) ([]acme.Order, string, error)
 	List(Page) ([]acme.Order, string, error)
+	// OpenByAccount and OpenByMember count orders that are not over at a time.
+	// No count goes beyond limit, and nothing but an index is read for it.
+	OpenByAccount(id acme.AccountID, at time.Time, limit int) (OpenOrders, error)
+	OpenByMember(id acme.MemberID, at time.Time, limit int) (OpenOrders, error)
+	// ProcessingFor counts the orders of an account that are processing for
+	// exactly those identifiers, up to limit.
+	ProcessingFor(id acme.AccountID, set acme.NameSet, limit int) (int, error)
+}
+
+// OpenOrders counts orders that are not over.
+type OpenOrders struct {
+	// Waiting orders are pending or ready, and have not expired.
+	Waiting int
+	// Processing orders are with a CA.
+	Processing int
+	// Expires is when the first of the waiting ones will be over by itself;
+	// zero without any.
+	Expires time.Time
 }
 
 // Authorizations keeps authorizations and the challenges in them, with an
@@ -152,6 +170,8 @@ type Jobs interface {
 	// Count returns how many jobs there are, and how many of them are parked,
 	// without walking them.
 	Count() (all, parked int, err error)
+	// Queued counts the jobs for a backend that are not parked, up to limit.
+	Queued(backend string, limit int) (int, error)
 }
 
 // Submissions keeps what was asked of the CAs.
@@ -183,6 +203,14 @@ type Certificates interface {
 	Expiring(from, to time.Time, p Page) ([]acme.Certificate, string, error)
 	// Revoked lists the revoked certificates of a backend.
 	Revoked(backend string, p Page) ([]acme.Certificate, string, error)
+	// Live counts the certificates of a member that at a time are neither
+	// expired nor revoked nor renewed, up to limit, and says when the first of
+	// them ends.
+	Live(id acme.MemberID, at time.Time, limit int) (n int, ends time.Time, err error)
+	// IssuedFor returns when certificates for exactly those identifiers were
+	// issued since a time, whoever ordered them: the latest limit of them,
+	// earliest first.
+	IssuedFor(set acme.NameSet, since time.Time, limit int) ([]time.Time, error)
 	// Chain and PutChain keep the shared upper part of chains, once each.
 	Chain(acme.ChainHash) (acme.Chain, error)
 	PutChain(acme.Chain) error

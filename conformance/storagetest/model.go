@@ -132,6 +132,35 @@ func (o modelOrders) List(p storage.Page) ([]acme.Order, string, error) {
 	return whole(all(o.m.orders, nil), p)
 }
 
+func (o modelOrders) OpenByAccount(id acme.AccountID, at time.Time, limit int) (storage.OpenOrders, error) {
+	return o.open(at, limit, func(r acme.Order) bool { return r.Account == id })
+}
+func (o modelOrders) OpenByMember(id acme.MemberID, at time.Time, limit int) (storage.OpenOrders, error) {
+	return o.open(at, limit, func(r acme.Order) bool { return r.Member == id })
+}
+func (o modelOrders) open(at time.Time, limit int, whose func(acme.Order) bool) (n storage.OpenOrders, err error) {
+	for _, r := range all(o.m.orders, whose) {
+		switch r.Status {
+		case acme.OrderPending, acme.OrderReady:
+			if r.Expires.After(at) {
+				n.Waiting = min(n.Waiting+1, limit)
+				if n.Expires.IsZero() || r.Expires.Before(n.Expires) {
+					n.Expires = r.Expires
+				}
+			}
+		case acme.OrderProcessing:
+			n.Processing = min(n.Processing+1, limit)
+		case acme.OrderValid, acme.OrderInvalid:
+		}
+	}
+	return n, nil
+}
+func (o modelOrders) ProcessingFor(id acme.AccountID, set acme.NameSet, limit int) (int, error) {
+	return min(limit, len(all(o.m.orders, func(r acme.Order) bool {
+		return r.Account == id && r.Status == acme.OrderProcessing && acme.NameSetOf(r.Identifiers) == set
+	}))), nil
+}
+
 type modelAuthorizations struct{ m model }
 
 func (z modelAuthorizations) Get(id acme.AuthorizationID) (acme.Authorization, error) {
@@ -174,6 +203,10 @@ func (j modelJobs) Parked(p storage.Page) ([]storage.Job, string, error) {
 }
 func (j modelJobs) Count() (int, int, error) {
 	return len(j.m.jobs), len(all(j.m.jobs, isParked)), nil
+}
+
+func (j modelJobs) Queued(backend string, limit int) (int, error) {
+	return min(limit, len(all(j.m.jobs, func(r storage.Job) bool { return r.Backend == backend && r.Parked == "" }))), nil
 }
 
 func isParked(j storage.Job) bool { return j.Parked != "" }
@@ -229,6 +262,25 @@ func (c modelCertificates) Expiring(from, to time.Time, p storage.Page) ([]acme.
 }
 func (c modelCertificates) Revoked(backend string, p storage.Page) ([]acme.Certificate, string, error) {
 	return whole(all(c.m.certificates, func(r acme.Certificate) bool { return r.Revocation != nil && r.Backend == backend }), p)
+}
+func (c modelCertificates) Live(id acme.MemberID, at time.Time, limit int) (n int, ends time.Time, err error) {
+	for _, r := range all(c.m.certificates, func(r acme.Certificate) bool {
+		return r.Member == id && r.NotAfter.After(at) && r.Revocation == nil && r.RenewedAt.IsZero()
+	}) {
+		n = min(n+1, limit)
+		if ends.IsZero() || r.NotAfter.Before(ends) {
+			ends = r.NotAfter
+		}
+	}
+	return n, ends, nil
+}
+func (c modelCertificates) IssuedFor(set acme.NameSet, since time.Time, limit int) ([]time.Time, error) {
+	var found []time.Time
+	for _, r := range all(c.m.certificates, func(r acme.Certificate) bool { return acme.NameSetOf(r.Identifiers) == set && !r.IssuedAt.Before(since) }) {
+		found = append(found, r.IssuedAt)
+	}
+	slices.SortFunc(found, time.Time.Compare)
+	return found[max(0, len(found)-limit):], nil
 }
 func (c modelCertificates) Chain(h acme.ChainHash) (acme.Chain, error) { return lookUp(c.m.chains, h) }
 func (c modelCertificates) PutChain(r acme.Chain) error                { c.m.chains[r.Hash] = r; return nil }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"acmebridge/acme"
 	"acmebridge/storage"
@@ -103,6 +104,8 @@ func randomOperation(r *rand.Rand) operation {
 	case 1:
 		o := order(n)
 		o.Account, o.Member = accountID(m), member(m)
+		o.Identifiers, o.Expires = order(m).Identifiers, at(50+r.IntN(6))
+		o.Status = []acme.OrderStatus{acme.OrderPending, acme.OrderReady, acme.OrderProcessing, acme.OrderProcessing, acme.OrderValid, acme.OrderInvalid}[r.IntN(6)]
 		if some {
 			o.Member, o.Problem = "", nil
 		}
@@ -136,8 +139,12 @@ func randomOperation(r *rand.Rand) operation {
 	case 8:
 		c := certificate(n)
 		c.Account, c.Member, c.NotAfter, c.Serial, c.KeyHash = accountID(m), member(m), at(m), certificate(m).Serial, certificate(m).KeyHash
+		c.Identifiers, c.IssuedAt = certificate(m).Identifiers, at(r.IntN(6))
 		if some {
 			c.Revocation = nil
+		}
+		if r.IntN(3) > 0 {
+			c.RenewedAt = time.Time{}
 		}
 		return put("certificate", c)
 	}

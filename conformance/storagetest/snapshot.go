@@ -21,6 +21,9 @@ type contents struct {
 	Certificates, CertificatesByAccount       []acme.Certificate
 	CertificatesByMember, BySerial, Expiring  []acme.Certificate
 	Revoked                                   []acme.Certificate
+	Open                                      []storage.OpenOrders
+	Counts                                    []int
+	Issued, Ends                              []time.Time
 	KeysInUse                                 []bool
 	Chains                                    []acme.Chain
 	ExternalKeys, ExternalKeysByMember        []acme.ExternalAccountKey
@@ -30,7 +33,9 @@ type contents struct {
 	Meta                                      []string
 }
 
-var nothing = contents{KeysInUse: make([]bool, 2*known)}
+var nothing = contents{
+	KeysInUse: make([]bool, 2*known), Open: make([]storage.OpenOrders, 4*known), Counts: make([]int, 4*known+3), Ends: make([]time.Time, 2*known),
+}
 
 // known is how many fixtures of each kind the snapshot asks for.
 const known = 8
@@ -114,6 +119,12 @@ func (c *contents) read(tx storage.Tx) error {
 		usedToo, err := tx.Accounts().KeyInUse(account(n).KeyHash)
 		fail(err)
 		c.KeysInUse = append(c.KeysInUse, used, usedToo)
+		fail(c.count(tx, n))
+	}
+	for _, limit := range []int{1, 2, 1000} {
+		queued, err := tx.Jobs().Queued("local", limit)
+		fail(err)
+		c.Counts = append(c.Counts, queued)
 	}
 	for _, n := range []string{"m", "n"} {
 		v, err := tx.Meta().Get(n)
@@ -123,6 +134,36 @@ func (c *contents) read(tx storage.Tx) error {
 		}
 	}
 	return joined(errs...)
+}
+
+// count asks for every count about fixture n, at a time when some are over, and
+// up to limits that some exceed.
+func (c *contents) count(tx storage.Tx, n int) error {
+	for _, limit := range []int{2, 1000} {
+		byAccount, err := tx.Orders().OpenByAccount(accountID(n), at(52), limit)
+		if err != nil {
+			return err
+		}
+		byMember, err := tx.Orders().OpenByMember(member(n), at(52), limit)
+		if err != nil {
+			return err
+		}
+		forNames, err := tx.Orders().ProcessingFor(accountID(n), acme.NameSetOf([]acme.Identifier{name(n + 1), name(n)}), limit)
+		if err != nil {
+			return err
+		}
+		live, ends, err := tx.Certificates().Live(member(n), at(3), limit)
+		if err != nil {
+			return err
+		}
+		issued, err := tx.Certificates().IssuedFor(acme.NameSetOf([]acme.Identifier{name(n)}), at(2), limit)
+		if err != nil {
+			return err
+		}
+		c.Open = append(c.Open, byAccount, byMember)
+		c.Counts, c.Ends, c.Issued = append(c.Counts, forNames, live), append(c.Ends, ends), append(c.Issued, issued...)
+	}
+	return nil
 }
 
 func listInto[R any](to *[]R, fail func(error), list listFunc[R]) {

@@ -19,7 +19,7 @@ type testCase struct {
 // returns a new, empty store each time.
 func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 	t.Run("fixtures have no zero fields", fixturesAreFull)
-	for _, c := range slices.Concat(roundTrips, lists, jobCases, isolation, failures, lifetimes, models) {
+	for _, c := range slices.Concat(roundTrips, lists, counts, jobCases, isolation, failures, lifetimes, models) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := open(t)

@@ -35,8 +35,12 @@ import (
 // quarter.
 const foldAt = 65536
 
-// letters are those of all indexes.
-const letters = "cdehklmnopqrsvwx"
+// letters are those of all indexes. New ones come at the end, because a record
+// of the log counts on their order.
+const letters = "cdehklmnopqrsvwx" + "abfgj"
+
+// lettersOf says how many of them each schema has, from schema 1 on.
+var lettersOf = []int{16, 21}
 
 // state is what is committed but not yet in the bucket of the indexes, and the
 // counts, which would otherwise be the one page that every commit writes.
@@ -141,8 +145,9 @@ func appendLog(b []byte, s *state, changes []entryChange) []byte {
 	return b
 }
 
-// head reads the counts and folds off a record of the log.
-func (s *state) head(b []byte) (rest []byte, err error) {
+// head reads the counts and folds off a record of the log that has those of
+// so many indexes.
+func (s *state) head(b []byte, indexes int) (rest []byte, err error) {
 	var n int
 	if s.jobs, n = binary.Varint(b); n <= 0 {
 		return nil, errLog
@@ -152,7 +157,7 @@ func (s *state) head(b []byte) (rest []byte, err error) {
 		return nil, errLog
 	}
 	b = b[n:]
-	for i := range s.folded {
+	for i := range s.folded[:indexes] {
 		if s.folded[i], n = binary.Uvarint(b); n <= 0 {
 			return nil, errLog
 		}
@@ -187,8 +192,21 @@ func (s *state) replay(seq uint64, changes []byte) error {
 
 var errLog = fmt.Errorf("%w: a record of the index log does not parse; restore a backup", storage.ErrDamaged)
 
+// indexesOf returns how many indexes the file has.
+func indexesOf(tx *bbolt.Tx) (int, error) {
+	schema, err := getNumber(tx.Bucket(bucketFile), nameSchema)
+	if err != nil {
+		return 0, err
+	}
+	return lettersOf[max(1, min(int(schema), len(lettersOf)))-1], nil
+}
+
 // readState reads the log. Its last record says what to skip in the others.
 func readState(tx *bbolt.Tx) (s state, err error) {
+	indexes, err := indexesOf(tx)
+	if err != nil {
+		return s, err
+	}
 	log := tx.Bucket(bucketLog).Cursor()
 	_, last := log.Last()
 	if last == nil {
@@ -198,7 +216,7 @@ func readState(tx *bbolt.Tx) (s state, err error) {
 	if err != nil {
 		return s, fmt.Errorf("the last record of the index log: %w", err)
 	}
-	if _, err := s.head(b); err != nil {
+	if _, err := s.head(b, indexes); err != nil {
 		return s, err
 	}
 	for k, v := log.First(); k != nil; k, v = log.Next() {
@@ -210,7 +228,7 @@ func readState(tx *bbolt.Tx) (s state, err error) {
 			return s, fmt.Errorf("the index log, record %x: %w", k, err)
 		}
 		var then state
-		changes, err := then.head(b)
+		changes, err := then.head(b, indexes)
 		if err != nil {
 			return s, err
 		}

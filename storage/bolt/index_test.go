@@ -74,7 +74,7 @@ func FuzzReplay(f *testing.F) {
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var s state
-		rest, err := s.head(b)
+		rest, err := s.head(b, len(letters))
 		if err != nil {
 			return
 		}

@@ -15,7 +15,7 @@ var jobTable = table[storage.Job]{
 	letter: 'J', name: "jobs", goesOn: true,
 	id: func(j *storage.Job) string { return string(j.ID) },
 	entries: func(j *storage.Job) []string {
-		es := make([]string, 0, 2)
+		es := make([]string, 0, 3)
 		if j.Parked != "" {
 			es = append(es, entry([]byte{'w'}, string(j.ID)))
 		} else {
@@ -23,6 +23,9 @@ var jobTable = table[storage.Job]{
 		}
 		if j.Lease.Holder != "" {
 			es = append(es, entry([]byte{'l'}, string(j.ID)))
+		}
+		if j.Backend != "" && j.Parked == "" {
+			es = append(es, entry(under(queuedJobs, j.Backend), string(j.ID)))
 		}
 		return es
 	},

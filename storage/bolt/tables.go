@@ -91,7 +91,7 @@ var orderTable = table[acme.Order]{
 		if o.Member != "" {
 			es = append(es, entry(under('p', string(o.Member)), string(o.ID)))
 		}
-		return es
+		return append(es, openEntries(o)...)
 	},
 }
 

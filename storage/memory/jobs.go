@@ -25,6 +25,9 @@ var jobKind = kind[storage.Job]{
 		if j.Lease.Holder != "" {
 			es = append(es, entry("leased", string(j.ID)))
 		}
+		if j.Backend != "" && j.Parked == "" {
+			es = append(es, entry("queued", j.Backend, string(j.ID)))
+		}
 		return es
 	},
 }

@@ -81,7 +81,7 @@ var orderKind = kind[acme.Order]{
 		if o.Member != "" {
 			es = append(es, entry("member", string(o.Member), string(o.ID)))
 		}
-		return es
+		return append(es, openEntries(o)...)
 	},
 }
 
