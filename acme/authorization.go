@@ -1,9 +1,6 @@
 package acme
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // AuthorizationStatus is the status of an authorization (RFC 8555, 7.1.6).
 type AuthorizationStatus string
@@ -58,7 +55,8 @@ type Authorization struct {
 	ID        AuthorizationID `cbor:"1,keyasint,omitempty"`
 	Account   AccountID       `cbor:"2,keyasint,omitempty"`
 	Directory DirectoryName   `cbor:"3,keyasint,omitempty"`
-	// Order is the order that this authorization was made for.
+	// Order is the order that this authorization was made for; empty when it was
+	// asked for ahead of any (R8555-7.4.1).
 	Order OrderID `cbor:"4,keyasint,omitempty"`
 	// Identifier is without the wildcard prefix; Wildcard remembers it.
 	Identifier Identifier          `cbor:"5,keyasint,omitzero"`
@@ -69,6 +67,12 @@ type Authorization struct {
 	// CAA is the latest look at the CAA records that allowed a certificate;
 	// nil when nobody has looked.
 	CAA *CAACheck `cbor:"10,keyasint,omitempty"`
+	// Sharing are the orders that it serves besides, at most MaxSharing of them
+	// open. Those that are over make room when it is needed.
+	Sharing []OrderID `cbor:"11,keyasint,omitempty"`
+	// ReuseUntil is when a proof ends for other orders than its own; zero means
+	// when the authorization does (RDP-8).
+	ReuseUntil time.Time `cbor:"12,keyasint,omitzero"`
 }
 
 // Challenge is one offered way to prove control. It lives in its authorization.
@@ -94,17 +98,14 @@ type Challenge struct {
 // authorization without a proof is the registry's word, and good for nothing
 // but its order.
 func (a Authorization) Proved() bool {
-	return slices.ContainsFunc(a.Challenges, func(c Challenge) bool { return c.Status == ChallengeValid })
+	_, ok := a.Proof()
+	return ok
 }
 
 // ProvedBy is the type of the challenge that proved control; empty when none did.
 func (a Authorization) ProvedBy() ChallengeType {
-	for _, c := range a.Challenges {
-		if c.Status == ChallengeValid {
-			return c.Type
-		}
-	}
-	return ""
+	proof, _ := a.Proof()
+	return proof.Type
 }
 
 // Challenge returns the position of the challenge of type t, or -1.

@@ -18,8 +18,9 @@ type OrderRequest struct {
 }
 
 // NewOrder returns the order and the authorizations that it begins with. Every
-// identifier gets an authorization of its own, never one from an earlier
-// order: X-Road finalizes only while it works through pending ones (C-XR-2).
+// identifier gets an authorization of its own; whether an earlier one takes its
+// place is for [Reuse]. X-Road finalizes only while it works through pending
+// ones (C-XR-2), so its profiles reuse none.
 func NewOrder(r OrderRequest, now time.Time, random io.Reader) (Order, []Authorization, error) {
 	id, err := MintID[OrderID](now, random)
 	if err != nil {
@@ -169,6 +170,7 @@ func Settle(o Order, others []Authorization, a Authorization, t ChallengeType, o
 		lifetime := p.AuthorizationLifetime
 		if out.ReuseFor > 0 {
 			lifetime = min(lifetime, out.ReuseFor)
+			a.ReuseUntil = now.Add(out.ReuseFor).Truncate(time.Second)
 		}
 		if until := now.Add(lifetime).Truncate(time.Second); until.After(a.Expires) {
 			a.Expires = until
@@ -179,6 +181,9 @@ func Settle(o Order, others []Authorization, a Authorization, t ChallengeType, o
 		// Once one challenge is valid, it alone is listed (R8555-7.5-2).
 		a.Challenges = []Challenge{*c}
 		if o.Status == OrderPending {
+			if a.Expires.Before(o.Expires) { // R8555-7.1.6-3: it is over when the proof is
+				o.Expires = a.Expires
+			}
 			o.Note(now, name+" is proved")
 			if allValid(others, now) {
 				o.Status = OrderReady

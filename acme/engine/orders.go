@@ -50,7 +50,7 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 	if err != nil {
 		return acme.Order{}, err
 	}
-	made := o
+	made, reused := o, 0
 	err = e.commit(ctx, func(tx storage.Tx) error {
 		o = made // the function may run again
 		account, key, err := e.standing(tx, owner.ID)
@@ -65,10 +65,14 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 				return err
 			}
 		}
+		own := authzs
+		if o, own, reused, err = e.reuse(tx, o, authzs, profile); err != nil {
+			return err
+		}
 		if err := tx.Orders().Put(o); err != nil {
 			return err
 		}
-		for _, a := range authzs {
+		for _, a := range own {
 			if err := tx.Authorizations().Put(a); err != nil {
 				return err
 			}
@@ -82,7 +86,7 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 	}
 	e.Counters.OrdersCreated.Add(1)
 	e.log.Info("order created", "event", "order.created", "order", o.ID, "account", o.Account, "member", o.Member,
-		"profile", o.Profile, "identifiers", len(o.Identifiers))
+		"profile", o.Profile, "identifiers", len(o.Identifiers), "reused", reused)
 	return o, nil
 }
 
@@ -217,64 +221,6 @@ func (e *Engine) Orders(ctx context.Context, owner acme.AccountID, after string,
 		return nil
 	})
 	return ids, next, err
-}
-
-// Authorization reads an authorization of its owner, and when to look again
-// while it is being validated.
-func (e *Engine) Authorization(ctx context.Context, owner acme.AccountID, id acme.AuthorizationID) (a acme.Authorization, retryAfter time.Duration, err error) {
-	err = e.view(ctx, func(tx storage.Tx) error {
-		if a, err = loadAuthorization(tx, owner, id); err != nil {
-			return err
-		}
-		a = a.At(e.now())
-		for _, c := range a.Challenges {
-			if a.Status == acme.AuthorizationPending && c.Status == acme.ChallengeProcessing {
-				retryAfter, err = e.retryAfter(tx, authzJob(id), time.Second)
-			}
-		}
-		return err
-	})
-	return a, retryAfter, err
-}
-
-// DeactivateAuthorization withdraws an authorization: it never counts again,
-// and an order that was waiting on it is over (R8555-7.5.2-2, 7.1.6-3).
-func (e *Engine) DeactivateAuthorization(ctx context.Context, owner acme.AccountID, id acme.AuthorizationID) (acme.Authorization, error) {
-	var a acme.Authorization
-	err := e.commit(ctx, func(tx storage.Tx) error {
-		var err error
-		if a, err = loadAuthorization(tx, owner, id); err != nil {
-			return err
-		}
-		now := e.now()
-		a = a.At(now)
-		if a.Status == acme.AuthorizationDeactivated {
-			return nil
-		}
-		if !a.Status.CanBecome(acme.AuthorizationDeactivated) {
-			return acme.Problemf(acme.Malformed, "the authorization is %s and cannot be deactivated", a.Status)
-		}
-		a.Status = acme.AuthorizationDeactivated
-		if err := putAuthorization(tx, a); err != nil {
-			return err
-		}
-		if err := tx.Jobs().Delete(authzJob(id)); err != nil {
-			return err
-		}
-		o, err := tx.Orders().Get(a.Order)
-		if err != nil {
-			return err
-		}
-		if o.Status != acme.OrderPending && o.Status != acme.OrderReady {
-			return nil
-		}
-		p := acme.Problemf(acme.Unauthorized, "the authorization for %s was deactivated", a.Identifier.Value)
-		if err := tx.Jobs().Delete(orderJob(o.ID)); err != nil {
-			return err
-		}
-		return putOrder(tx, acme.Fail(o, p, now))
-	}, failpoint.Deactivate)
-	return a, err
 }
 
 // Certificate reads a certificate of its owner, and the chain above it.

@@ -149,6 +149,9 @@ func checkProfiles(c *Config, r *report) {
 		case b.Type == TypeLocalCA && p.Validity > b.LocalCA.IssuerValidity:
 			r.add(key+".validity", "is longer than the issuer lives; the most is backends.%s.issuer_validity, %s", p.Backend, FormatDuration(b.LocalCA.IssuerValidity))
 		}
+		if p.ReuseAuthorizations > p.AuthorizationLifetime {
+			r.add(key+".reuse_authorizations", "is longer than a proof stands, authorization_lifetime, %s", FormatDuration(p.AuthorizationLifetime))
+		}
 		checkChoices(key+".challenges", p.Challenges, r)
 		checkChoices(key+".usages", p.Usages, r)
 		checkChoices(key+".key_types", p.KeyTypes, r)

@@ -108,6 +108,7 @@ type Profile struct {
 	KeyTypes              []string               `key:"key_types" default:"rsa,p256,p384,p521" enum:"rsa,p256,p384,p521,ed25519" doc:"Kinds of certificate key that are accepted."`
 	OrderLifetime         time.Duration          `key:"order_lifetime" default:"7d" min:"1m" max:"90d" doc:"Time to prove and finalize an order."`
 	AuthorizationLifetime time.Duration          `key:"authorization_lifetime" default:"30d" min:"1m" max:"398d" doc:"How long a proof stands."`
+	ReuseAuthorizations   time.Duration          `key:"reuse_authorizations" default:"0s" min:"0s" max:"398d" doc:"How long after a proof later orders of the same account are spared it. 0s: every order is proved anew. Leave it off for X-Road, which finalizes only orders that have something to prove."`
 	Hold                  time.Duration          `key:"hold" default:"3s" min:"0s" max:"8s" doc:"How long an answer may wait for the work behind it, so that a fast CA answers in one round trip. Some clients give up after 10 s."`
 	IssuanceDeadline      time.Duration          `key:"issuance_deadline" default:"7d" min:"1m" max:"90d" doc:"Time after which an order that its CA never answers is given up."`
 	Dates                 acme.DatesRule         `key:"dates" default:"exact" enum:"exact,upper_bound,refuse" doc:"What notBefore and notAfter of an order mean: exact grants notAfter to the second or refuses it, upper_bound takes it as the latest end that the client can use, refuse takes no dates."`

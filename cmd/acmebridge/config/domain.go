@@ -55,6 +55,7 @@ func (c *Config) AcmeProfiles() map[acme.ProfileName]acme.Profile {
 			AuthorizationLifetime: p.AuthorizationLifetime,
 			Hold:                  p.Hold,
 			IssuanceDeadline:      p.IssuanceDeadline,
+			ReuseAuthorizations:   p.ReuseAuthorizations,
 			Dates:                 p.Dates,
 			LenientReplaces:       p.LenientReplaces,
 			ResubmitOnDoubt:       p.ResubmitOnDoubt,

@@ -197,6 +197,7 @@ profiles:
     authorization_lifetime: 3h
     hold: 4s
     issuance_deadline: 5h
+    reuse_authorizations: 2h30m
     dates: upper_bound
     lenient_replaces: true
     resubmit_on_doubt: true
@@ -214,7 +215,7 @@ profiles:
 		Subject:  acme.SubjectEmpty,
 		Validity: 36 * time.Hour, OrderLifetime: 2 * time.Hour, AuthorizationLifetime: 3 * time.Hour,
 		Hold: 4 * time.Second, IssuanceDeadline: 5 * time.Hour, ResubmitOnDoubt: true,
-		Dates: acme.DatesUpperBound, LenientReplaces: true,
+		Dates: acme.DatesUpperBound, LenientReplaces: true, ReuseAuthorizations: 150 * time.Minute,
 	}
 	if got := c.AcmeProfiles()["full"]; !reflect.DeepEqual(got, wantProfile) {
 		t.Errorf("profile:\n got %+v\nwant %+v", got, wantProfile)
