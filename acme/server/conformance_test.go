@@ -3,7 +3,9 @@ package server_test
 import (
 	"context"
 	"testing"
+	"time"
 
+	"acmebridge/acme"
 	"acmebridge/acme/engine"
 	"acmebridge/acme/server"
 	"acmebridge/acme/server/servertest"
@@ -11,11 +13,12 @@ import (
 )
 
 // TestConformance runs the black-box suite against the whole server, with the
-// local CA issuing at once and with it going the way of a remote CA.
+// local CA issuing at once and with it going the way of a remote CA, where
+// everything is on that a profile or a directory can turn on.
 func TestConformance(t *testing.T) {
 	for name, o := range map[string]servertest.Options{
 		"inline": {},
-		"queued": {Queued: true},
+		"queued": {Queued: true, Profile: func(p *acme.Profile) { p.ReuseAuthorizations = time.Hour }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o.Server = func(c *server.Config) { c.BadSignatures = -1 } // the suite sends more than an honest address would

@@ -31,7 +31,7 @@ func Cases() []Case {
 		bindingCases(), bindingHeaderCases(),
 		keyChangeCases(), keyChangeInnerCases(),
 		orderCases(), identifierCases(), orderTimeCases(), ownershipCases(),
-		authorizationCases(),
+		authorizationCases(), reuseCases(),
 		challengeCases(), validationCases(),
 		finalizeCases(), csrCases(), csrNameCases(),
 		certificateCases(),
