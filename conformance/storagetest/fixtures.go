@@ -93,7 +93,8 @@ func authorization(n int) acme.Authorization {
 			Type: acme.DNS01, Status: acme.ChallengeValid, Token: fmt.Sprintf("token-%d", n), KeyAuthorization: "token.thumb",
 			ValidatedAt: at(n + 2), Attempts: 3, Problem: problem(n),
 		}},
-		CAA: &acme.CAACheck{At: at(n + 3), Issuers: []string{"ca.example"}},
+		CAA:     &acme.CAACheck{At: at(n + 3), Issuers: []string{"ca.example"}},
+		Sharing: []acme.OrderID{orderID(n), orderID(n + 1)}, ReuseUntil: at(n + 900),
 	})
 }
 
