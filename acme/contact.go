@@ -1,6 +1,9 @@
 package acme
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Limits of contacts (SL-9). An address has no more than 254 characters to be
 // deliverable at all.
@@ -31,6 +34,19 @@ func CheckContacts(contacts []string) *Problem {
 		}
 	}
 	return nil
+}
+
+// CheckContacts is the function of that name by the directory's own rule.
+func (d Directory) CheckContacts(contacts []string) *Problem {
+	if d.PlainContacts {
+		contacts = slices.Clone(contacts)
+		for i, c := range contacts {
+			if c != "" && !strings.Contains(c, ":") {
+				contacts[i] = mailto + c
+			}
+		}
+	}
+	return CheckContacts(contacts)
 }
 
 func contactFault(contact, address string, hasScheme bool) string {

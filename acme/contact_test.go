@@ -60,3 +60,22 @@ func TestCheckContacts(t *testing.T) {
 		})
 	}
 }
+
+// TestPlainContacts: a directory for X-Road takes the address as it stands in
+// mail.yml, and nothing else that CheckContacts refuses.
+func TestPlainContacts(t *testing.T) {
+	t.Parallel()
+	plain := Directory{PlainContacts: true}
+	sent := []string{"person@mail.net", "mailto:person@mail.net"}
+	if p := plain.CheckContacts(sent); p != nil || sent[0] != "person@mail.net" {
+		t.Errorf("%q: %v", sent, p)
+	}
+	if p := (Directory{}).CheckContacts(sent); p == nil || p.Type != InvalidContact {
+		t.Errorf("without the rule: %v, want invalidContact", p)
+	}
+	for _, bad := range []string{"", "mail.net", "a@mail.net,b@mail.net", "tel:+1-201-555-0123", "person@mail"} {
+		if p := plain.CheckContacts([]string{bad}); p == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}

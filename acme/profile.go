@@ -20,6 +20,9 @@ type Directory struct {
 	// TermsOfService is the URL of the terms that must be agreed to, if any.
 	TermsOfService string
 	Website        string
+	// PlainContacts admits contacts that are a mail address without mailto:, which
+	// is how X-Road Security Servers send them.
+	PlainContacts bool
 }
 
 // ExternalAccountRule says what a directory wants of newAccount.

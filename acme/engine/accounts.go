@@ -117,7 +117,7 @@ func checkNewAccount(d acme.Directory, r AccountRequest) *acme.Problem {
 		p.Instance = d.TermsOfService
 		return p
 	}
-	if p := acme.CheckContacts(r.Contact); p != nil {
+	if p := d.CheckContacts(r.Contact); p != nil {
 		return p
 	}
 	switch {
@@ -185,10 +185,10 @@ func (e *Engine) Account(ctx context.Context, d acme.DirectoryName, id acme.Acco
 
 // UpdateContact replaces the contacts of an account.
 func (e *Engine) UpdateContact(ctx context.Context, owner acme.AccountID, contact []string) (acme.Account, error) {
-	if p := acme.CheckContacts(contact); p != nil {
-		return acme.Account{}, p
-	}
 	return e.changeAccount(ctx, owner, func(tx storage.Tx, a *acme.Account) error {
+		if p := e.directories[a.Directory].CheckContacts(contact); p != nil {
+			return p
+		}
 		a.Contact = contact
 		return nil
 	})

@@ -93,6 +93,7 @@ type Directory struct {
 	Profiles        []acme.ProfileName       `key:"profiles" doc:"What may be ordered here; the first is the default. At least one."`
 	TermsOfService  string                   `key:"terms_of_service" doc:"URL of terms that a new account must agree to. Empty: none."`
 	Website         string                   `key:"website" doc:"URL that tells people about this server."`
+	PlainContacts   bool                     `key:"plain_contacts" doc:"Take contacts that are a mail address without mailto:, as X-Road Security Servers send them."`
 }
 
 // Profile is what may be ordered.

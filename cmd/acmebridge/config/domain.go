@@ -25,6 +25,7 @@ func (c *Config) AcmeDirectories() []acme.Directory {
 			Profiles:        slices.Clone(d.Profiles),
 			TermsOfService:  d.TermsOfService,
 			Website:         d.Website,
+			PlainContacts:   d.PlainContacts,
 		})
 	}
 	return all

@@ -181,7 +181,7 @@ func TestDomain(t *testing.T) {
 	c := parse(t, `
 directories:
   default: {profiles: [full]}
-  b: {path: /b/dir, external_account: required, profiles: [full, other], terms_of_service: "https://example.org/terms", website: "https://example.org/"}
+  b: {path: /b/dir, external_account: required, profiles: [full, other], terms_of_service: "https://example.org/terms", website: "https://example.org/", plain_contacts: true}
 profiles:
   other: {backend: local}
   full:
@@ -223,7 +223,7 @@ profiles:
 	wantDirectories := []acme.Directory{
 		{
 			Name: "b", Path: "/b/dir", ExternalAccount: acme.ExternalAccountMandatory,
-			Profiles: []acme.ProfileName{"full", "other"}, TermsOfService: "https://example.org/terms", Website: "https://example.org/",
+			Profiles: []acme.ProfileName{"full", "other"}, TermsOfService: "https://example.org/terms", Website: "https://example.org/", PlainContacts: true,
 		},
 		{
 			Name: "default", Path: "/directory", ExternalAccount: acme.ExternalAccountOptional,
