@@ -38,9 +38,10 @@ var keyUsageNames = [...]string{"digitalSignature", "nonRepudiation", "keyEnciph
 
 // requestableKeyUsages are the bits that a CSR may ask for. The configuration
 // that OpenSSL ships, and acme.sh for years, asks for nonRepudiation without
-// anybody meaning it; none of the four gives the certificate power over others.
+// anybody meaning it, and an X-Road Security Server for dataEncipherment in every
+// authentication key; none of the five gives the certificate power over others.
 var requestableKeyUsages = map[string]bool{
-	"digitalSignature": true, "nonRepudiation": true, "keyEncipherment": true, "keyAgreement": true,
+	"digitalSignature": true, "nonRepudiation": true, "keyEncipherment": true, "dataEncipherment": true, "keyAgreement": true,
 }
 
 // CheckCSR compares a CSR with the order that it would finalize, under the
