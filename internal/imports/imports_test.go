@@ -58,6 +58,8 @@ var rules = []rule{
 	{from: "conformance/backendtest", ours: []string{"acme", "backends"}, why: "outsiders run it unchanged"},
 	{from: "conformance/acmetest", others: []string{"github.com/go-jose/go-jose/v4", "golang.org/x/crypto/acme"},
 		why: "outsiders run it unchanged, against any server"},
+	{from: "conformance/personas", others: []string{"golang.org/x/crypto/acme"},
+		why: "outsiders run it unchanged, against any server"},
 	{from: "conformance/...", ours: []string{"acme", "conformance/..."}, others: []string{"..."},
 		why: "black-box tools and tests know the server from outside only"},
 	{from: "internal/failpoint", why: "everybody may break at a point, so a point knows nobody"},
@@ -103,6 +105,7 @@ func TestImportTableBites(t *testing.T) {
 		{ImportPath: module + "/storage/bolt", Imports: []string{module + "/storage/memory"}},
 		{ImportPath: module + "/challenges", Imports: []string{module + "/acme/engine"}},
 		{ImportPath: module + "/conformance/acmetest", Imports: []string{module + "/acme/server"}},
+		{ImportPath: module + "/conformance/personas", Imports: []string{module + "/acme"}},
 		{ImportPath: module + "/somewhere/new"},
 	} {
 		if len(check(p)) == 0 {

@@ -1,0 +1,63 @@
+package server_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/acme/engine"
+	"acmebridge/acme/server/servertest"
+	"acmebridge/conformance/personas"
+)
+
+// visited describes a server to the personas. Its profile grants what an X-Road
+// Security Server asks for: a year and more, and replaces taken as a hint.
+func visited(o servertest.Options) servertest.Options {
+	profile := o.Profile
+	o.Profile = func(p *acme.Profile) {
+		p.Validity, p.Dates, p.LenientReplaces = 398*24*time.Hour, acme.DatesUpperBound, true
+		p.Hold = 8 * time.Second // an idle server answers at once, a busy one still in the same round trip
+		if profile != nil {
+			profile(p)
+		}
+	}
+	o.Directories = []acme.Directory{
+		{Name: "default", Path: "/directory", ExternalAccount: acme.ExternalAccountOptional, Profiles: []acme.ProfileName{"tls"}, PlainContacts: true},
+		{Name: "eab", Path: "/eab/directory", ExternalAccount: acme.ExternalAccountMandatory, Profiles: []acme.ProfileName{"tls"}, PlainContacts: true},
+	}
+	return o
+}
+
+func visitors(s *servertest.Server) personas.Config {
+	return personas.Config{
+		DirectoryURL: s.DirectoryURL("default"), RootCAs: s.TLSRoot, HTTP01Listener: s.HTTP01, NameSuffix: "localhost",
+		ExternalAccounts: &personas.ExternalAccounts{
+			DirectoryURL: s.DirectoryURL("eab"),
+			NewKey: func() (string, []byte, error) {
+				k, mac, err := s.Engine.Operator().CreateExternalKey(context.Background(), engine.NewExternalKey{Directory: "eab", Member: "member-1"})
+				return string(k.ID), mac, err
+			},
+		},
+		NewClock: func() personas.Clock { return personas.Hasty(200 * time.Millisecond) },
+		RSABits:  2048,
+	}
+}
+
+// TestPersonas lets the clients of the field visit the whole server, with the local
+// CA issuing at once and with it going the way of a remote CA.
+func TestPersonas(t *testing.T) {
+	for name, o := range map[string]servertest.Options{"inline": {}, "queued": {Queued: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := visitors(servertest.Start(t, visited(o)))
+			cfg.Differences = map[string]string{
+				"x-road/subject": "no profile takes the member's subject from the CSR yet",
+				"x-road/sign":    "no profile is for signing keys yet",
+			}
+			if report := personas.Run(t, cfg); len(report.NotApplicable) > 0 {
+				t.Errorf("not applicable here: %v", report.NotApplicable)
+			}
+		})
+	}
+}
