@@ -2,6 +2,7 @@ package acme
 
 import (
 	"crypto/sha256"
+	"slices"
 	"time"
 )
 
@@ -43,4 +44,19 @@ type Account struct {
 	ExternalKey KeyID    `cbor:"10,keyasint,omitempty"`
 	Member      MemberID `cbor:"11,keyasint,omitempty"`
 	Binding     []byte   `cbor:"12,keyasint,omitempty"`
+	// EarlierThumbprints are those of the keys before the present one, the
+	// latest last: records in the DNS may name the account by one of them
+	// (dns-persist-01).
+	EarlierThumbprints []string `cbor:"13,keyasint,omitempty"`
+}
+
+// maxEarlier is how many earlier keys an account remembers. Who changes keys
+// more often than the records of its domains has to publish them anew.
+const maxEarlier = 8
+
+// ChangeKey gives the account another key.
+func (a *Account) ChangeKey(key []byte, hash KeyHash, thumbprint string) {
+	earlier := slices.DeleteFunc(append(slices.Clone(a.EarlierThumbprints), a.Thumbprint), func(t string) bool { return t == thumbprint })
+	a.EarlierThumbprints = earlier[max(0, len(earlier)-maxEarlier):]
+	a.Key, a.KeyHash, a.Thumbprint = key, hash, thumbprint
 }

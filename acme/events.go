@@ -73,7 +73,7 @@ func newAuthorization(o Order, ident Identifier, p Profile, now time.Time, rando
 	}
 	for _, t := range Offer(p, a.Identifier, a.Wildcard) {
 		if t == DNSPersist01 { // RDP-1: no token
-			a.Challenges = append(a.Challenges, Challenge{Type: t, Status: ChallengePending})
+			a.Challenges = append(a.Challenges, Challenge{Type: t, Status: ChallengePending, IssuerDomainNames: p.IssuerDomainNames})
 			continue
 		}
 		token, err := NewToken(random)

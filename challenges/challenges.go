@@ -38,7 +38,6 @@ type Target struct {
 	// Thumbprints are those of further keys of the account, such as earlier
 	// ones, for the method whose records outlive a key.
 	Thumbprints []string
-	// IssuerDomainNames are those that a dns-persist-01 challenge offered;
-	// empty means those that its validator was configured with.
+	// IssuerDomainNames are those that a dns-persist-01 challenge offered.
 	IssuerDomainNames []string
 }

@@ -17,9 +17,6 @@ import (
 // DNSPersist01Config says how dns-persist-01 is tried.
 type DNSPersist01Config struct {
 	DNSConfig
-	// IssuerDomainNames are the names of the CA that a record may give, one to
-	// ten in lower case (RDP-1). A challenge that offered others has its own.
-	IssuerDomainNames []string
 	// AccountHashPrefix is what hashed account URIs begin with, as the meta
 	// object of the directory tells clients. Required unless Draft01.
 	AccountHashPrefix string
@@ -35,7 +32,6 @@ type DNSPersist01Config struct {
 // (draft-ietf-acme-dns-persist).
 type DNSPersist01 struct {
 	txt
-	issuers []string
 	prefix  string
 	draft01 bool
 	now     func() time.Time
@@ -49,18 +45,13 @@ func NewDNSPersist01(cfg DNSPersist01Config) (*DNSPersist01, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := CheckIssuerDomainNames(cfg.IssuerDomainNames); err != nil {
-		return nil, err
-	}
 	if !cfg.Draft01 && (cfg.AccountHashPrefix == "" || strings.ContainsFunc(cfg.AccountHashPrefix, func(r rune) bool { return r <= ' ' || r > '~' || r == ';' })) {
 		return nil, errors.New("challenges: dns-persist-01 needs an account hash prefix, such as https://ca.example/account-hash/")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &DNSPersist01{
-		txt: t, issuers: slices.Clone(cfg.IssuerDomainNames), prefix: cfg.AccountHashPrefix, draft01: cfg.Draft01, now: cfg.Now,
-	}, nil
+	return &DNSPersist01{txt: t, prefix: cfg.AccountHashPrefix, draft01: cfg.Draft01, now: cfg.Now}, nil
 }
 
 // CheckIssuerDomainNames says what is wrong with a list of names for the CA
@@ -87,6 +78,9 @@ func (v *DNSPersist01) Validate(ctx context.Context, t Target) acme.Outcome {
 	if why == "" && t.AccountURL == "" {
 		why = "it names no account"
 	}
+	if why == "" && len(t.IssuerDomainNames) == 0 {
+		why = "its challenge offered no name for the CA"
+	}
 	accounts := []string{t.AccountURL}
 	if !v.draft01 {
 		accounts = v.hashedURIs(name, t)
@@ -101,10 +95,7 @@ func (v *DNSPersist01) Validate(ctx context.Context, t Target) acme.Outcome {
 	if why != "" {
 		return unfit(acme.DNSPersist01, why)
 	}
-	r := persistRules{issuers: v.issuers, accounts: accounts, wildcard: t.Wildcard, now: v.now()}
-	if len(t.IssuerDomainNames) > 0 {
-		r.issuers = t.IssuerDomainNames
-	}
+	r := persistRules{issuers: t.IssuerDomainNames, accounts: accounts, wildcard: t.Wildcard, now: v.now()} // RDP-3
 	var until time.Time
 	out, answer := v.validate(ctx, at, func(values []string) (failed *failure) {
 		until, failed = r.judge(values)

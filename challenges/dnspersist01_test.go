@@ -34,8 +34,7 @@ func persistClock() time.Time { return time.Date(2026, 11, 20, 12, 0, 0, 0, time
 func newPersist(t testing.TB, s *dnstest.Server, draft01 bool) *challenges.DNSPersist01 {
 	t.Helper()
 	v, err := challenges.NewDNSPersist01(challenges.DNSPersist01Config{
-		DNSConfig:         challenges.DNSConfig{Resolver: newResolver(t, s, egress.ResolverConfig{})},
-		IssuerDomainNames: []string{"ca.example", "authority.example"}, AccountHashPrefix: hashPrefix, Draft01: draft01, Now: persistClock,
+		DNSConfig: challenges.DNSConfig{Resolver: newResolver(t, s, egress.ResolverConfig{})}, AccountHashPrefix: hashPrefix, Draft01: draft01, Now: persistClock,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +45,7 @@ func newPersist(t testing.TB, s *dnstest.Server, draft01 bool) *challenges.DNSPe
 func persistTarget(wildcard bool) challenges.Target {
 	to := target("example.org")
 	to.Wildcard, to.Token, to.KeyAuthorization, to.AccountURL = wildcard, "", ".thumbprint", accountURL
+	to.IssuerDomainNames = []string{"ca.example", "authority.example"}
 	return to
 }
 
@@ -151,6 +151,9 @@ func TestDNSPersist01Accounts(t *testing.T) {
 	to.KeyAuthorization = ""
 	check(t, newPersist(t, s, false).Validate(t.Context(), to), expect{acme.Malformed, false, "key of the account"})
 	to = persistTarget(false)
+	to.IssuerDomainNames = nil
+	check(t, newPersist(t, s, true).Validate(t.Context(), to), expect{acme.Malformed, false, "no name for the CA"})
+	to = persistTarget(false)
 	to.AccountURL = ""
 	check(t, newPersist(t, s, true).Validate(t.Context(), to), expect{acme.Malformed, false, "names no account"})
 }
@@ -175,15 +178,10 @@ func TestNewDNSPersist01(t *testing.T) {
 	t.Parallel()
 	r := newResolver(t, dnstest.New(t, ""), egress.ResolverConfig{})
 	good := func() challenges.DNSPersist01Config {
-		return challenges.DNSPersist01Config{DNSConfig: challenges.DNSConfig{Resolver: r}, IssuerDomainNames: []string{"ca.example"}, AccountHashPrefix: hashPrefix}
+		return challenges.DNSPersist01Config{DNSConfig: challenges.DNSConfig{Resolver: r}, AccountHashPrefix: hashPrefix}
 	}
 	for says, change := range map[string]func(*challenges.DNSPersist01Config){
 		"needs a resolver":    func(c *challenges.DNSPersist01Config) { c.Resolver = nil },
-		"one to ten":          func(c *challenges.DNSPersist01Config) { c.IssuerDomainNames = nil },
-		"and has 11":          func(c *challenges.DNSPersist01Config) { c.IssuerDomainNames = make([]string, 11) },
-		"in lower case":       func(c *challenges.DNSPersist01Config) { c.IssuerDomainNames = []string{"CA.example"} },
-		"a dot at the end":    func(c *challenges.DNSPersist01Config) { c.IssuerDomainNames = []string{"ca.example."} },
-		"\"\"":                func(c *challenges.DNSPersist01Config) { c.IssuerDomainNames = []string{""} },
 		"account hash prefix": func(c *challenges.DNSPersist01Config) { c.AccountHashPrefix = "" },
 		"such as https":       func(c *challenges.DNSPersist01Config) { c.AccountHashPrefix = "https://a;b/" },
 	} {
@@ -195,5 +193,23 @@ func TestNewDNSPersist01(t *testing.T) {
 	}
 	if v, err := challenges.NewDNSPersist01(good()); err != nil || v.Type() != acme.DNSPersist01 {
 		t.Errorf("got %v, %v", v, err)
+	}
+}
+
+// RDP-1: names that a challenge may offer.
+func TestCheckIssuerDomainNames(t *testing.T) {
+	t.Parallel()
+	for says, names := range map[string][]string{
+		"one to ten":       nil,
+		"and has 11":       make([]string, 11),
+		"in lower case":    {"CA.example"},
+		"a dot at the end": {"ca.example."},
+		"\"\"":             {""},
+		"":                 {"ca.example", "xn--bcher-kva.example"},
+	} {
+		err := challenges.CheckIssuerDomainNames(names)
+		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%v: got %v, want an error that says %q", names, err, says)
+		}
 	}
 }

@@ -264,7 +264,7 @@ func (e *Engine) ChangeKey(ctx context.Context, owner acme.AccountID, c KeyChang
 		if p, err := keyTaken(tx, c.KeyHash); err != nil || p != nil {
 			return orProblem(p, err)
 		}
-		a.Key, a.KeyHash, a.Thumbprint = c.Key, c.KeyHash, c.Thumbprint
+		a.ChangeKey(c.Key, c.KeyHash, c.Thumbprint)
 		account = a
 		return tx.Accounts().Put(a)
 	}, failpoint.KeyChange)

@@ -177,6 +177,11 @@ func New(cfg Config) (*Engine, error) {
 			if e.validators[t] == nil {
 				return nil, fmt.Errorf("engine: profile %s offers challenge %s, which has no validator", name, t)
 			}
+			if t == acme.DNSPersist01 {
+				if err := challenges.CheckIssuerDomainNames(p.IssuerDomainNames); err != nil {
+					return nil, fmt.Errorf("engine: profile %s: %w", name, err)
+				}
+			}
 		}
 		if p.CAA && (cfg.CAA == nil || len(p.IssuerDomainNames) == 0) {
 			return nil, fmt.Errorf("engine: profile %s wants CAA, which needs a checker and the names of its CA", name)

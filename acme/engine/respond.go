@@ -153,7 +153,7 @@ func (e *Engine) validate(ctx context.Context, owner acme.Account, a acme.Author
 	out := e.contained(a.ID, func() acme.Outcome {
 		return e.validators[t].Validate(ctx, challenges.Target{
 			Identifier: a.Identifier, Wildcard: a.Wildcard, Token: c.Token, KeyAuthorization: c.KeyAuthorization,
-			AccountURL: e.cfg.AccountURL(owner),
+			AccountURL: e.cfg.AccountURL(owner), Thumbprints: owner.EarlierThumbprints, IssuerDomainNames: c.IssuerDomainNames,
 		})
 	})
 	if out.Valid && profile.WantsCAA(a.Identifier) {

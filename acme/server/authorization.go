@@ -20,12 +20,16 @@ type authorizationObject struct {
 
 // challengeObject is the wire form of a challenge (RFC 8555, 8).
 type challengeObject struct {
-	Type      string         `json:"type"`
-	URL       string         `json:"url"`
-	Status    string         `json:"status"`
-	Validated string         `json:"validated,omitempty"`
-	Token     string         `json:"token,omitempty"`
-	Error     *problemObject `json:"error,omitempty"`
+	Type      string `json:"type"`
+	URL       string `json:"url"`
+	Status    string `json:"status"`
+	Validated string `json:"validated,omitempty"`
+	Token     string `json:"token,omitempty"`
+	// The names of the CA in a record of dns-persist-01 (RDP-1), as revision 02
+	// of the draft spells the member, and as revision 01 does.
+	IssuerDomainNames  []string       `json:"issuerDomainNames,omitempty"`
+	IssuerDomainNames1 []string       `json:"issuer-domain-names,omitempty"`
+	Error              *problemObject `json:"error,omitempty"`
 }
 
 func (st *site) authorizationWire(a acme.Authorization) authorizationObject {
@@ -44,6 +48,11 @@ func (st *site) challengeWire(a acme.Authorization, c acme.Challenge) challengeO
 	w := challengeObject{
 		Type: string(c.Type), URL: st.challengeURL(a.ID, c.Type), Status: string(c.Status),
 		Validated: stamp(c.ValidatedAt), Token: c.Token,
+	}
+	if st.cfg.AccountHashPrefix != "" {
+		w.IssuerDomainNames = c.IssuerDomainNames
+	} else {
+		w.IssuerDomainNames1 = c.IssuerDomainNames
 	}
 	if c.Status == acme.ChallengeInvalid { // R8555-8-2
 		w.Error = problemWire(c.Problem)

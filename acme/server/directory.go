@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -39,30 +40,53 @@ func (st *site) directoryObject() ([]byte, error) {
 		}
 	}
 	meta["profiles"] = profiles
-	if identities := st.caaIdentities(); len(identities) > 0 {
-		meta["caaIdentities"] = identities
-	}
+	maps.Copy(meta, st.issuerNames())
 	object["meta"] = meta
 	return json.MarshalIndent(object, "", "  ")
 }
 
-// caaIdentities are the names that CAA records have to give where a profile of
-// the directory looks at them, byte for byte as they are matched
-// (R8555-7.1.1-4).
-func (st *site) caaIdentities() []string {
-	var all []string
+// issuerNames are what the directory says about the names of its CAs in DNS
+// records: caaIdentities where a profile looks at CAA records, byte for byte as
+// they are matched (R8555-7.1.1-4), and what revision 02 of dns-persist-01 has
+// where a profile offers that.
+func (st *site) issuerNames() map[string]any {
+	var all, common []string
+	caa, persist := false, false
 	for _, name := range st.directory.Profiles {
 		p, _ := st.cfg.Engine.Profile(name)
-		if !p.CAA {
+		offers := slices.Contains(p.Challenges, acme.DNSPersist01)
+		if !p.CAA && !offers {
 			continue
 		}
+		caa = caa || p.CAA
+		if offers {
+			if !persist {
+				common = p.IssuerDomainNames
+			}
+			persist = true
+			// Every challenge has to offer what the directory does, so this is
+			// what all profiles have.
+			common = slices.DeleteFunc(slices.Clone(common), func(n string) bool { return !slices.Contains(p.IssuerDomainNames, n) })
+		}
+		// Clients want the names of a challenge among caaIdentities, if there
+		// are any.
 		for _, id := range p.IssuerDomainNames {
 			if !slices.Contains(all, id) {
 				all = append(all, id)
 			}
 		}
 	}
-	return all
+	meta := map[string]any{}
+	if caa {
+		meta["caaIdentities"] = all
+	}
+	if persist && st.cfg.AccountHashPrefix != "" {
+		meta["accountHashPrefix"] = st.cfg.AccountHashPrefix
+		if len(common) > 0 {
+			meta["issuerDomainNames"] = common
+		}
+	}
+	return meta
 }
 
 func (st *site) showDirectory(rq *request) error {

@@ -38,6 +38,10 @@ type Config struct {
 	// Origins are the web origins that may use the server from a browser; "*"
 	// is any (R8555-6.1-5). None: no such headers are sent.
 	Origins []string
+	// AccountHashPrefix is what hashed account URIs in records of
+	// dns-persist-01 begin with. Empty: they are in the clear, and challenges
+	// have the form of revision 01 of the draft.
+	AccountHashPrefix string
 }
 
 // Server answers ACME requests.

@@ -99,6 +99,7 @@ func assemble(ctx context.Context, cfg *config.Config, log *slog.Logger, now fun
 		Engine: p.engine, Nonces: p.nonces, BaseURL: cfg.BaseURL, Log: log, Now: now,
 		MaxBody: int64(cfg.Limits.Body), SignatureChecks: cfg.Limits.SignatureChecks,
 		BadSignatures: noneIfZero(cfg.Limits.BadSignatures), Origins: cfg.CORS.Origins,
+		AccountHashPrefix: cfg.AccountHashPrefix(),
 	})
 	return p, err
 }
@@ -254,7 +255,13 @@ func (p *parts) validators() ([]challenges.Validator, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []challenges.Validator{http01, tlsALPN01, dns01, dnsAccount01}, nil
+	dnsPersist01, err := challenges.NewDNSPersist01(challenges.DNSPersist01Config{
+		DNSConfig: dns, AccountHashPrefix: p.cfg.AccountHashPrefix(), Draft01: p.cfg.AccountHashPrefix() == "", Now: p.now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []challenges.Validator{http01, tlsALPN01, dns01, dnsAccount01, dnsPersist01}, nil
 }
 
 // warnings are shown for as long as they are true (SV-4, SA-13).

@@ -71,6 +71,7 @@ func account(n int) acme.Account {
 		ID: accountID(n), Directory: "default", Status: acme.AccountValid, Key: blob("key", n, 91), KeyHash: hash("account key", n),
 		Thumbprint: fmt.Sprintf("thumb-%d", n), Contact: []string{"mailto:a@example.org", "mailto:b@example.org"}, CreatedAt: at(n),
 		TermsAgreedAt: at(n + 1), ExternalKey: mint[acme.KeyID]("eab", n), Member: member(n), Binding: blob("binding", n, 64),
+		EarlierThumbprints: []string{"thumb-before"},
 	})
 }
 

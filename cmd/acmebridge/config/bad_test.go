@@ -221,6 +221,10 @@ var bad = []struct {
 	{"CAA without a name for the CA", "profiles:\n  tls: {backend: local, caa: true}\n", []string{
 		"f:2:30: profiles.tls.caa: needs backends.local.caa_identities, the domain names by which CAA records name the CA",
 	}},
+	{"dns-persist-01 without a name for the CA", "profiles:\n  tls:\n    backend: local\n    challenges: [dns-01, dns-persist-01]\nvalidation:\n  dns_persist: {hash_prefix: 'https://acme.example.org/hash'}\n", []string{
+		"f:4:26: profiles.tls.challenges[1]: dns-persist-01 needs backends.local.caa_identities, the domain names by which records name the CA",
+		"f:6:30: validation.dns_persist.hash_prefix: must be an https URL that ends with /, for example https://acme.example.org/account-hash/",
+	}},
 	{"names that are none of the CA's", "backends:\n  local:\n    type: localca\n    caa_identities: [Ca.example, ca.example., a_b.example, ca.example, ca.example]\n", []string{
 		"f:4:22: backends.local.caa_identities[0]: must be a domain name in lower case, without a dot at the end, for example ca.example.org",
 		"f:4:34: backends.local.caa_identities[1]: must be a domain name in lower case, without a dot at the end, for example ca.example.org",
@@ -228,7 +232,7 @@ var bad = []struct {
 		"f:4:72: backends.local.caa_identities[4]: is listed twice",
 	}},
 	{"wildcard without dns-01", "profiles:\n  tls:\n    backend: local\n    identifiers:\n      wildcard: true\n", []string{
-		"f:5:17: profiles.tls.identifiers.wildcard: needs dns-01 among the challenges",
+		"f:5:17: profiles.tls.identifiers.wildcard: needs dns-01 or another DNS method among the challenges",
 	}},
 	{"ip with dns-01 only", "profiles: {tls: {backend: local, challenges: [dns-01], identifiers: {types: [ip], suffixes: [.example.org]}}}\n", []string{
 		"f:1:70: profiles.tls.identifiers.types: ip needs http-01 or tls-alpn-01 among the challenges",

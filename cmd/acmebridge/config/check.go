@@ -74,6 +74,10 @@ func checkValidation(c *Config, r *report) {
 			r.add(at("validation.resolvers", i), "must be host:port, for example 192.0.2.53:53")
 		}
 	}
+	if u, ok := absolute(c.Validation.DNSPersist.HashPrefix); c.Validation.DNSPersist.HashPrefix != "" &&
+		(!ok || u.Scheme != "https" || !strings.HasSuffix(u.Path, "/") || strings.Contains(c.Validation.DNSPersist.HashPrefix, ";")) {
+		r.add("validation.dns_persist.hash_prefix", "must be an https URL that ends with /, for example https://acme.example.org/account-hash/")
+	}
 	for i, p := range c.Validation.Allow {
 		if slices.Contains(c.Validation.Deny, p) {
 			r.add(at("validation.allow", i), "is under deny too, which is stronger")
@@ -156,6 +160,9 @@ func checkProfiles(c *Config, r *report) {
 		checkChoices(key+".usages", p.Usages, r)
 		checkChoices(key+".key_types", p.KeyTypes, r)
 		checkIdentifiers(p, key+".identifiers", r)
+		if i := slices.Index(p.Challenges, acme.DNSPersist01); i >= 0 && len(c.Backends[p.Backend].CAAIdentities) == 0 {
+			r.add(at(key+".challenges", i), "dns-persist-01 needs backends.%s.caa_identities, the domain names by which records name the CA", p.Backend)
+		}
 		if p.CAA && len(c.Backends[p.Backend].CAAIdentities) == 0 {
 			r.add(key+".caa", "needs backends.%s.caa_identities, the domain names by which CAA records name the CA", p.Backend)
 		}
@@ -177,9 +184,9 @@ func checkChoices[T ~string](key string, chosen []T, r *report) {
 func checkIdentifiers(p Profile, key string, r *report) {
 	checkChoices(key+".types", p.Identifiers.Types, r)
 	proofs := p.Authorization.AsksProof() // the registry gives any kind of name
-	if proofs && p.Identifiers.Wildcard && !slices.Contains(p.Challenges, acme.DNS01) {
+	if proofs && p.Identifiers.Wildcard && !slices.ContainsFunc(p.Challenges, acme.ChallengeType.OverDNS) {
 		// R8555-7.1.3: what one host shows says nothing of all names below it.
-		r.add(key+".wildcard", "needs dns-01 among the challenges")
+		r.add(key+".wildcard", "needs dns-01 or another DNS method among the challenges")
 	}
 	if proofs && slices.Contains(p.Identifiers.Types, acme.IPIdentifier) &&
 		!slices.Contains(p.Challenges, acme.HTTP01) && !slices.Contains(p.Challenges, acme.TLSALPN01) {

@@ -55,6 +55,13 @@ type Validation struct {
 	Timeout     time.Duration  `key:"timeout" default:"30s" min:"1s" max:"5m" doc:"Longest one attempt may take."`
 	Attempts    int            `key:"attempts" default:"3" min:"1" max:"20" doc:"Attempts before a challenge is invalid."`
 	Interval    time.Duration  `key:"interval" default:"5s" min:"100ms" max:"1h" doc:"Pause between two attempts."`
+	DNSPersist  DNSPersist     `key:"dns_persist" doc:"How records of dns-persist-01 name an account."`
+}
+
+// DNSPersist says how records of dns-persist-01 name an account.
+type DNSPersist struct {
+	Account    string `key:"account" default:"hashed" enum:"hashed,plain" doc:"hashed: by a hash of its URL and key, as revision 02 of the draft has it. plain: by its URL, for clients that know revision 01."`
+	HashPrefix string `key:"hash_prefix" doc:"What hashed names begin with. Records with another one do not count any more, so keep it when base_url changes. Empty: base_url and /account-hash/."`
 }
 
 // Limits protects the server's own resources.
@@ -101,7 +108,7 @@ type Profile struct {
 	Description           string                 `key:"description" doc:"One line for clients that list profiles."`
 	Backend               string                 `key:"backend" doc:"Name of the backend that issues. Required."`
 	Authorization         acme.AuthorizationRule `key:"authorization" default:"challenge" enum:"challenge,registry,both" doc:"What entitles an order to its names: challenge wants control of each one proved, registry wants the record of the account's member to have them and nothing proved, both wants both."`
-	Challenges            []acme.ChallengeType   `key:"challenges" default:"http-01" enum:"http-01,dns-01,tls-alpn-01,dns-account-01" doc:"Ways to prove control that are offered."`
+	Challenges            []acme.ChallengeType   `key:"challenges" default:"http-01" enum:"http-01,dns-01,tls-alpn-01,dns-account-01,dns-persist-01" doc:"Ways to prove control that are offered. dns-persist-01 needs caa_identities of the backend; its challenges have no token, which some clients do not cope with, so it is never offered unless it is listed here."`
 	Usages                []acme.Usage           `key:"usages" default:"server_auth,client_auth" enum:"server_auth,client_auth,code_signing,email_protection" doc:"Extended key usages of the certificate."`
 	Subject               acme.SubjectRule       `key:"subject" default:"common_name" enum:"common_name,empty" doc:"common_name puts the first name that fits into the subject, empty leaves it empty."`
 	Validity              time.Duration          `key:"validity" default:"90d" min:"1m" max:"36500d" doc:"How long the certificate is valid."`

@@ -67,6 +67,19 @@ func (c *Config) AcmeProfiles() map[acme.ProfileName]acme.Profile {
 	return all
 }
 
+// AccountHashPrefix is what names of accounts begin with in records of
+// dns-persist-01; empty when they are plain URLs.
+func (c *Config) AccountHashPrefix() string {
+	switch p := c.Validation.DNSPersist; {
+	case p.Account == "plain":
+		return ""
+	case p.HashPrefix != "":
+		return p.HashPrefix
+	default:
+		return strings.TrimRight(c.BaseURL, "/") + "/account-hash/"
+	}
+}
+
 // LongestValidity is the longest validity that profiles of a backend ask for.
 func (c *Config) LongestValidity(backend string) time.Duration {
 	var longest time.Duration

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -174,6 +175,31 @@ func TestPKIBaseURL(t *testing.T) {
 	}
 }
 
+func TestAccountHashPrefix(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ text, want string }{
+		{"listen: 127.0.0.1:2", "https://localhost:2/account-hash/"},
+		{"base_url: https://acme.example.org", "https://acme.example.org/account-hash/"},
+		{"validation: {dns_persist: {hash_prefix: 'https://hash.example/'}}", "https://hash.example/"},
+		{"validation: {dns_persist: {hash_prefix: 'https://hash.example/', account: plain}}", ""},
+	} {
+		if got := parse(t, test.text).AccountHashPrefix(); got != test.want {
+			t.Errorf("%s: %q, want %q", test.text, got, test.want)
+		}
+	}
+}
+
+// dns-persist-01 is never offered unless a profile lists it: its challenges
+// have no token, and some clients then refuse the whole authorization.
+func TestPersistentRecordsAreAskedFor(t *testing.T) {
+	t.Parallel()
+	for name, p := range parse(t, "{}").AcmeProfiles() {
+		if slices.Contains(p.Challenges, acme.DNSPersist01) || p.CAA {
+			t.Errorf("profile %s of the defaults: challenges %v, CAA %t", name, p.Challenges, p.CAA)
+		}
+	}
+}
+
 // TestDomain gives every field a value of its own, so that none can be lost on
 // the way.
 func TestDomain(t *testing.T) {
@@ -187,7 +213,7 @@ profiles:
   full:
     description: for everything
     backend: local
-    challenges: [dns-01, http-01]
+    challenges: [dns-01, http-01, dns-persist-01]
     usages: [client_auth, email_protection]
     subject: empty
     validity: 1d12h
@@ -201,11 +227,14 @@ profiles:
     dates: upper_bound
     lenient_replaces: true
     resubmit_on_doubt: true
+    caa: true
+backends:
+  local: {type: localca, caa_identities: [ca.example, ca.example.net]}
 `)
 	wantProfile := acme.Profile{
 		Name: "full", Description: "for everything", Backend: "local",
 		Authorization: acme.AuthorizeByChallenge,
-		Challenges:    []acme.ChallengeType{acme.DNS01, acme.HTTP01},
+		Challenges:    []acme.ChallengeType{acme.DNS01, acme.HTTP01, acme.DNSPersist01},
 		Identifiers: acme.IdentifierPolicy{
 			Types:       []acme.IdentifierType{acme.IPIdentifier, acme.DNSIdentifier},
 			SingleLabel: true, Wildcard: true, Suffixes: []string{"example.org"}, Max: 7,
@@ -216,6 +245,7 @@ profiles:
 		Validity: 36 * time.Hour, OrderLifetime: 2 * time.Hour, AuthorizationLifetime: 3 * time.Hour,
 		Hold: 4 * time.Second, IssuanceDeadline: 5 * time.Hour, ResubmitOnDoubt: true,
 		Dates: acme.DatesUpperBound, LenientReplaces: true, ReuseAuthorizations: 150 * time.Minute,
+		CAA: true, IssuerDomainNames: []string{"ca.example", "ca.example.net"},
 	}
 	if got := c.AcmeProfiles()["full"]; !reflect.DeepEqual(got, wantProfile) {
 		t.Errorf("profile:\n got %+v\nwant %+v", got, wantProfile)
