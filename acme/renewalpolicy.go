@@ -28,9 +28,9 @@ type RenewalPoint struct {
 // IsZero reports whether there is no such moment.
 func (p RenewalPoint) IsZero() bool { return p == RenewalPoint{} }
 
-// in returns the moment in a life. It lies outside of a life that is shorter
+// In returns the moment in a life. It lies outside of a life that is shorter
 // than what should be left of it.
-func (p RenewalPoint) in(begin, end time.Time) time.Time {
+func (p RenewalPoint) In(begin, end time.Time) time.Time {
 	if p.Whole > 0 {
 		life := end.Sub(begin)
 		whole := time.Duration(p.Whole)
@@ -66,7 +66,7 @@ const shortLived = 10 * 24 * time.Hour
 func (p RenewalPolicy) window(c Certificate) (RenewalSource, Window) {
 	begin, end := useful(c)
 	if !p.Start.IsZero() && !p.End.IsZero() {
-		from, to := p.Start.in(begin, end), p.End.in(begin, end)
+		from, to := p.Start.In(begin, end), p.End.In(begin, end)
 		// A client may ask for a shorter life than the profile's: a window that
 		// began before it would have it renew without end.
 		if from.After(begin) && to.After(from) && !to.After(end) {

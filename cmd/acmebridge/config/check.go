@@ -163,6 +163,7 @@ func checkProfiles(c *Config, r *report) {
 		if i := slices.Index(p.Challenges, acme.DNSPersist01); i >= 0 && len(c.Backends[p.Backend].CAAIdentities) == 0 {
 			r.add(at(key+".challenges", i), "dns-persist-01 needs backends.%s.caa_identities, the domain names by which records name the CA", p.Backend)
 		}
+		checkRenewal(p, key+".renewal", r)
 		if p.CAA && len(c.Backends[p.Backend].CAAIdentities) == 0 {
 			r.add(key+".caa", "needs backends.%s.caa_identities, the domain names by which CAA records name the CA", p.Backend)
 		}

@@ -35,6 +35,7 @@ func (c *Config) AcmeDirectories() []acme.Directory {
 func (c *Config) AcmeProfiles() map[acme.ProfileName]acme.Profile {
 	all := make(map[acme.ProfileName]acme.Profile, len(c.Profiles))
 	for name, p := range c.Profiles {
+		renewal, _ := p.Renewal.policy()
 		all[acme.ProfileName(name)] = acme.Profile{
 			Name:          acme.ProfileName(name),
 			Description:   p.Description,
@@ -59,6 +60,7 @@ func (c *Config) AcmeProfiles() map[acme.ProfileName]acme.Profile {
 			ReuseAuthorizations:   p.ReuseAuthorizations,
 			Dates:                 p.Dates,
 			LenientReplaces:       p.LenientReplaces,
+			Renewal:               renewal,
 			ResubmitOnDoubt:       p.ResubmitOnDoubt,
 			CAA:                   p.CAA,
 			IssuerDomainNames:     slices.Clone(c.Backends[p.Backend].CAAIdentities),

@@ -226,6 +226,7 @@ profiles:
     reuse_authorizations: 2h30m
     dates: upper_bound
     lenient_replaces: true
+    renewal: {window_start: 1/2, window_end: 8h, explanation_url: "https://example.org/renewals?x=1"}
     resubmit_on_doubt: true
     caa: true
 backends:
@@ -246,6 +247,9 @@ backends:
 		Hold: 4 * time.Second, IssuanceDeadline: 5 * time.Hour, ResubmitOnDoubt: true,
 		Dates: acme.DatesUpperBound, LenientReplaces: true, ReuseAuthorizations: 150 * time.Minute,
 		CAA: true, IssuerDomainNames: []string{"ca.example", "ca.example.net"},
+		Renewal: acme.RenewalPolicy{
+			Start: acme.RenewalPoint{Part: 1, Whole: 2}, End: acme.RenewalPoint{Left: 8 * time.Hour}, Explanation: "https://example.org/renewals?x=1",
+		},
 	}
 	if got := c.AcmeProfiles()["full"]; !reflect.DeepEqual(got, wantProfile) {
 		t.Errorf("profile:\n got %+v\nwant %+v", got, wantProfile)

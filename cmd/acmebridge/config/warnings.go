@@ -53,6 +53,7 @@ func (c *Config) Warnings() []string {
 			all = append(all, "profiles."+name+".resubmit_on_doubt is set: a certificate may be bought twice")
 		}
 	}
+	all = append(all, c.unreachableProfiles()...)
 	for _, name := range slices.Sorted(maps.Keys(c.Backends)) {
 		b := c.Backends[name]
 		if b.Type != TypeLocalCA {
