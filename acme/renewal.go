@@ -60,6 +60,8 @@ type RenewalSuggestion struct {
 	// Explanation is the URL of a page for people, or empty.
 	Explanation string
 	Source      RenewalSource
+	// Reason is what the operator noted; clients do not see it.
+	Reason string
 	// Again is how long the answer is good for.
 	Again time.Duration
 }
@@ -85,7 +87,7 @@ func SuggestRenewal(c Certificate, p RenewalPolicy, wider []Renewal, m *Member) 
 	case stopped:
 		s.Source = RenewalByMember
 	case decided != nil && (c.Revocation == nil || !decided.At.Before(c.Revocation.At)):
-		s.Source, s.Window = RenewalByOperator, decided.Window
+		s.Source, s.Window, s.Reason = RenewalByOperator, decided.Window, decided.Reason
 	case c.Revocation != nil:
 		s.Source, s.Window = RenewalByRevocation, RenewAtOnce(c.Revocation.At)
 	case c.RenewalAdvice != nil && !c.RenewalAdvice.Window.Start.IsZero():

@@ -254,6 +254,19 @@ type DueRenewal struct {
 	Suggestion  acme.RenewalSuggestion
 }
 
+// Renewal says of one certificate when it should be renewed, due or not.
+func (o Operator) Renewal(ctx context.Context, id acme.CertificateID) (DueRenewal, error) {
+	return read(ctx, o.e, "certificate "+string(id), func(tx storage.Tx) (r DueRenewal, err error) {
+		if r.Certificate, err = tx.Certificates().Get(id); err == nil {
+			r.Suggestion, err = o.e.newAdviser(tx).suggest(r.Certificate)
+		}
+		return r, err
+	})
+}
+
+// looksAtOnce is how many certificates a page of Renewals looks at.
+const looksAtOnce = 500
+
 // Renewals lists certificates whose window starts before a time, soonest end
 // first, those of a member oldest first. What has expired and what another
 // certificate has replaced is left out. A page can be short, even empty, with
@@ -266,30 +279,39 @@ func (o Operator) Renewals(ctx context.Context, f RenewalFilter, p storage.Page)
 	err = o.e.view(ctx, func(tx storage.Tx) error {
 		due = nil
 		var certs []acme.Certificate
-		if certs, next, err = unexpired(tx, f.Member, now, p); err != nil {
+		if certs, next, err = unexpired(tx, f.Member, now, storage.Page{After: p.After, Limit: looksAtOnce}); err != nil {
 			return err
 		}
 		a := o.e.newAdviser(tx)
-		for _, c := range certs {
-			if f.Profile != "" && c.Profile != f.Profile || f.Backend != "" && c.Backend != f.Backend || !now.Before(c.NotAfter) {
-				continue
-			}
-			s, err := a.suggest(c)
-			if err != nil {
+		for i, c := range certs {
+			d := DueRenewal{Certificate: c}
+			if d.Suggestion, err = a.suggest(c); err != nil {
 				return err
 			}
-			if !s.Window.Start.Before(f.DueBefore) {
-				continue
-			}
-			if replaced, err := isReplaced(tx, c); err != nil {
+			if wanted, err := f.wants(tx, d, now); err != nil {
 				return err
-			} else if !replaced {
-				due = append(due, DueRenewal{c, s})
+			} else if wanted {
+				due = append(due, d)
+			}
+			if len(due) == p.Size() {
+				// The next page goes on behind this one.
+				_, next, err = unexpired(tx, f.Member, now, storage.Page{After: p.After, Limit: i + 1})
+				return err
 			}
 		}
 		return nil
 	})
 	return due, next, err
+}
+
+func (f RenewalFilter) wants(tx storage.Tx, d DueRenewal, now time.Time) (bool, error) {
+	c := d.Certificate
+	if f.Profile != "" && c.Profile != f.Profile || f.Backend != "" && c.Backend != f.Backend ||
+		!now.Before(c.NotAfter) || !d.Suggestion.Window.Start.Before(f.DueBefore) {
+		return false, nil
+	}
+	replaced, err := isReplaced(tx, c)
+	return !replaced, err
 }
 
 // isReplaced reports whether the order that replaces c has a certificate.

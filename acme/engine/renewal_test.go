@@ -69,7 +69,7 @@ func TestMoveRenewals(t *testing.T) {
 		if !done.Changed || done.Certificates != 2 || done.Renewal.Window != soon || done.Renewal.Reason != "T-17" {
 			t.Errorf("%+v", done)
 		}
-		want := acme.RenewalSuggestion{Window: soon, Explanation: "https://ca.example/incident", Source: acme.RenewalByOperator, Again: 6 * time.Hour}
+		want := acme.RenewalSuggestion{Window: soon, Explanation: "https://ca.example/incident", Source: acme.RenewalByOperator, Reason: "T-17", Again: 6 * time.Hour}
 		for _, c := range []acme.Certificate{a, b} {
 			if s := r.renewal(c); s != want {
 				t.Errorf("%+v, want %+v", s, want)

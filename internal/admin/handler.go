@@ -92,6 +92,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	h.mountCertificates(mux)
 	h.mountExternalKeys(mux)
 	h.mountMembers(mux)
+	h.mountRenewals(mux)
 	h.mountCA(mux)
 	h.mountDatabase(mux)
 	mux.HandleFunc("GET /v1/export", h.export)
