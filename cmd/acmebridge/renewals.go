@@ -234,7 +234,7 @@ func (p *program) sayMoved(done admin.MovedRenewal) {
 	case done.WindowStart == nil && !done.Changed:
 		fmt.Fprintln(p.stdout, "nothing was decided there, so nothing changes")
 	case done.WindowStart == nil:
-		fmt.Fprintln(p.stdout, "taken back; what was decided for others that they belong to still stands")
+		fmt.Fprintln(p.stdout, "taken back; other decisions about the same certificates, if any, still stand")
 	default:
 		again := ""
 		if !done.Changed {
