@@ -36,6 +36,8 @@ func (a Authorization) Serves(p Profile, now time.Time) bool {
 		return false
 	case !slices.Contains(Offer(p, a.Identifier, a.Wildcard), proof.Type): // R8555-7.5-8
 		return false
+	case proof.Type == DNSPersist01 && slices.ContainsFunc(proof.IssuerDomainNames, func(n string) bool { return !slices.Contains(p.IssuerDomainNames, n) }):
+		return false // RDP-3: the record may name another CA
 	case a.Order != "" && (p.ReuseAuthorizations <= 0 || now.Sub(proof.ValidatedAt) > p.ReuseAuthorizations):
 		return false
 	}

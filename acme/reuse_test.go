@@ -43,6 +43,14 @@ func TestServes(t *testing.T) {
 		{"a wildcard proved over DNS", func(a *Authorization, p *Profile) {
 			a.Wildcard, a.Challenges[0].Type, p.Challenges = true, DNS01, []ChallengeType{DNS01}
 		}, true},
+		{"a record that names the CA of the profile", func(a *Authorization, p *Profile) {
+			a.Challenges[0].Type, p.Challenges = DNSPersist01, []ChallengeType{DNSPersist01}
+			a.Challenges[0].IssuerDomainNames, p.IssuerDomainNames = []string{"ca.example"}, []string{"ca.example", "ca.example.net"}
+		}, true},
+		{"a record that may name another CA (RDP-3)", func(a *Authorization, p *Profile) {
+			a.Challenges[0].Type, p.Challenges = DNSPersist01, []ChallengeType{DNSPersist01}
+			a.Challenges[0].IssuerDomainNames, p.IssuerDomainNames = []string{"ca.example", "other.example"}, []string{"ca.example"}
+		}, false},
 		{"a profile that asks the registry only", func(_ *Authorization, p *Profile) { p.Authorization = AuthorizeByRegistry }, false},
 		{"a profile that asks both", func(_ *Authorization, p *Profile) { p.Authorization = AuthorizeByBoth }, true},
 		{"a proof that is good for longer than an hour (RDP-8)", func(a *Authorization, _ *Profile) { a.ReuseUntil = now.Add(2 * hour) }, true},

@@ -43,6 +43,16 @@ func startService(t *testing.T, env ...string) (s *service, stop func() error) {
 
 func bindService(t *testing.T, dir string, now func() time.Time, env ...string) *service {
 	t.Helper()
+	s, err := newService(t.Context(), assembled(t, dir, now, env...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// assembled returns the parts of a server that does not listen.
+func assembled(t *testing.T, dir string, now func() time.Time, env ...string) *parts {
+	t.Helper()
 	all := []string{
 		"ACMEBRIDGE_DATA_DIR=" + dir, "ACMEBRIDGE_LISTEN=" + freeAddress(t), "ACMEBRIDGE_PKI_LISTEN=" + freeAddress(t),
 		"ACMEBRIDGE_ADMIN_LISTEN=" + freeAddress(t), "ACMEBRIDGE_VALIDATION_HTTP_PORT=5999",
@@ -56,11 +66,7 @@ func bindService(t *testing.T, dir string, now func() time.Time, env ...string) 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.close() }) // the second time in tests that close it
-	s, err := newService(t.Context(), p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return p
 }
 
 func freeAddress(t *testing.T) string {

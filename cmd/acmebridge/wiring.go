@@ -222,7 +222,10 @@ func (p *parts) validators() ([]challenges.Validator, error) {
 	if err != nil {
 		return nil, err
 	}
-	resolver, err := egress.NewResolver(egress.ResolverConfig{Servers: v.Resolvers})
+	resolver, err := egress.NewResolver(egress.ResolverConfig{
+		Servers: v.Resolvers, Timeout: v.DNS.Timeout, TCPFirst: v.DNS.TCPFirst, EDNSSize: uint16(v.DNS.EDNSSize),
+		KeepCase: !v.DNS.RandomCase, DNSSEC: egress.DNSSEC(v.DNS.DNSSEC),
+	})
 	if err != nil {
 		return nil, err
 	}

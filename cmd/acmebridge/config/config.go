@@ -55,7 +55,17 @@ type Validation struct {
 	Timeout     time.Duration  `key:"timeout" default:"30s" min:"1s" max:"5m" doc:"Longest one attempt may take."`
 	Attempts    int            `key:"attempts" default:"3" min:"1" max:"20" doc:"Attempts before a challenge is invalid."`
 	Interval    time.Duration  `key:"interval" default:"5s" min:"100ms" max:"1h" doc:"Pause between two attempts."`
+	DNS         DNS            `key:"dns" doc:"How the DNS is asked."`
 	DNSPersist  DNSPersist     `key:"dns_persist" doc:"How records of dns-persist-01 name an account."`
+}
+
+// DNS says how the DNS servers are asked.
+type DNS struct {
+	TCPFirst   bool          `key:"tcp_first" default:"true" doc:"Ask over TCP, which nobody off the path can forge, and over UDP only where no connection comes about. false: the other way round."`
+	Timeout    time.Duration `key:"timeout" default:"3s" min:"100ms" max:"15s" doc:"Longest wait for one answer of one server."`
+	EDNSSize   int           `key:"edns_size" default:"1232" min:"512" max:"4096" doc:"Largest UDP answer in bytes. Larger ones are asked for over TCP."`
+	RandomCase bool          `key:"random_case" default:"true" doc:"Ask for names in letters of random case, which a forger of UDP answers has to guess (0x20). A server that does not repeat them is asked again over TCP."`
+	DNSSEC     string        `key:"dnssec" default:"record" enum:"ignore,record,require" doc:"What is made of the AD bit, by which a validating server says that it has checked signatures: record notes it in the steps of a validation, require refuses answers without it, unsigned domains included. Answers with wrong signatures never arrive, whatever is set here, if the servers validate."`
 }
 
 // DNSPersist says how records of dns-persist-01 name an account.

@@ -52,6 +52,10 @@ func (c *Config) Warnings() []string {
 		if c.Profiles[name].ResubmitOnDoubt {
 			all = append(all, "profiles."+name+".resubmit_on_doubt is set: a certificate may be bought twice")
 		}
+		if c.Profiles[name].CAA && len(c.Validation.Resolvers) == 0 {
+			// R8657-5-2: whoever can forge the records decides.
+			all = append(all, "profiles."+name+".caa relies on the DNS servers of the system: list servers in validation.resolvers that check DNSSEC, and that nobody can get in between")
+		}
 	}
 	all = append(all, c.unreachableProfiles()...)
 	for _, name := range slices.Sorted(maps.Keys(c.Backends)) {

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"acmebridge/acme"
+	"acmebridge/challenges"
+	"acmebridge/internal/egress/dnstest"
+)
+
+// TestResolverSettings starts a server with each setting, and looks at what
+// reaches a name server (SD-1, SD-2, SD-5, DV-3).
+func TestResolverSettings(t *testing.T) {
+	t.Parallel()
+	const name = "a-name-with-many-letters.resolver.example"
+	for _, tt := range []struct {
+		setting string
+		signed  bool
+		tcp     bool
+		size    uint16
+		random  bool
+		ad      bool
+		problem acme.ProblemType
+	}{
+		{"", false, true, 1232, true, true, ""},
+		{"TCP_FIRST=false", false, false, 1232, true, true, ""},
+		{"EDNS_SIZE=4096", false, true, 4096, true, true, ""},
+		{"RANDOM_CASE=false", false, true, 1232, false, true, ""},
+		{"DNSSEC=ignore", false, true, 1232, true, false, ""},
+		{"DNSSEC=require", false, true, 1232, true, true, acme.DNS},
+		{"DNSSEC=require", true, true, 1232, true, true, ""},
+		{"TIMEOUT=10s", false, true, 1232, true, true, ""},
+	} {
+		t.Run(tt.setting, func(t *testing.T) {
+			t.Parallel()
+			names := dnstest.New(t, "example. 60 IN TXT x\n"+name+`. 60 IN CAA 0 issue "ca.example"`)
+			if tt.signed {
+				names.Sign()
+			}
+			var mu sync.Mutex
+			var seen []string
+			names.On(name, func(w dns.ResponseWriter, query, reply *dns.Msg) *dns.Msg {
+				mu.Lock()
+				defer mu.Unlock()
+				opt := query.IsEdns0()
+				if dnstest.OverTCP(w) != tt.tcp {
+					seen = append(seen, "the transport")
+				}
+				if opt == nil || opt.UDPSize() != tt.size {
+					seen = append(seen, "the EDNS size")
+				}
+				if (query.Question[0].Name != name+".") != tt.random {
+					seen = append(seen, "the case of the name")
+				}
+				if query.AuthenticatedData != tt.ad {
+					seen = append(seen, "the AD bit")
+				}
+				return reply
+			})
+			env := []string{"ACMEBRIDGE_VALIDATION_RESOLVERS=" + names.Addr()}
+			if tt.setting != "" {
+				env = append(env, "ACMEBRIDGE_VALIDATION_DNS_"+tt.setting)
+			}
+			p := assembled(t, t.TempDir(), time.Now, env...)
+			out := p.caa.Check(t.Context(), challenges.CAARequest{Name: name, Identities: []string{"ca.example"}})
+			mu.Lock()
+			defer mu.Unlock()
+			if len(seen) > 0 {
+				t.Errorf("not as set: %s", strings.Join(seen, ", "))
+			}
+			if names.Asked(name) == 0 {
+				t.Error("the name server of the configuration was not asked")
+			}
+			if tt.problem == "" && !out.Valid || tt.problem != "" && (out.Valid || out.Problem.Type != tt.problem) {
+				t.Errorf("got %+v", out)
+			}
+			authenticated := len(out.Steps) > 0 && out.Steps[0].Authenticated
+			if authenticated != tt.signed {
+				t.Errorf("the steps say authenticated: %t; %v", authenticated, out.Steps)
+			}
+		})
+	}
+}
