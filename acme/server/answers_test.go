@@ -87,7 +87,7 @@ func TestLinks(t *testing.T) {
 }
 
 // TestTerms: who has not agreed is told where the terms are, in the three
-// places where clients look (R8555-7.3.3-1).
+// places where clients look (R8555-7.3.3-1, R8555-7.3-6).
 func TestTerms(t *testing.T) {
 	t.Parallel()
 	const terms = "https://example.org/terms/7"

@@ -296,12 +296,18 @@ func challengeOf(tb testing.TB, r reply) string {
 // issue takes an order to its certificate.
 func (c *client) issue(tb testing.TB, name string) order {
 	tb.Helper()
+	return c.issueWith(tb, name, newKey(tb))
+}
+
+// issueWith is issue for a certificate with that key.
+func (c *client) issueWith(tb testing.TB, name string, key *ecdsa.PrivateKey) order {
+	tb.Helper()
 	o := c.newOrder(tb, name)
 	url := challengeOf(tb, c.post(tb, o.Authorizations[0], ""))
 	if r := c.post(tb, url, "{}"); r.status != http.StatusOK {
 		tb.Fatalf("challenge: %d %s", r.status, r.body)
 	}
-	o = wantOrder(tb, c.post(tb, o.Finalize, csrFor(tb, name)), http.StatusOK)
+	o = wantOrder(tb, c.post(tb, o.Finalize, csrWith(tb, key, name)), http.StatusOK)
 	if o.Status != "valid" {
 		tb.Fatalf("the order is %s", o.Status)
 	}
@@ -311,9 +317,14 @@ func (c *client) issue(tb testing.TB, name string) order {
 // csrFor returns the payload of a finalize request with a new key.
 func csrFor(tb testing.TB, names ...string) string {
 	tb.Helper()
+	return csrWith(tb, newKey(tb), names...)
+}
+
+func csrWith(tb testing.TB, key *ecdsa.PrivateKey, names ...string) string {
+	tb.Helper()
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
 		Subject: pkix.Name{CommonName: names[0]}, DNSNames: names,
-	}, newKey(tb))
+	}, key)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -22,7 +22,7 @@ import (
 )
 
 // TestBodyLimit: a body of the limit is read, one more byte is not (SL-1,
-// R8555-6.2-19).
+// R8555-6.2-19, R8555-10.3-1).
 func TestBodyLimit(t *testing.T) {
 	t.Parallel()
 	const limit = 4096
@@ -51,7 +51,9 @@ func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c
 func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
 
 // TestBadSignatures: an address that sends bad signatures is kept out for the
-// rest of the minute, and nobody else is (SL-11).
+// rest of the minute, and nobody else is (SL-11): by rateLimited (R8555-6.6-1),
+// with a Retry-After that is enough (R8555-6.6-2), in whole seconds and never
+// zero (R8555-6.6-4).
 func TestBadSignatures(t *testing.T) {
 	t.Parallel()
 	const limit = 3
@@ -166,7 +168,7 @@ func (clear) Seal(b, _ []byte) ([]byte, error) { return b, nil }
 func (clear) Open(b, _ []byte) ([]byte, error) { return b, nil }
 
 // TestSignatureChecks: while all slots are taken, requests wait before their
-// signature is checked (SL-12); one whose client leaves stops waiting, takes
+// signature is checked (SL-12, R8555-10.3-1); one whose client leaves stops waiting, takes
 // no slot along and spends no nonce.
 func TestSignatureChecks(t *testing.T) {
 	t.Parallel()

@@ -47,7 +47,8 @@ func TestEveryPathHasARow(t *testing.T) {
 }
 
 // TestDirectoryListsTheTable holds the directory object against the table, and
-// every URL in it against the server.
+// every URL in it against the server: keyChange and revokeCert are among them
+// and answer (R8555-7.1.1-8).
 func TestDirectoryListsTheTable(t *testing.T) {
 	t.Parallel()
 	f := start(t, servertest.Options{})
@@ -153,7 +154,7 @@ func TestClasses(t *testing.T) {
 	}
 }
 
-// TestKeySource sends each row a request that names an account and one that
+// TestKeySource (SP-2, SP-8) sends each row a request that names an account and one that
 // brings a key, both with good signatures: each row takes what its class says.
 func TestKeySource(t *testing.T) {
 	t.Parallel()

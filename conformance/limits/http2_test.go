@@ -262,7 +262,8 @@ func TestHeaderTotal(t *testing.T) {
 	}
 }
 
-// TestBodyTotal: 51,200 bytes of body, whether announced or not (SL-1).
+// TestBodyTotal: 51,200 bytes of body, whether announced or not (SL-1,
+// R8555-10.3-1).
 func TestBodyTotal(t *testing.T) {
 	t.Parallel()
 	s := start(t, ``)

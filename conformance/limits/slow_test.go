@@ -13,7 +13,7 @@ import (
 
 // TestSlowRequests: who takes too long to send anything is cut off in time,
 // however it goes about it, and keeps nobody else from being served (SL-3,
-// SL-44).
+// SL-44, R8555-10.3-1).
 func TestSlowRequests(t *testing.T) {
 	t.Parallel()
 	const header, whole = 500 * time.Millisecond, time.Second

@@ -211,7 +211,7 @@ func TestAlternate(t *testing.T) {
 	}
 }
 
-// SV-11: four connections to a neighbourhood; the fifth waits until one is
+// SV-11, R8555-10.3-1: four connections to a neighbourhood; the fifth waits until one is
 // closed, or gives up with its context.
 func TestConnectionsPerTarget(t *testing.T) {
 	t.Parallel()
