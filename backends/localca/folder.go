@@ -1,6 +1,7 @@
 package localca
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/pem"
@@ -30,7 +31,7 @@ const (
 	certType      = "CERTIFICATE"
 	// tempPrefix marks files that were never finished.
 	tempPrefix = ".new-"
-	maxFile    = 1 << 20
+	maxFile    = 256 << 10
 )
 
 func (f folder) path(name string) string { return filepath.Join(f.dir, name) }
@@ -186,19 +187,23 @@ func (f folder) readCertificate(name string) (*x509.Certificate, error) {
 	return cert, nil
 }
 
-// readPEM returns the one block of a file.
+// readPEM returns the one block of a file that holds one and nothing else: what
+// else it held would be somebody's mistake, or somebody's doing (PX-5).
 func readPEM(path string) (*pem.Block, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = file.Close() }() // only read
-	data, err := io.ReadAll(io.LimitReader(file, maxFile))
+	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("%s is larger than %d bytes, which no key or certificate is: restore it from a backup", path, maxFile)
+	}
 	block, rest := pem.Decode(data)
-	if block == nil || len(strings.TrimSpace(string(rest))) > 0 {
+	if block == nil || len(bytes.TrimSpace(rest)) > 0 || !bytes.HasPrefix(data, []byte("-----BEGIN ")) {
 		return nil, fmt.Errorf("%s does not hold exactly one PEM block: restore it from a backup", path)
 	}
 	return block, nil

@@ -175,6 +175,9 @@ func TestCreateFileNeverReplaces(t *testing.T) {
 }
 
 // TestRefusedFolders damages a CA and wants Open to say what to do.
+// TestRefusedFolders: what is missing, mixed up, damaged or open to others is
+// said, and nothing is signed with it. A file holds one PEM block of the kind
+// that belongs there, and nothing else (PX-5).
 func TestRefusedFolders(t *testing.T) {
 	t.Parallel()
 	move := func(t *testing.T, dir, from, to string) {
@@ -213,6 +216,15 @@ func TestRefusedFolders(t *testing.T) {
 			}
 		}
 	}
+	around := func(name, front, behind string) func(*testing.T, *Config) {
+		return func(t *testing.T, c *Config) {
+			data, err := os.ReadFile(filepath.Join(c.Dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(name, front+string(data)+behind)(t, c)
+		}
+	}
 	at := func(now time.Time) func(*testing.T, *Config) {
 		return func(_ *testing.T, c *Config) { c.Now = func() time.Time { return now } }
 	}
@@ -231,6 +243,14 @@ func TestRefusedFolders(t *testing.T) {
 		"empty key":                 {write("issuer-1.key", ""), "does not hold exactly one PEM block"},
 		"certificate as a key":      {write("issuer-1.key", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), "a CA key is a"},
 		"damaged certificate":       {write("issuer-1.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), "read"},
+		"text in front":             {around("issuer-1.pem", "Certificate:\n", ""), "does not hold exactly one PEM block"},
+		"text behind":               {around("root.pem", "", "and so on"), "does not hold exactly one PEM block"},
+		"two certificates":          {around("issuer-1.pem", "", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), "does not hold exactly one PEM block"},
+		"two keys":                  {around("issuer-1.key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", ""), "does not hold exactly one PEM block"},
+		"a key for a certificate":   {write("root.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), "not a certificate"},
+		"a file without end":        {around("issuer-1.pem", "", strings.Repeat("\n", 256<<10)), "larger than 262144 bytes"},
+		"a block without end":       {write("issuer-1.pem", "-----BEGIN CERTIFICATE-----\n"+strings.Repeat("A", 100<<10)), "does not hold exactly one PEM block"},
+		"headers without end":       {write("issuer-1.pem", "-----BEGIN CERTIFICATE-----\n"+strings.Repeat("a: b\n", 40<<10)), "does not hold exactly one PEM block"},
 		"issuer ended":              {at(birth.Add(5*year + day)), "rotate the CA"},
 		"root ended":                {at(birth.Add(10*year + day)), "make a new CA"},
 		"clock behind":              {at(birth.Add(-day)), "correct the clock"},
