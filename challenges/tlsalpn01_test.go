@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -129,6 +130,38 @@ func TestTLSALPN01Certificates(t *testing.T) {
 			if len(got.Steps) != 1 || got.Steps[0].Addr != s.Addr().String() || got.Steps[0].Host != "example.org" {
 				t.Errorf("steps %v", got.Steps)
 			}
+		})
+	}
+}
+
+// R8737-3-11: the first certificate counts, whatever its dates, and whatever
+// follows it; a proof further up is none.
+func TestTLSALPN01Chain(t *testing.T) {
+	t.Parallel()
+	proofOf := func(keyAuthorization string, expired bool) tls.Certificate {
+		made := tlsalpn01test.Proof("example.org", keyAuthorization)
+		made.Expired = expired
+		return made.Make(t)
+	}
+	good, wrong, old := proofOf(proof, false), proofOf(proof+"x", false), proofOf(proof, true)
+	for name, tt := range map[string]struct {
+		first, above tls.Certificate
+		want         expect
+	}{
+		"a proof, then something else":        {good, wrong, expect{}},
+		"an expired proof, then another":      {old, good, expect{}},
+		"something else, then a proof":        {wrong, good, expect{acme.Unauthorized, false, "is not the SHA-256"}},
+		"something else, then an expired one": {wrong, old, expect{acme.Unauthorized, false, "is not the SHA-256"}},
+		"a proof, and the same once more":     {good, good, expect{}},
+		"a wrong one, and the same once more": {wrong, wrong, expect{acme.Unauthorized, false, "is not the SHA-256"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := tlsalpn01test.New(t, "127.0.0.1:0")
+			shown := tt.first
+			shown.Certificate = append(slices.Clone(shown.Certificate), tt.above.Certificate...)
+			s.Show(shown)
+			check(t, newALPN(t, setup{port: s.Addr().Port()}).Validate(t.Context(), target("example.org")), tt.want)
 		})
 	}
 }

@@ -233,7 +233,7 @@ func TestBindingRules(t *testing.T) {
 }
 
 // TestKeysOfOneKind: an account key never gets a certificate, and a
-// certificate's key never an account (EK-13).
+// certificate's key never an account (EK-13, R8555-11.1-1).
 func TestKeysOfOneKind(t *testing.T) {
 	w := newWorld(t)
 	synctest.Test(t, func(t *testing.T) {

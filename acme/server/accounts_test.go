@@ -128,3 +128,26 @@ func bindingOf(tb testing.TB, c *client, kid string, secret []byte) string {
 	mac.Write([]byte(protected + "." + payload))
 	return string(marshal(tb, map[string]string{"protected": protected, "payload": payload, "signature": encode(mac.Sum(nil))}))
 }
+
+// TestAccountURLStays: whatever happens to an account, its URL is the one that it
+// was given: DNS records of its owner are made of it (RDAL-3).
+func TestAccountURLStays(t *testing.T) {
+	t.Parallel()
+	f := start(t, servertest.Options{})
+	c := f.registered(t, "default")
+	url := c.kid
+	at := func(what string, r reply) {
+		t.Helper()
+		if r.status != http.StatusOK || r.header.Get("Location") != url {
+			t.Errorf("%s: %d, at %s, was %s", what, r.status, r.header.Get("Location"), url)
+		}
+	}
+	at("read", c.post(t, url, ""))
+	at("other contacts", c.post(t, url, `{"contact":["mailto:a@example.org"]}`))
+	next := newKey(t)
+	at("another key", c.post(t, c.url["keyChange"], keyChange(t, f, next, url, c)))
+	c.key = next
+	at("read by it", c.post(t, url, ""))
+	at("found by it", f.do(t, post(c.url["newAccount"], c.withKey(t, c.url["newAccount"], `{"onlyReturnExisting":true}`))))
+	at("ended", c.post(t, url, `{"status":"deactivated"}`))
+}

@@ -17,6 +17,7 @@
 //	conformance/acmetest, results.txt    black-box cases, and how the last run ended
 //	*_test.go, testdata/script           tests that cite a row
 //	all other Go files                   code that cites a row
+//	standards.txt      which standards have which sections, for links from elsewhere
 //	reasons.txt        why a row has nothing to show
 //
 // A row is cited as R8555-6.2-5 in a comment, a string or a name of a sub-test, and

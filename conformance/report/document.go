@@ -14,7 +14,7 @@ type pebble struct {
 const pebbleDifferencesFile = "conformance/acmetest/pebble_differences_test.go"
 
 // render writes docs/conformance.md.
-func render(sections []section, rows map[string]row, cases int, differences pebble) string {
+func render(standards []standard, sections []section, rows map[string]row, cases int, differences pebble) string {
 	var b strings.Builder
 	b.WriteString(`# Conformance
 
@@ -42,8 +42,8 @@ cited in code and tests, so a search for one finds both.
 	}
 	b.WriteString("\n")
 
-	standards, own := split(sections)
-	totals(&b, "Standards", standards, rows)
+	public, own := split(sections)
+	totals(&b, "Standards", public, rows)
 	totals(&b, "Our security requirements", own, rows)
 	fmt.Fprintf(&b, `
 The suite has %d cases. Pebble, the test server of Let's Encrypt, is run as a second
@@ -52,12 +52,14 @@ server: it differs in %d of them, for %d reasons, each reviewed and written down
 disagree is in [divergences.md](divergences.md).
 `, cases, differences.Cases, differences.Reasons, baseName(pebbleDifferencesFile), pebbleDifferencesFile)
 
+	renderStandards(&b, standards, rows)
 	b.WriteString("\n## Sections\n\n| Section | Subject | Rows | Proved |\n|---|---|--:|--:|\n")
 	for _, s := range sections {
-		fmt.Fprintf(&b, "| [%s](#%s) | %s | %d | %d |\n", s.Standard, s.anchor(), s.Subject, len(s.Rows), provedIn(s, rows))
+		fmt.Fprintf(&b, "| [%s](#%s) | %s | %d | %d |\n", s.Standard, s.anchor(), s.Subject, len(s.Rows), tallyOf([]section{s}, rows).Proved)
 	}
 	for _, s := range sections {
 		fmt.Fprintf(&b, "\n<a id=\"%s\"></a>\n\n## %s: %s\n\n", s.anchor(), s.Standard, s.Subject)
+		fmt.Fprintf(&b, "%s\n\n", tallyOf([]section{s}, rows))
 		b.WriteString("| Id | Level | What is asked | Status | Shown by | In |\n|---|---|---|---|---|---|\n")
 		for _, req := range s.Rows {
 			renderRow(&b, rows[req.ID])
@@ -75,15 +77,6 @@ func split(sections []section) (standards, own []section) {
 		}
 	}
 	return standards, own
-}
-
-func provedIn(s section, rows map[string]row) (n int) {
-	for _, req := range s.Rows {
-		if rows[req.ID].proved() {
-			n++
-		}
-	}
-	return n
 }
 
 // totals counts statuses by level. Levels without rows are left out.

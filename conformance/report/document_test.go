@@ -11,6 +11,7 @@ func small() map[string]string {
 		requirementsFile: "[RFC 8555 section 6.2: signed requests]\nR8555-6.2-1 M signed | verified\nR8555-6.2-2 S flattened\nR8555-6.2-3 M one signature\n" +
 			"[Security, DNS: lookups]\nSD-1 M configured\n",
 		reasonsFile:                 "R8555-6.2-3 not yet: it comes with the next release\nSD-1 elsewhere: acme/jws.TestParse\n",
+		standardsFile:               "RFC 8555 | ACME | RFC 8555*\nRFC 7515 | JWS | RFC 8555 section 6.2\nSecurity, DNS | names | Security, DNS\n",
 		resultsFile:                 "R8555-6.2-1/bad-signature passed\nR8555-6.2-1/no-signature not applicable\n",
 		pebbleDifferencesFile:       "package acmetest\n\nvar differences = map[string][]string{\"is lenient\": {\"a\", \"b\"}, \"is strict\": {\"c\"}}\n",
 		"acme/jws/parse.go":         "package jws // R8555-6.2-1, -2",
@@ -35,7 +36,10 @@ func TestGenerate(t *testing.T) {
 		"The suite has 2 cases.",
 		"it differs in 3 of them, for 2 reasons",
 		"| [RFC 8555 section 6.2](#rfc-8555-section-6-2) | signed requests | 3 | 2 |\n",
-		"<a id=\"rfc-8555-section-6-2\"></a>\n\n## RFC 8555 section 6.2: signed requests\n",
+		"| <a id=\"rfc-8555\"></a>RFC 8555 | ACME | 3 | 2 | 1 | 0 | 0 | 0 | [6.2](#rfc-8555-section-6-2) |\n",
+		"| <a id=\"rfc-7515\"></a>RFC 7515 | JWS | 3 | 2 | 1 | 0 | 0 | 0 | [RFC 8555 section 6.2](#rfc-8555-section-6-2) |\n",
+		"| [Security, DNS](#security-dns) | names | 1 | 0 | 0 | 0 | 1 | 0 |  |\n",
+		"<a id=\"rfc-8555-section-6-2\"></a>\n\n## RFC 8555 section 6.2: signed requests\n\n3 rows: 2 proved, 1 not yet.\n",
 		"| R8555-6.2-1 | M | signed \\| verified | passed | `bad-signature`<br>`no-signature` (not applicable) | [acme/jws/parse.go](../acme/jws/parse.go) |\n",
 		"| R8555-6.2-2 | S | flattened | unit test | `acme/jws.TestParse`<br>[cmd/testdata/script/a.txt](../cmd/testdata/script/a.txt) | [acme/jws/parse.go](../acme/jws/parse.go) |\n",
 		"| R8555-6.2-3 | M | one signature | not yet: it comes with the next release |  |  |\n",
@@ -72,6 +76,7 @@ func TestGenerateRefuses(t *testing.T) {
 		"no results":           {func(f map[string]string) { delete(f, resultsFile) }, resultsFile},
 		"unreadable":           {func(f map[string]string) { f[requirementsFile] = "SD-1 M x" }, "requirements.txt:1"},
 		"an unreadable reason": {func(f map[string]string) { f[reasonsFile] = "SD-1" }, "reasons.txt:1"},
+		"an unknown standard":  {func(f map[string]string) { f[standardsFile] = "RFC 1 | x | RFC 1" }, "standards.txt:1"},
 		"an unreadable result": {func(f map[string]string) { f[resultsFile] = "SD-1/a" }, "results.txt:1"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 const (
 	requirementsFile = "conformance/report/requirements.txt"
 	reasonsFile      = "conformance/report/reasons.txt"
+	standardsFile    = "conformance/report/standards.txt"
 	resultsFile      = "conformance/report/results.txt"
 	documentFile     = "docs/conformance.md"
 )
@@ -98,6 +99,7 @@ func (o options) report(ctx context.Context) error {
 
 // inputs are what the document is made from.
 type inputs struct {
+	standards   []standard
 	sections    []section
 	reasons     map[string]reason
 	results     map[string]outcome
@@ -106,8 +108,8 @@ type inputs struct {
 }
 
 func readInputs(tree fs.FS) (in inputs, err error) {
-	var texts [3]string
-	for i, name := range []string{requirementsFile, reasonsFile, resultsFile} {
+	var texts [4]string
+	for i, name := range []string{requirementsFile, reasonsFile, resultsFile, standardsFile} {
 		text, err := fs.ReadFile(tree, name)
 		if err != nil {
 			return in, err
@@ -115,6 +117,9 @@ func readInputs(tree fs.FS) (in inputs, err error) {
 		texts[i] = string(text)
 	}
 	if in.sections, err = parseRequirements(texts[0]); err != nil {
+		return in, err
+	}
+	if in.standards, err = parseStandards(texts[3], in.sections); err != nil {
 		return in, err
 	}
 	if in.reasons, err = parseReasons(texts[1], rowIDs(in.sections)); err != nil {
@@ -144,7 +149,7 @@ func generate(tree fs.FS, cases []string) (string, map[string]row, error) {
 	if len(problems) > 0 {
 		return "", nil, fmt.Errorf("%d things to settle first:\n\t%s", len(problems), strings.Join(problems, "\n\t"))
 	}
-	return render(in.sections, rows, len(cases), in.differences), rows, nil
+	return render(in.standards, in.sections, rows, len(cases), in.differences), rows, nil
 }
 
 // prune removes reasons that no longer hold. Nobody is asked: a row that has proof

@@ -66,15 +66,17 @@ func parseReasons(text string, order []string) (map[string]reason, error) {
 
 const elsewhere = "elsewhere"
 
-// without removes lines from reasons.txt.
+// without removes lines from reasons.txt, and the gaps that they leave.
 func without(text string, ids []string) string {
 	var kept []string
 	for _, line := range strings.Split(text, "\n") {
-		if id, _, _ := strings.Cut(line, " "); !slices.Contains(ids, id) {
+		id, _, _ := strings.Cut(line, " ")
+		gap := line == "" && len(kept) > 0 && kept[len(kept)-1] == ""
+		if !gap && !slices.Contains(ids, id) {
 			kept = append(kept, line)
 		}
 	}
-	return strings.Join(kept, "\n")
+	return strings.TrimRight(strings.Join(kept, "\n"), "\n") + "\n"
 }
 
 func kindNames() string {

@@ -27,8 +27,10 @@ var notInAnchors = regexp.MustCompile(`[^a-z0-9]+`)
 
 // anchor is what other documents link to; it depends on the standard's name alone,
 // so that a better wording of the subject breaks no link.
-func (s section) anchor() string {
-	return strings.Trim(notInAnchors.ReplaceAllString(strings.ToLower(s.Standard), "-"), "-")
+func (s section) anchor() string { return anchorOf(s.Standard) }
+
+func anchorOf(name string) string {
+	return strings.Trim(notInAnchors.ReplaceAllString(strings.ToLower(name), "-"), "-")
 }
 
 // levels are explained in the document in this order.
