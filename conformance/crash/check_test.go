@@ -85,6 +85,11 @@ func (v *inventory) check(clients ...*client) error {
 			complain("order %s was submitted %d times", id, n)
 		}
 	}
+	for id, cs := range v.certificates {
+		if m := v.members[cs[0].Member]; m.Status == "removed" && cs[0].Revocation == nil {
+			complain("certificate %s of order %s stands, and its member %s was removed", cs[0].ID, id, m.ID)
+		}
+	}
 	for id, k := range v.keys {
 		bound := 0
 		for _, a := range v.accounts {

@@ -77,6 +77,9 @@ func (l *life) parts(ctx context.Context) error {
 }
 
 func (l *life) membership(ctx context.Context) error {
+	if err := l.server.enrol(ctx, "m1"); err != nil {
+		return err
+	}
 	b, err := l.server.createBinding(ctx)
 	if err != nil {
 		return err
@@ -161,6 +164,9 @@ func (l *life) end(ctx context.Context) error {
 		return err
 	}
 	if err := m.leave(ctx); err != nil {
+		return err
+	}
+	if err := l.server.remove(ctx, "m1"); err != nil {
 		return err
 	}
 	v, err := l.server.settled(ctx)

@@ -53,6 +53,47 @@ func (s *server) createBinding(ctx context.Context) (b binding, err error) {
 	return b, err
 }
 
+// enrol puts a member into the registry.
+func (s *server) enrol(ctx context.Context, id string) error {
+	err := s.operate(ctx, func(c *admin.Client, lost bool) error {
+		_, err := admin.Post[admin.Member](ctx, c, "/v1/members", admin.MemberContent{ID: id, Name: "Member " + id})
+		if lost && err != nil && strings.Contains(err.Error(), "already") {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("enrol member %s: %w", id, err)
+	}
+	return err
+}
+
+// remove ends a member and all its certificates, and waits until that is done.
+func (s *server) remove(ctx context.Context, id string) error {
+	path := "/v1/members/" + id
+	err := s.operate(ctx, func(c *admin.Client, _ bool) error {
+		_, err := admin.Post[admin.Member](ctx, c, path+"/remove", admin.StopMember{Reason: "the end of a life", Revoke: true})
+		return err
+	})
+	for err == nil {
+		var m admin.Member
+		err = s.operate(ctx, func(c *admin.Client, _ bool) error {
+			m, err = admin.Get[admin.Member](ctx, c, path)
+			return err
+		})
+		switch {
+		case err != nil:
+		case m.Status != "removed" || m.Progress == nil:
+			return missing("the removal of member %s, which is %s", id, m.Status)
+		case m.Progress.Done:
+			return nil
+		default:
+			err = pause(ctx, 20*time.Millisecond)
+		}
+	}
+	return fmt.Errorf("remove member %s: %w", id, err)
+}
+
 // expel revokes an account.
 func (s *server) expel(ctx context.Context, accountURL string) error {
 	id := accountURL[strings.LastIndexByte(accountURL, '/')+1:]
@@ -72,6 +113,7 @@ func (s *server) expel(ctx context.Context, accountURL string) error {
 // inventory is everything that is stored.
 type inventory struct {
 	keys           map[string]admin.ExternalKey
+	members        map[string]admin.Member
 	accounts       map[string]admin.Account
 	orders         map[string]admin.Order
 	submissions    map[string][]admin.Submission  // by order
@@ -101,7 +143,7 @@ func (s *server) inventory(ctx context.Context) (*inventory, error) {
 		return nil, fmt.Errorf("export: %w", err)
 	}
 	v := &inventory{
-		keys: map[string]admin.ExternalKey{}, accounts: map[string]admin.Account{}, orders: map[string]admin.Order{},
+		keys: map[string]admin.ExternalKey{}, members: map[string]admin.Member{}, accounts: map[string]admin.Account{}, orders: map[string]admin.Order{},
 		submissions: map[string][]admin.Submission{}, certificates: map[string][]admin.Certificate{}, parked: parked,
 		publications: map[string]int64{}, authorizations: map[string]admin.Authorization{},
 	}
@@ -128,6 +170,8 @@ func (v *inventory) add(line []byte) error {
 	switch kind.Kind {
 	case "key":
 		return put(line, func(k admin.ExternalKey) { v.keys[k.ID] = k })
+	case "member":
+		return put(line, func(m admin.Member) { v.members[m.ID] = m })
 	case "account":
 		return put(line, func(a admin.Account) { v.accounts[a.ID] = a })
 	case "order":

@@ -13,13 +13,12 @@ import (
 func silent(issue string) map[failpoint.Point]string {
 	const (
 		download = "for backends that read a certificate from a connection; this one makes it in memory"
-		registry = "nobody is frozen or removed in this life; the engine's own tests crash at each commit of that"
 		caa      = "no order of this life waits until its CAA records have to be looked at again; the engine's own tests crash there"
+		advice   = "for CAs that say when to renew, which this one does not; the engine's own tests crash there"
 	)
-	const advice = "for CAs that say when to renew, which this one does not; the engine's own tests crash there"
 	if issue == "queued" {
 		return map[failpoint.Point]string{
-			failpoint.DownloadHalf: download, failpoint.Enforce.Before: registry, failpoint.Enforce.After: registry,
+			failpoint.DownloadHalf:    download,
 			failpoint.CheckCAA.Before: caa, failpoint.CheckCAA.After: caa,
 			failpoint.AskAdvice: advice, failpoint.Advice.Before: advice, failpoint.Advice.After: advice,
 		}
@@ -27,8 +26,6 @@ func silent(issue string) map[failpoint.Point]string {
 	const inline = "only where issuing is a job: an inline issuer answers within finalize"
 	return map[failpoint.Point]string{
 		failpoint.DownloadHalf:      download,
-		failpoint.Enforce.Before:    registry,
-		failpoint.Enforce.After:     registry,
 		failpoint.CheckCAA.Before:   caa,
 		failpoint.CheckCAA.After:    caa,
 		failpoint.AskAdvice:         advice,
@@ -117,4 +114,6 @@ var repeated = map[failpoint.Point]int{
 	failpoint.UpdateAccount.Before: 2,
 	failpoint.UpdateAccount.After:  2,
 	failpoint.NewOrder.After:       4,
+	failpoint.Enforce.Before:       2,
+	failpoint.Enforce.After:        2,
 }
