@@ -145,6 +145,8 @@ func CheckMember(m Member) (Member, *Problem) {
 		return m, Problemf(Malformed, "member %s: a name has at most %d bytes", id, maxMemberText)
 	case m.OpenOrders < 0 || m.Certificates < 0:
 		return m, Problemf(Malformed, "member %s: a limit cannot be negative; 0 means no limit", id)
+	case m.OpenOrders > MaxMemberLimit || m.Certificates > MaxMemberLimit:
+		return m, Problemf(Malformed, "member %s: a limit is at most %d, because every new order counts up to it; 0 means no limit", id, MaxMemberLimit)
 	}
 	for _, pattern := range m.Identifiers {
 		if p := CheckIdentifierPattern(pattern); p != nil {
@@ -160,6 +162,10 @@ func CheckMember(m Member) (Member, *Problem) {
 	m.Profiles = slices.Compact(slices.Sorted(slices.Values(m.Profiles)))
 	return m, nil
 }
+
+// MaxMemberLimit bounds the limits of a member: what is counted up to them is
+// counted for each of its orders.
+const MaxMemberLimit = 10_000
 
 // maxMemberText bounds each text of a member's record.
 const maxMemberText = 256

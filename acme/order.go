@@ -49,6 +49,10 @@ type Order struct {
 	// MemberVersion is the version of the member's record that the order was
 	// decided by: when it was placed, and then when it was finalized.
 	MemberVersion int `cbor:"19,keyasint,omitempty"`
+	// Renews says that the certificate of Replaces was due for renewal when the
+	// order was placed: the new one takes its place, and passes the limits that
+	// renewals pass (SL-40).
+	Renews bool `cbor:"20,keyasint,omitempty"`
 }
 
 // Event is one line in the life of an order.

@@ -112,5 +112,20 @@ func (p *Problem) WithRetryAfter(d time.Duration) *Problem {
 	return p
 }
 
+// OverLimit is the answer to whoever wants more than a limit gives. The detail
+// says which limit it is; it goes on with when the same request would pass
+// (R8555-6.6-1, -2).
+func OverLimit(wait time.Duration, now time.Time, format string, args ...any) *Problem {
+	wait = max(time.Second, (wait + time.Second - 1).Truncate(time.Second))
+	again := now.Add(wait + time.Second - 1).UTC().Truncate(time.Second)
+	return Problemf(RateLimited, "%s; try again after %s", fmt.Sprintf(format, args...), again.Format(time.RFC3339)).WithRetryAfter(wait)
+}
+
+// Overloaded is the answer to whoever has done nothing wrong, when there is too
+// much to do (SL-45). It is no rateLimited: nobody has to ask for less.
+func Overloaded(wait time.Duration, why string) *Problem {
+	return Problemf(ServerInternal, "%s; try again later", why).WithStatus(503).WithRetryAfter(wait)
+}
+
 // Error makes a Problem an error, for code that passes it up.
 func (p *Problem) Error() string { return string(p.Type) + ": " + p.Detail }

@@ -50,6 +50,9 @@ func (e *Engine) NewAccount(ctx context.Context, r AccountRequest) (acme.Account
 	if p := checkNewAccount(d, r); p != nil {
 		return acme.Account{}, false, p
 	}
+	if p := e.busy(2); p != nil { // after new orders, and never one that exists
+		return acme.Account{}, false, p
+	}
 	if r.Binding != nil {
 		if err := e.verifyBinding(ctx, d, *r.Binding); err != nil {
 			return acme.Account{}, false, err

@@ -19,6 +19,8 @@ import (
 // A commit whose outcome is unknown ends the process (SS-4): the caller gets an
 // error, Run returns, and recovery decides from what is in the store.
 func (e *Engine) commit(ctx context.Context, fn func(storage.Tx) error, means ...failpoint.Write) (err error) {
+	e.committing.Add(1)
+	defer e.committing.Add(-1)
 	inside, change := false, fn
 	fn = func(tx storage.Tx) error {
 		inside = true

@@ -63,6 +63,8 @@ type Config struct {
 	Settling time.Duration
 	// MaxAttempts is how often a step may fail before its job is parked (SS-15).
 	MaxAttempts int
+	// Limits bound what accounts and members may do; none when zero.
+	Limits Limits
 }
 
 func (c *Config) setDefaults() error {
@@ -119,14 +121,18 @@ type Engine struct {
 	stopOnce    sync.Once
 	fatal       chan error // the reason to stop at once; buffered, the first one stays
 	inflight    inflight
-	damaged     string // the last complaint of a damaged job; owned by the Run goroutine
+	rates       rates
+	queues      queues
+	committing  atomic.Int64 // commits that have begun and not ended
+	damaged     string       // the last complaint of a damaged job; owned by the Run goroutine
 	Counters    Counters
 }
 
 // Counters count what happened since the start, for metrics.
 type Counters struct {
 	OrdersCreated, OrdersValid, OrdersInvalid, Validations, ValidationsFailed,
-	Submissions, Quarantined, Orphans, Parked, Rescued, Revocations, StepFailures atomic.Int64
+	Submissions, Quarantined, Orphans, Parked, Rescued, Revocations, StepFailures,
+	OverOpenOrders, OverProcessing, OverNameSet, OverMember, Shed atomic.Int64
 }
 
 // authority is a backend and the abilities it has, asked for once.
@@ -158,6 +164,7 @@ func New(cfg Config) (*Engine, error) {
 		started:     make(chan struct{}),
 		fatal:       make(chan error, 1),
 	}
+	e.rates = newRates(cfg)
 	e.lanes = newLanes(cfg.Validations, cfg.CallsPerBackend)
 	for _, v := range cfg.Validators {
 		e.validators[v.Type()] = v

@@ -199,6 +199,9 @@ func (e *Engine) closeQueued(ctx context.Context, owner acme.Account, f finaliza
 		if o, repeated, err = e.recheck(tx, owner.ID, f); err != nil || repeated {
 			return err
 		}
+		if err := e.mayProcess(tx, o); err != nil {
+			return err
+		}
 		now := e.now()
 		o.CSRHash, o.Submission, o.Status = f.csrHash, sub.ID, acme.OrderProcessing
 		o.Note(now, "finalized")
@@ -288,6 +291,9 @@ func (e *Engine) recheck(tx storage.Tx, owner acme.AccountID, f finalization) (a
 	if o.MemberVersion, err = entitled(tx, account, key, f.profile, o.Identifiers); err != nil {
 		return o, false, err
 	}
+	if err := e.mayFinish(tx, o); err != nil {
+		return o, false, err
+	}
 	if stale, err := e.staleCAA(tx, o, f.profile); err != nil || len(stale) > 0 {
 		return o, false, orProblem(caaStale(stale), err)
 	}
@@ -367,6 +373,9 @@ func deliver(tx storage.Tx, o acme.Order, sub storage.Submission, c acme.Certifi
 	}
 	c.Chain = chain.Hash
 	if err := tx.Certificates().Put(c); err != nil {
+		return o, err
+	}
+	if err := markRenewed(tx, o, now); err != nil {
 		return o, err
 	}
 	sub.CSR, sub.Quarantine = nil, nil

@@ -153,6 +153,16 @@ func (ln *lane) next() (task, bool) {
 	return t, true
 }
 
+// waitingIn returns how many tasks wait in one lane.
+func (l *lanes) waitingIn(name string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if ln := l.lanes[name]; ln != nil {
+		return ln.waiting
+	}
+	return 0
+}
+
 // depth returns how many tasks wait and how many run.
 func (l *lanes) depth() (waiting, running int) {
 	l.mu.Lock()

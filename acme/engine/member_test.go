@@ -440,7 +440,7 @@ func TestMemberRecords(t *testing.T) {
 			}
 		}
 		for what, m := range map[string]acme.Member{
-			"profile": {ID: "x", Profiles: []acme.ProfileName{"bogus"}}, "identifier": {ID: "x", Identifiers: []string{"A"}}, "id": {}, "limit": {ID: "x", Certificates: 1},
+			"profile": {ID: "x", Profiles: []acme.ProfileName{"bogus"}}, "identifier": {ID: "x", Identifiers: []string{"A"}}, "id": {}, "limit": {ID: "x", Certificates: -1}, "counting": {ID: "x", OpenOrders: acme.MaxMemberLimit + 1},
 		} {
 			if _, err := operator.CreateMember(ctx, m); err == nil {
 				t.Errorf("a bad %s was taken", what)

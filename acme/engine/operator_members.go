@@ -245,9 +245,6 @@ func (o Operator) checkMember(m acme.Member) (acme.Member, error) {
 	if p != nil {
 		return m, p
 	}
-	if m.OpenOrders != 0 || m.Certificates != 0 {
-		return m, fmt.Errorf("member %s: members have no limits of their own here; the limits of the server hold for them", m.ID)
-	}
 	for _, name := range m.Profiles {
 		if _, ok := o.e.cfg.Profiles[name]; !ok {
 			return m, fmt.Errorf("member %s: there is no profile %q; there are %v", m.ID, name, sortedKeys(o.e.cfg.Profiles))

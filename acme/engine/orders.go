@@ -8,6 +8,7 @@ import (
 
 	"acmebridge/acme"
 	"acmebridge/internal/failpoint"
+	"acmebridge/internal/ratelimit"
 	"acmebridge/storage"
 )
 
@@ -40,6 +41,14 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 	if p := offered(profile, identifiers); p != nil {
 		return acme.Order{}, p
 	}
+	if p := e.mayBegin(ctx, profile.Backend); p != nil {
+		return acme.Order{}, p
+	}
+	if profile.Authorization.AsksProof() {
+		if p := e.mayTry(owner.ID, identifiers...); p != nil {
+			return acme.Order{}, p
+		}
+	}
 	now := e.now()
 	if p := e.checkDates(profile, r.NotBefore, r.NotAfter, now); p != nil {
 		return acme.Order{}, p
@@ -47,6 +56,10 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 	o, authzs, err := acme.NewOrder(acme.OrderRequest{
 		Account: owner, Profile: profile, Identifiers: identifiers, NotBefore: r.NotBefore, NotAfter: r.NotAfter, Replaces: r.Replaces,
 	}, now, e.cfg.Random)
+	if err != nil {
+		return acme.Order{}, err
+	}
+	claim, err := e.claimUnlessRenewal(ctx, o)
 	if err != nil {
 		return acme.Order{}, err
 	}
@@ -64,6 +77,15 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 			if err := e.replace(tx, profile, r.Replaces, &o); err != nil {
 				return err
 			}
+			if o.Renews, err = e.renewsInTime(tx, o); err != nil {
+				return err
+			}
+		}
+		if err := e.stillRenewal(o, claim); err != nil {
+			return err
+		}
+		if err := e.mayOpen(tx, o); err != nil {
+			return err
 		}
 		own := authzs
 		if o, own, reused, err = e.reuse(tx, o, authzs, profile); err != nil {
@@ -82,7 +104,11 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 		})
 	}, failpoint.NewOrder)
 	if err != nil {
+		claim.Return() // nothing came of it
 		return acme.Order{}, err
+	}
+	if !o.Renews && claim.Limit() == nil {
+		ratelimit.For(e.rates.newOrders, o.Account).Take() // there was one when it was looked for
 	}
 	e.Counters.OrdersCreated.Add(1)
 	e.log.Info("order created", "event", "order.created", "order", o.ID, "account", o.Account, "member", o.Member,

@@ -36,6 +36,9 @@ func (e *Engine) Respond(ctx context.Context, owner acme.Account, id acme.Author
 		return acme.Authorization{}, 0, err
 	}
 	if responded.Status == acme.AuthorizationPending {
+		if p := e.mayTry(owner.ID, responded.Identifier); p != nil && changed {
+			return acme.Authorization{}, 0, p // R8555-8.2-4
+		}
 		begun := e.now()
 		done, cancel := e.watchers.watch(string(authzJob(id)))
 		defer cancel()
@@ -227,10 +230,10 @@ func (e *Engine) stepValidate(ctx context.Context, j storage.Job) error {
 func (e *Engine) settle(ctx context.Context, j storage.Job, tried acme.Authorization, out acme.Outcome) error {
 	defer e.watchers.tell(string(j.ID))
 	var o acme.Order
-	again := false
+	again, failed := false, false
 	err := e.commit(ctx, func(tx storage.Tx) error {
 		now := e.now()
-		again = false
+		again, failed = false, false
 		a, err := tx.Authorizations().Get(tried.ID)
 		if err != nil {
 			return err
@@ -260,6 +263,7 @@ func (e *Engine) settle(ctx context.Context, j storage.Job, tried acme.Authoriza
 		}
 		profile := e.cfg.Profiles[o.Profile]
 		o, a, again = acme.Settle(o, others, a, j.Challenge, out, profile, e.cfg.Attempts, now)
+		failed = a.Status == acme.AuthorizationInvalid
 		if err := putAuthorization(tx, a); err != nil {
 			return err
 		}
@@ -283,6 +287,9 @@ func (e *Engine) settle(ctx context.Context, j storage.Job, tried acme.Authoriza
 	}
 	if again {
 		e.nudge()
+	}
+	if failed {
+		e.hasFailed(tried.Account, tried.Identifier).Take() // SL-14
 	}
 	if o.Status == acme.OrderInvalid {
 		e.Counters.OrdersInvalid.Add(1)

@@ -54,7 +54,16 @@ func (e *Engine) Revoke(ctx context.Context, r Revocation) error {
 	case by == "authorizations":
 		r.Reason = acme.CessationOfOperation
 	}
-	return e.revoke(ctx, cert.ID, r.Reason, by)
+	claim, p := e.claimRevocation(r.Owner)
+	if p != nil {
+		return p
+	}
+	err = e.revoke(ctx, cert.ID, r.Reason, by)
+	var refused *acme.Problem
+	if errors.As(err, &refused) {
+		claim.Return() // nothing was revoked
+	}
+	return err
 }
 
 // certificateOf finds the stored certificate with these very bytes.
