@@ -73,6 +73,7 @@ type setup struct {
 	// resolver takes the place of names.
 	resolver egress.AddrResolver
 	allow    string
+	own      []netip.AddrPort
 	port     uint16
 	tlsPort  uint16
 	timeout  time.Duration
@@ -104,7 +105,7 @@ func newDialer(t testing.TB, s *setup) *egress.Dialer {
 	for p := range strings.FieldsSeq(s.allow) {
 		allow = append(allow, netip.MustParsePrefix(p))
 	}
-	policy, err := egress.NewPolicy(egress.PolicyConfig{Allow: allow})
+	policy, err := egress.NewPolicy(egress.PolicyConfig{Allow: allow, Own: func() []netip.AddrPort { return s.own }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,13 +1,17 @@
 package challenges_test
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"acmebridge/acme"
+	"acmebridge/challenges"
 	"acmebridge/challenges/http01test"
 	"acmebridge/challenges/tlsalpn01test"
+	"acmebridge/internal/egress"
 )
 
 // SV-9: whatever proxies the environment names, validators go to the target
@@ -88,5 +92,54 @@ func TestLateRebinding(t *testing.T) {
 	check(t, v.Validate(t.Context(), target("rebind.example")), expect{})
 	if inside.Connections() != 0 || outside.Connections() != 2 {
 		t.Errorf("%d connections inside, %d outside; want none and two", inside.Connections(), outside.Connections())
+	}
+}
+
+// SV-6: a listener of our own is no target, by whatever way somebody comes, also
+// where its prefix is open and its port is one that validation uses; what listens
+// beside it on the same address is.
+func TestOwnListenersAreNoTargets(t *testing.T) {
+	t.Parallel()
+	own, beside := http01test.New(t, "127.0.0.1:0"), http01test.New(t, "127.0.0.1:0")
+	own.Answer(token, proof)
+	beside.Answer(token, proof)
+	for _, listener := range []netip.AddrPort{own.Addr(), netip.AddrPortFrom(netip.IPv4Unspecified(), own.Addr().Port()), netip.AddrPortFrom(netip.IPv6Unspecified(), own.Addr().Port())} {
+		s := setup{allow: "127.0.0.0/8", own: []netip.AddrPort{listener}, port: own.Addr().Port()}
+		for _, host := range []string{"example.org", "127.0.0.1"} {
+			check(t, newValidator(t, s).Validate(t.Context(), target(host)), expect{acme.Connection, false, "does not connect to"})
+			check(t, newALPN(t, s).Validate(t.Context(), target(host)), expect{acme.Connection, false, "does not connect to"})
+		}
+		s.port = beside.Addr().Port()
+		check(t, newValidator(t, s).Validate(t.Context(), target("example.org")), expect{})
+		// By a redirect from next door.
+		s.tlsPort = own.Addr().Port()
+		beside.On("/away", http01test.Redirect(302, "https://127.0.0.1/"+token))
+		beside.On(token, http01test.Redirect(302, "/away"))
+		check(t, newValidator(t, s).Validate(t.Context(), target("example.org")), expect{acme.Connection, false, "does not connect to"})
+		beside.Answer(token, proof)
+	}
+	if n := own.Connections(); n != 0 {
+		t.Errorf("%d connections reached our own listener", n)
+	}
+}
+
+// stuck is a resolver that never answers.
+type stuck struct{}
+
+func (stuck) LookupAddrs(ctx context.Context, _ string) ([]netip.Addr, error) {
+	<-ctx.Done()
+	return nil, fmt.Errorf("%w: %w", egress.ErrNoAnswer, ctx.Err())
+}
+
+// SV-12: a DNS that does not answer costs a validation no more than its time,
+// which is then the fault of the DNS and may pass.
+func TestSlowDNS(t *testing.T) {
+	t.Parallel()
+	s := setup{resolver: stuck{}, port: 80, timeout: 100 * time.Millisecond}
+	for name, v := range map[string]challenges.Validator{"http-01": newValidator(t, s), "tls-alpn-01": newALPN(t, s)} {
+		got := v.Validate(t.Context(), target("example.org"))
+		if got.Valid || !got.Retry || got.Problem == nil || len(got.Tried) != 0 {
+			t.Errorf("%s: %+v, %v", name, got, got.Problem)
+		}
 	}
 }

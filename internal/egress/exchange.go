@@ -283,6 +283,9 @@ func match(raw []byte, open []*question) (*question, *dns.Msg) {
 		if err := reply.Unpack(raw); err != nil && !reply.Truncated {
 			continue
 		}
+		if !reply.Truncated && !complete(raw, reply) {
+			continue
+		}
 		if !reply.Response || reply.Opcode != dns.OpcodeQuery || len(reply.Question) != 1 {
 			continue
 		}
@@ -292,6 +295,15 @@ func match(raw []byte, open []*question) (*question, *dns.Msg) {
 		}
 	}
 	return nil, nil
+}
+
+// complete reports whether a reply holds as many records as it says. The library
+// takes one that breaks off between two records for one that has fewer, and an
+// answer whose records were lost is no "there is no such record" (SD-4): for CAA
+// that would be leave to issue.
+func complete(raw []byte, reply *dns.Msg) bool {
+	count := func(at int) int { return int(binary.BigEndian.Uint16(raw[at:])) }
+	return count(6) == len(reply.Answer) && count(8) == len(reply.Ns) && count(10) == len(reply.Extra)
 }
 
 // settle keeps a reply that says something, and turns any other into an error.

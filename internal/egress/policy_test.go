@@ -238,7 +238,7 @@ func TestDeniedErrorSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// FuzzPolicy (F13) compares the policy with another way to decide: every
+// FuzzPolicy (F13, SV-2) compares the policy with another way to decide: every
 // range as two big integers, and addresses as numbers.
 func FuzzPolicy(f *testing.F) {
 	for _, s := range []string{"127.0.0.1", "8.8.8.8", "10.1.2.3", "10.2.2.3", "::1", "::ffff:169.254.169.254", "64:ff9b::808:808", "2002:a01:203::1", "2001:0:808:808::1", "fd00:ec2::254", "2606:4700::1111", "64:ff9b:1::1"} {
