@@ -69,7 +69,7 @@ func (p RenewalPolicy) window(c Certificate) (RenewalSource, Window) {
 		from, to := p.Start.In(begin, end), p.End.In(begin, end)
 		// A client may ask for a shorter life than the profile's: a window that
 		// began before it would have it renew without end.
-		if from.After(begin) && to.After(from) && !to.After(end) {
+		if from.After(begin) && to.After(from) {
 			return RenewalByProfile, whole(from, to)
 		}
 	}

@@ -39,6 +39,9 @@ func (r *run) due(f engine.RenewalFilter) (all []engine.DueRenewal) {
 		if err != nil {
 			r.w.t.Fatal(err)
 		}
+		if len(due) > p.Limit {
+			r.w.t.Errorf("a page of %d has %d", p.Limit, len(due))
+		}
 		all = append(all, due...)
 		if p.After = next; next == "" {
 			return all

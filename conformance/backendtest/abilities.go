@@ -140,6 +140,41 @@ func checkRevoker(ctx context.Context, s Subject) error {
 	return nil
 }
 
+// checkInformer asks twice: the answer to a certificate that lives is a window
+// that a client can keep to, or none.
+func checkInformer(ctx context.Context, s Subject) error {
+	r := s.Request()
+	_, chain, err := obtain(ctx, s, r)
+	if err != nil {
+		return err
+	}
+	cert, err := certificateOf(chain, r)
+	if err != nil {
+		return err
+	}
+	leaves, err := parseChain(chain)
+	if err != nil {
+		return err
+	}
+	for _, turn := range []string{"ask", "ask again"} {
+		info, err := s.Backend.(backends.RenewalInformer).RenewalInfo(ctx, cert)
+		if err != nil {
+			return fmt.Errorf("%s: %w", turn, err)
+		}
+		w := info.Window
+		switch {
+		case info.After < 0:
+			return fmt.Errorf("%s: it wants to be asked %s ago", turn, -info.After)
+		case w.Start.IsZero() && w.End.IsZero():
+		case !w.End.After(w.Start):
+			return fmt.Errorf("%s: the window ends at %s and starts at %s", turn, w.End, w.Start)
+		case !w.Start.Before(leaves[0].NotAfter):
+			return fmt.Errorf("%s: the window starts at %s and the certificate ends at %s", turn, w.Start, leaves[0].NotAfter)
+		}
+	}
+	return nil
+}
+
 func checkCRL(ctx context.Context, s Subject) error {
 	signer := s.Backend.(backends.CRLSigner)
 	r := s.Request()

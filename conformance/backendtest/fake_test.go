@@ -230,6 +230,26 @@ func (c *client) Revoke(_ context.Context, cert acme.Certificate, _ acme.Revocat
 	return nil
 }
 
+func (c *client) RenewalInfo(_ context.Context, cert acme.Certificate) (backends.RenewalInfo, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, ok := c.byKey[string(cert.ID)]
+	if !ok {
+		return backends.RenewalInfo{}, errors.New("no such certificate")
+	}
+	end := c.orders[n].request.Contract.NotAfter
+	w := acme.Window{Start: end.Add(-48 * time.Hour), End: end.Add(-24 * time.Hour)}
+	switch c.fault {
+	case "window backwards":
+		w.Start, w.End = w.End, w.Start
+	case "window after the end":
+		w = acme.Window{Start: end.Add(24 * time.Hour), End: end.Add(48 * time.Hour)}
+	case "advice only once":
+		delete(c.byKey, string(cert.ID))
+	}
+	return backends.RenewalInfo{Window: w, After: 6 * time.Hour}, nil
+}
+
 func (c *client) Check(context.Context) error {
 	if c.fault == "always alarmed" {
 		return errors.New("something may happen")

@@ -81,6 +81,7 @@ var checks = []check{
 	{"a lost request is found", has[backends.Finder], checkFinder},
 	{"a request never sent is not found", has[backends.Finder], checkNotFound},
 	{"revoking may be repeated", has[backends.Revoker], checkRevoker},
+	{"renewals are suggested for a time that comes", has[backends.RenewalInformer], checkInformer},
 	{"lists say what was revoked", has[backends.CRLSigner], checkCRL},
 	{"roots certify what was issued", has[backends.Rooted], checkRoots},
 	{"a check of a healthy CA finds nothing", has[backends.Checker], checkChecker},
