@@ -4,9 +4,13 @@ package clients
 
 import (
 	"bytes"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -36,7 +40,7 @@ directories:
     profiles: [tls]
   wide:
     path: /wide/directory
-    profiles: [wide, short]
+    profiles: [wide, short, brief]
   short:
     path: /short/directory
     profiles: [short]
@@ -47,6 +51,7 @@ profiles:
     challenges: [http-01, dns-01, tls-alpn-01]
     identifiers: {types: [dns, ip], wildcard: true}
   short: {backend: local, challenges: [http-01, dns-01, tls-alpn-01], usages: [server_auth], validity: 6d}
+  brief: {backend: local, challenges: [http-01, dns-01, tls-alpn-01], validity: 1m}
 backends:
   local: {type: localca, backdate: 1s}
 `
@@ -80,6 +85,26 @@ func startAcmebridge(t *testing.T) server {
 		Names:           names,
 		NewEAB:          func(t *testing.T) binding { return createEAB(t, dir, program, data) },
 		Revoked:         revokedInCRL,
+		Replaced:        func(t *testing.T, cert *x509.Certificate) { replaced(t, dir, program, data, cert) },
+	}
+}
+
+// replaced asks the operator's command whether an order said that it replaces the
+// certificate, by the id that RFC 9773, section 4.1, gives it.
+func replaced(t *testing.T, dir, program, data string, cert *x509.Certificate) {
+	t.Helper()
+	var orders []struct{ Replaces string }
+	out := runner{dir: dir}.run(t, program, "order", "list", "--data", data, "--json")
+	if err := json.Unmarshal([]byte(out), &orders); err != nil {
+		t.Fatalf("read the orders: %v\n%s", err, out)
+	}
+	serial := cert.SerialNumber.Bytes()
+	if serial[0]&0x80 != 0 {
+		serial = append([]byte{0}, serial...) // as DER writes a positive number
+	}
+	id := base64.RawURLEncoding.EncodeToString(cert.AuthorityKeyId) + "." + base64.RawURLEncoding.EncodeToString(serial)
+	if !slices.ContainsFunc(orders, func(o struct{ Replaces string }) bool { return o.Replaces == id }) {
+		t.Errorf("no order replaces %s:\n%s", id, out)
 	}
 }
 

@@ -3,6 +3,7 @@
 package clients
 
 import (
+	"crypto/x509"
 	"flag"
 	"fmt"
 	"os"
@@ -57,7 +58,8 @@ type server struct {
 	TLSPort         int    // and tls-alpn-01
 	Names           *nameServer
 	NewEAB          func(t *testing.T) binding
-	Revoked         func(t *testing.T, cert issued) // fails the test unless the server says so to the world
+	Revoked         func(t *testing.T, cert issued)            // fails the test unless the server says so to the world
+	Replaced        func(t *testing.T, cert *x509.Certificate) // fails it unless an order named that one; nil: the server does not show
 }
 
 // binding is an external account key as a CA hands it out.

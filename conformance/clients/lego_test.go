@@ -4,10 +4,6 @@ package clients
 
 import (
 	"crypto"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"testing"
 )
@@ -58,7 +54,7 @@ func updateKeyFor(prefix string, st setup) []string {
 // newLego5 is lego's current major version, which no distribution ships yet. It can
 // change the account's key, but neither its contact nor deactivate it.
 func newLego5(t *testing.T, st setup) client {
-	program := lego5(t)
+	program := build(t, "github.com/go-acme/lego/v5", "v5.2.2", "github.com/go-acme/lego/v5")
 	r := st.runner(append(updateKeyFor("DNSUPDATE", st), "LEGO_CA_CERTIFICATES="+st.server.TLSRootPEM)...)
 	prove := map[string][]string{
 		http01:    {"--http", "--http.address", st.httpAddress()},
@@ -94,51 +90,6 @@ func newLego5(t *testing.T, st setup) client {
 			return keyFromPEM(t, glob(t, st.path("lego", "accounts", "*", firstEmail, "*.key")))
 		},
 		rollover: func(t *testing.T) { lego(t, "accounts", "keyrollover") },
+		replaces: true,
 	}
-}
-
-const (
-	lego5Module  = "github.com/go-acme/lego/v5"
-	lego5Version = "v5.2.2"
-)
-
-// lego5 builds lego in a module of its own, so that the providers of a hundred DNS
-// services stay out of ours, and keeps the binary for the next run.
-func lego5(t *testing.T) string {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	folder := filepath.Join(cache, "acmebridge-clients")
-	program := filepath.Join(folder, "lego-"+lego5Version)
-	if _, err := os.Stat(program); err == nil {
-		return program
-	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	module := t.TempDir()
-	built := filepath.Join(module, "lego")
-	for _, args := range [][]string{
-		{"mod", "init", "lego5"},
-		{"get", lego5Module + "@" + lego5Version},
-		{"build", "-ldflags", "-s -w", "-o", built, lego5Module},
-	} {
-		cmd := exec.CommandContext(t.Context(), "go", args...)
-		cmd.Dir = module
-		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("build %s %s: go %s: %v\n%s", lego5Module, lego5Version, args[0], err, out)
-		}
-	}
-	// Another run may be doing the same: whole files change places, never parts of them.
-	temporary := fmt.Sprintf("%s.%d", program, os.Getpid())
-	if err := os.WriteFile(temporary, read(t, built), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(temporary, program); err != nil {
-		t.Fatal(err)
-	}
-	return program
 }

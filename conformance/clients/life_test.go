@@ -23,6 +23,7 @@ type client struct {
 	updateContact func(t *testing.T, email string)
 	rollover      func(t *testing.T)
 	deactivate    func(t *testing.T)
+	replaces      bool // says which certificate a renewal replaces (RFC 9773)
 }
 
 const (
@@ -44,6 +45,9 @@ func live(t *testing.T, st setup, c client, names ...string) {
 	second.check(t, st.server.IssuingRootPEM, names)
 	if first.leaf.SerialNumber.Cmp(second.leaf.SerialNumber) == 0 {
 		t.Error("after the renewal the client still has the first certificate")
+	}
+	if c.replaces && st.server.Replaced != nil {
+		st.server.Replaced(t, first.leaf)
 	}
 
 	if c.updateContact != nil {

@@ -45,6 +45,7 @@ func startPebble(t *testing.T) server {
 			"profiles": map[string]any{
 				"default":    map[string]any{"description": "ninety days", "validityPeriod": 90 * 86400},
 				shortProfile: map[string]any{"description": "six days", "validityPeriod": 6 * 86400},
+				briefProfile: map[string]any{"description": "a minute", "validityPeriod": 60},
 			},
 			"externalAccountMACKeys": map[string]string{pebbleEAB.kid: pebbleEAB.hmac},
 		}})

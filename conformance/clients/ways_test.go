@@ -24,6 +24,7 @@ type way struct {
 const (
 	shortProfile  = "short"
 	shortValidity = 6 * 24 * time.Hour
+	briefProfile  = "brief" // a minute: to see web servers renew
 )
 
 func wide(s server) string { return s.WideURL }
@@ -82,6 +83,7 @@ func (w way) goThrough(t *testing.T, s server, newClient func(*testing.T, setup)
 func (st setup) dnsHook(t *testing.T) (program string) {
 	t.Helper()
 	key := write(t, st.path("tsig.key"), `key "`+tsigName+`" { algorithm hmac-sha256; secret "`+tsigSecret+`"; };`+"\n")
+	openTo(t, key, 0o644)
 	host, port, _ := strings.Cut(st.server.Names.address, ":")
 	return script(t, st.path("nsupdate-hook"), find(t, "nsupdate")+` -k `+key+` <<END
 server `+host+` `+port+`
@@ -92,12 +94,18 @@ END
 `)
 }
 
-// script writes a shell script that can be run.
+// openTo is for clients that run as more than one user.
+func openTo(t *testing.T, path string, mode os.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// script writes a shell script that everybody can run.
 func script(t *testing.T, path, body string) string {
 	t.Helper()
 	write(t, path, "#!/bin/sh\nset -eu\n"+body)
-	if err := os.Chmod(path, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	openTo(t, path, 0o755)
 	return path
 }
