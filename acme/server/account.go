@@ -51,13 +51,16 @@ func (st *site) newAccount(rq *request) error {
 			Contact:  payload.Contact, Terms: payload.Terms, OnlyReturn: payload.OnlyReturn,
 		}
 		if len(payload.Binding) > 0 && string(payload.Binding) != "null" && !payload.OnlyReturn {
+			if p := st.limits.mayBind(rq.r); p != nil {
+				return p
+			}
 			binding, p := jws.ParseBinding(payload.Binding, rq.signed)
 			if p != nil {
 				return p
 			}
 			request.Binding = &engine.Binding{KeyID: binding.KeyID(), Raw: payload.Binding, Verify: binding.Verify}
 		}
-		if account, created, err = st.cfg.Engine.NewAccount(rq.r.Context(), request); err != nil {
+		if account, created, err = st.create(rq, request); err != nil {
 			return err
 		}
 	}
@@ -70,6 +73,25 @@ func (st *site) newAccount(rq *request) error {
 		status = http.StatusCreated
 	}
 	return rq.json(status, st.accountWire(account))
+}
+
+// create makes an account, if its address may have one more.
+func (st *site) create(rq *request, r engine.AccountRequest) (account acme.Account, created bool, err error) {
+	giveBack := func() {}
+	if !r.OnlyReturn {
+		var p *acme.Problem
+		if giveBack, p = st.limits.newAccount(rq.r); p != nil {
+			return account, false, p
+		}
+	}
+	account, created, err = st.cfg.Engine.NewAccount(rq.r.Context(), r)
+	if !created {
+		giveBack()
+	}
+	if r.Binding != nil {
+		st.limits.bound(rq.r, err)
+	}
+	return account, created, err
 }
 
 // own refuses another account's URL, in the same way whether there is such an

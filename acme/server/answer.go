@@ -165,6 +165,9 @@ func (a *answer) problem(p *acme.Problem) {
 	if p.Type == acme.UserActionRequired && a.st != nil && a.st.directory.TermsOfService != "" {
 		a.link(a.st.directory.TermsOfService, "terms-of-service") // R8555-7.3.3-1
 	}
+	if p.Type == acme.RateLimited && a.cfg.Limits.Help != "" {
+		a.link(a.cfg.Limits.Help, "help") // R8555-6.6-3
+	}
 	a.retryAfter(p.RetryAfter)
 	body, err := json.Marshal(problemWire(p))
 	if err != nil { // strings and numbers only, so this does not happen

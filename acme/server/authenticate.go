@@ -68,8 +68,8 @@ func (st *site) authenticate(rq *request, class authClass) error {
 	if p := checkKeySource(m, class); p != nil {
 		return p
 	}
-	if wait := st.badPeers.banned(rq.r.RemoteAddr); wait > 0 {
-		return acme.Problemf(acme.RateLimited, "too many requests with a bad signature came from your address").WithRetryAfter(wait)
+	if p := st.limits.banned(rq.r); p != nil {
+		return p
 	}
 	var account acme.Account
 	key := m.Key()
@@ -145,15 +145,18 @@ func (st *site) signer(r *http.Request, kid string) (acme.Account, *jws.Key, err
 
 // verify checks the signature, so many at a time (SL-12).
 func (st *site) verify(r *http.Request, m *jws.Message, key *jws.Key) (jws.Verified, error) {
+	st.waiting.Add(1)
 	select {
 	case st.checks <- struct{}{}:
+		st.waiting.Add(-1)
 	case <-r.Context().Done():
+		st.waiting.Add(-1)
 		return jws.Verified{}, r.Context().Err()
 	}
 	defer func() { <-st.checks }()
 	v, p := m.Verify(key)
 	if p != nil {
-		st.badPeers.count(r.RemoteAddr)
+		st.limits.badSignature(r)
 		return v, p
 	}
 	return v, nil

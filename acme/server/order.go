@@ -114,6 +114,9 @@ func (st *site) order(rq *request) error {
 	if p != nil {
 		return p
 	}
+	if p := st.limits.poll(rq.account.ID, id); p != nil {
+		return p
+	}
 	o, retry, err := st.cfg.Engine.Order(rq.r.Context(), rq.account.ID, acme.OrderID(id))
 	if err != nil {
 		return err

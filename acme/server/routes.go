@@ -76,6 +76,12 @@ func (st *site) serve(row route) http.Handler {
 			a.w.Header().Set("Allow", row.methods)
 			return errMethod(row.methods)
 		}
+		if p := st.limits.request(a.r); p != nil {
+			return p
+		}
+		if p := st.crowded(row); p != nil {
+			return p
+		}
 		rq := &request{answer: a}
 		if a.r.Method == http.MethodPost {
 			if err := st.authenticate(rq, row.auth); err != nil {

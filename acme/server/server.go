@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -35,6 +36,8 @@ type Config struct {
 	// BadSignatures is how many requests with a bad signature one address may
 	// send in a minute (SL-11); 60 when zero, no bound when negative.
 	BadSignatures int
+	// Limits bound what comes from one address; none when zero.
+	Limits Limits
 	// Origins are the web origins that may use the server from a browser; "*"
 	// is any (R8555-6.1-5). None: no such headers are sent.
 	Origins []string
@@ -46,11 +49,12 @@ type Config struct {
 
 // Server answers ACME requests.
 type Server struct {
-	cfg      Config
-	log      *slog.Logger
-	sites    []*site
-	checks   chan struct{} // one slot for each signature that is being verified
-	badPeers *badPeers
+	cfg     Config
+	log     *slog.Logger
+	sites   []*site
+	checks  chan struct{} // one slot for each signature that is being verified
+	waiting atomic.Int64  // requests that wait for such a slot
+	limits  *limits
 }
 
 // site is one directory as the outside sees it.
@@ -88,8 +92,8 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, log: cfg.Log,
-		checks:   make(chan struct{}, cfg.SignatureChecks),
-		badPeers: newBadPeers(cfg.BadSignatures, cfg.Now),
+		checks: make(chan struct{}, cfg.SignatureChecks),
+		limits: newLimits(cfg),
 	}
 	for _, d := range cfg.Engine.Directories() {
 		st := &site{Server: s, directory: d, base: siteBase(base, d), prefix: "/acme/" + string(d.Name)}

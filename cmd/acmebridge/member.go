@@ -35,6 +35,8 @@ func contentFlags(f *pflag.FlagSet, m *admin.MemberContent) {
 	f.StringVar(&m.Name, "name", "", "name for people")
 	f.StringArrayVar(&m.Identifiers, "identifier", nil, "name that it may have certificates for: a.example.org is that name, .example.org everything below example.org, * any name (may be repeated)")
 	f.StringArrayVar(&m.Profiles, "profile", nil, "profile that it may order (may be repeated; default: those of the directory)")
+	f.IntVar(&m.OpenOrders, "open-orders", 0, "orders that it may have at a time that are not over (default: no limit)")
+	f.IntVar(&m.Certificates, "certificates", 0, "live certificates that it may have at a time; a renewal takes the place of the old one (default: no limit)")
 	f.StringToStringVar(&m.Attributes, "attribute", nil, "what else is known of it, as key=value (may be repeated)")
 }
 
@@ -115,12 +117,20 @@ func (p *program) showMember(m admin.Member, asJSON bool) error {
 		attributes = append(attributes, k+"="+m.Attributes[k])
 	}
 	p.fields("id", show(m.ID), "name", show(m.Name), "status", m.Status, "reason", show(m.Reason), "version", fmt.Sprint(m.Version), "changed", when(m.ChangedAt),
-		"identifiers", show(strings.Join(m.Identifiers, ", ")), "profiles", orAny(m.Profiles), "attributes", show(strings.Join(attributes, ", ")))
+		"identifiers", show(strings.Join(m.Identifiers, ", ")), "profiles", orAny(m.Profiles), "attributes", show(strings.Join(attributes, ", ")),
+		"open orders", atMost(m.OpenOrders), "certificates", atMost(m.Certificates))
 	if x := m.Progress; x != nil {
 		p.fields("stopped", when(x.Since), "revoke certificates", fmt.Sprint(x.Revoke), "orders open", fmt.Sprint(x.Open), "orders at a CA", fmt.Sprint(x.Processing),
 			"certificates standing", fmt.Sprint(x.Standing), "being revoked", fmt.Sprint(x.Revoking), "revoked", fmt.Sprint(x.Revoked), "done", fmt.Sprint(x.Done))
 	}
 	return nil
+}
+
+func atMost(n int) string {
+	if n == 0 {
+		return "no limit"
+	}
+	return fmt.Sprintf("at most %d", n)
 }
 
 func (p *program) memberUpdateCommand() *cobra.Command {
@@ -140,6 +150,7 @@ func (p *program) memberUpdateCommand() *cobra.Command {
 				for flag, take := range map[string]func(){
 					"name": func() { next.Name = given.Name }, "identifier": func() { next.Identifiers = given.Identifiers },
 					"profile": func() { next.Profiles = given.Profiles }, "attribute": func() { next.Attributes = given.Attributes },
+					"open-orders": func() { next.OpenOrders = given.OpenOrders }, "certificates": func() { next.Certificates = given.Certificates },
 					"version": func() { next.Version = version },
 				} {
 					if c.Flags().Changed(flag) {

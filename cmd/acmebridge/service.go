@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -120,6 +121,7 @@ func (s *service) bindAdmin() error {
 		Reasons: s.notReady, Warnings: s.warnings,
 		Metrics: admin.Metrics(admin.MetricsConfig{
 			Engine: s.engine, Nonces: func() admin.Nonces { return admin.Nonces(s.nonces.Stats()) }, Connections: s.limiter.counts, Version: version(),
+			Limited: s.limited, Shed: s.front.Shed,
 			Ready: func() bool { return len(s.notReady()) == 0 },
 		}),
 	}
@@ -151,6 +153,13 @@ func (s *service) bindAdmin() error {
 	limited := newLimitListener(l, 128, 0)
 	s.servers = append(s.servers, listening{"admin", limited, s.server("admin", health.Public(host)), false})
 	return nil
+}
+
+// limited counts the refusals by limits of engine and front.
+func (s *service) limited() map[string]int64 {
+	all := s.engine.Limited()
+	maps.Copy(all, s.front.Limited())
+	return all
 }
 
 // server returns an http.Server with small limits.

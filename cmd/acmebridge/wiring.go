@@ -23,6 +23,7 @@ import (
 	"acmebridge/cmd/acmebridge/config"
 	"acmebridge/internal/admin"
 	"acmebridge/internal/egress"
+	"acmebridge/internal/ratelimit"
 	"acmebridge/internal/secret"
 )
 
@@ -81,6 +82,7 @@ func assemble(ctx context.Context, cfg *config.Config, log *slog.Logger, now fun
 	if err != nil {
 		return nil, err
 	}
+	rates := ratelimit.New(ratelimit.Config{Entries: cfg.Limits.RateEntries, Now: now})
 	p.engine, err = engine.New(engine.Config{
 		Store: p.store, Backends: issuers, Validators: validators, CAA: p.caa, Sealer: recordSealer{sealer},
 		Directories: cfg.AcmeDirectories(), Profiles: p.profiles(u), Holder: rand.Text(),
@@ -88,6 +90,7 @@ func assemble(ctx context.Context, cfg *config.Config, log *slog.Logger, now fun
 		Log:        log, Now: now,
 		Validations: cfg.Limits.Validations, Attempts: cfg.Validation.Attempts,
 		Interval: cfg.Validation.Interval, ValidationTimeout: cfg.Validation.Timeout,
+		Limits: engineLimits(cfg.Limits, rates),
 	})
 	if err != nil {
 		return nil, err
@@ -99,9 +102,25 @@ func assemble(ctx context.Context, cfg *config.Config, log *slog.Logger, now fun
 		Engine: p.engine, Nonces: p.nonces, BaseURL: cfg.BaseURL, Log: log, Now: now,
 		MaxBody: int64(cfg.Limits.Body), SignatureChecks: cfg.Limits.SignatureChecks,
 		BadSignatures: noneIfZero(cfg.Limits.BadSignatures), Origins: cfg.CORS.Origins,
-		AccountHashPrefix: cfg.AccountHashPrefix(),
+		AccountHashPrefix: cfg.AccountHashPrefix(), Limits: serverLimits(cfg.Limits, rates),
 	})
 	return p, err
+}
+
+func engineLimits(l config.Limits, rates *ratelimit.Table) engine.Limits {
+	return engine.Limits{
+		OpenOrders: l.OpenOrders, Processing: l.Processing, SameNames: l.SameNames,
+		NewOrders: l.Rates.NewOrders.Limit(), FailedValidations: l.Rates.FailedValidations.Limit(),
+		NameSet: l.Rates.CertificatesPerNames.Limit(), Revocations: l.Rates.Revocations.Limit(),
+		Queue: l.Queue, Commits: l.Commits, Rates: rates,
+	}
+}
+
+func serverLimits(l config.Limits, rates *ratelimit.Table) server.Limits {
+	return server.Limits{
+		Requests: l.Rates.Requests.Limit(), NewAccounts: l.Rates.NewAccounts.Limit(), NetworkAccounts: l.Rates.NetworkAccounts.Limit(),
+		ExternalKeyFailures: l.Rates.ExternalKeyFailures.Limit(), Polls: l.Rates.Polls.Limit(), Help: l.HelpURL, Rates: rates,
+	}
 }
 
 // noneIfZero translates "0: not bounded" of the configuration for those whose

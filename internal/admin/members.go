@@ -16,6 +16,9 @@ type MemberContent struct {
 	Identifiers []string          `json:"identifiers,omitempty" yaml:"identifiers"`
 	Profiles    []string          `json:"profiles,omitempty" yaml:"profiles"`
 	Attributes  map[string]string `json:"attributes,omitempty" yaml:"attributes"`
+	// OpenOrders and Certificates are what it may have at a time; 0 is no limit.
+	OpenOrders   int `json:"open_orders,omitempty" yaml:"open_orders"`
+	Certificates int `json:"certificates,omitempty" yaml:"certificates"`
 }
 
 // Member is the wire form of a member.
@@ -154,7 +157,7 @@ func (h *handler) withProgress(ctx context.Context, m acme.Member) (any, error) 
 }
 
 func (c MemberContent) member() acme.Member {
-	m := acme.Member{ID: acme.MemberID(c.ID), Name: c.Name, Identifiers: c.Identifiers, Attributes: c.Attributes}
+	m := acme.Member{ID: acme.MemberID(c.ID), Name: c.Name, Identifiers: c.Identifiers, Attributes: c.Attributes, OpenOrders: c.OpenOrders, Certificates: c.Certificates}
 	for _, p := range c.Profiles {
 		m.Profiles = append(m.Profiles, acme.ProfileName(p))
 	}
@@ -163,7 +166,7 @@ func (c MemberContent) member() acme.Member {
 
 func viewMember(m acme.Member) Member {
 	return Member{
-		MemberContent: MemberContent{ID: string(m.ID), Name: m.Name, Identifiers: m.Identifiers, Profiles: texts(m.Profiles), Attributes: m.Attributes},
+		MemberContent: MemberContent{ID: string(m.ID), Name: m.Name, Identifiers: m.Identifiers, Profiles: texts(m.Profiles), Attributes: m.Attributes, OpenOrders: m.OpenOrders, Certificates: m.Certificates},
 		Version:       m.Version, Status: string(m.Status), Reason: m.Reason, ChangedAt: timeOf(m.ChangedAt),
 	}
 }

@@ -22,7 +22,11 @@ type MetricsConfig struct {
 	// Connections returns how many connections to the ACME server are open,
 	// and how many were refused since the start.
 	Connections func() (open int, refused int64)
-	Version     string
+	// Limited returns how often each limit refused since the start, by its name
+	// in the configuration; Shed how often the front put a request off.
+	Limited func() map[string]int64
+	Shed    func() int64
+	Version string
 }
 
 // Nonces counts what became of nonces since the start (DN-4).
@@ -89,6 +93,8 @@ func newCollector(cfg MetricsConfig) *collector {
 	c.gauges["nonces_issued_total"] = desc("nonces_issued_total", "Nonces issued.")
 	c.gauges["nonces_redeemed_total"] = desc("nonces_redeemed_total", "Nonces accepted.")
 	c.gauges["nonces_refused_total"] = desc("nonces_refused_total", "Nonces refused.", "reason")
+	c.gauges["limited_total"] = desc("limited_total", "Requests refused by a limit.", "limit")
+	c.gauges["shed_total"] = desc("shed_total", "Requests put off because there was too much to do.")
 	c.gauges["build_info"] = desc("build_info", "1, with the version of the program.", "version")
 	return c
 }
@@ -136,6 +142,16 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	open, refused := c.Connections()
 	gauge("connections_open", float64(open))
 	count("connections_refused_total", float64(refused))
+	if c.Limited != nil {
+		for name, n := range c.Limited() {
+			count("limited_total", float64(n), name)
+		}
+	}
+	shed := c.Engine.Counters.Shed.Load()
+	if c.Shed != nil {
+		shed += c.Shed()
+	}
+	count("shed_total", float64(shed))
 	s := c.Nonces()
 	gauge("nonces_kept", float64(s.Remembered))
 	count("nonces_issued_total", float64(s.Issued))

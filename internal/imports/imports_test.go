@@ -71,7 +71,7 @@ var rules = []rule{
 	{from: "internal/admin", ours: []string{"acme", "acme/engine", "storage", "backends"}, others: []string{"github.com/prometheus/client_golang"},
 		why: "a second front with the operator's verbs"},
 	{from: "internal/imports", why: "this table"},
-	{from: "cmd/acmebridge/config", ours: []string{"acme", "internal/secret"}, others: []string{"go.yaml.in/yaml/v4", "golang.org/x/net/idna"},
+	{from: "cmd/acmebridge/config", ours: []string{"acme", "internal/secret", "internal/ratelimit"}, others: []string{"go.yaml.in/yaml/v4", "golang.org/x/net/idna"},
 		why: "configuration is values; who makes things of them is the command"},
 	{from: "cmd/...", ours: []string{"..."}, others: []string{"..."},
 		why: "the only place that names concrete stores and backends"},

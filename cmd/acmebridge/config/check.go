@@ -22,6 +22,7 @@ func check(c *Config, r *report) {
 	checkDirectories(c, r)
 	checkProfiles(c, r)
 	checkBackends(c, r)
+	checkLink(c.Limits.HelpURL, "limits.help_url", r)
 	for i, o := range c.CORS.Origins {
 		if o != "*" && !isOrigin(o) {
 			r.add(at("cors.origins", i), "is not an origin; write for example https://example.org, without a path, or *")

@@ -74,8 +74,17 @@ type DNSPersist struct {
 	HashPrefix string `key:"hash_prefix" doc:"What hashed names begin with. Records with another one do not count any more, so keep it when base_url changes. Empty: base_url and /account-hash/."`
 }
 
-// Limits protects the server's own resources.
+// Limits protects the server's own resources, and bounds what clients may do.
 type Limits struct {
+	Preset                string        `key:"preset" default:"private" enum:"private,public" doc:"Where the rates come from that are not set below. private: clients are known, and many may have one address. public: anybody may come."`
+	Rates                 Rates         `key:"rates" doc:"How often something may be done, for example 300/3h: so many at once, and as many again in each such time, evenly. off: no limit. Absent: that of the preset."`
+	OpenOrders            int           `key:"open_orders" default:"100" min:"0" max:"10000" doc:"Orders of one account that are not over (SL-16). 0: not bounded."`
+	Processing            int           `key:"processing" default:"20" min:"0" max:"10000" doc:"Orders of one account that wait for a CA; a further one stays ready (SL-17). 0: not bounded."`
+	SameNames             int           `key:"same_names" default:"2" min:"0" max:"10000" doc:"Orders of one account for exactly the same names that wait for a CA (SL-17). 0: not bounded."`
+	Queue                 int           `key:"queue" default:"10000" min:"0" max:"1000000" doc:"Jobs that wait for one CA, and challenges that wait to be tried, before no more orders are taken (SL-24). 0: not bounded."`
+	Commits               int           `key:"commits" default:"2048" min:"0" max:"1000000" doc:"Changes that wait for the disk before no more orders are taken (SL-45). 0: not bounded."`
+	RateEntries           int           `key:"rate_entries" default:"262144" min:"1024" max:"16777216" doc:"Addresses, accounts and names that the rates remember, at 16 bytes each (SL-41)."`
+	HelpURL               string        `key:"help_url" doc:"Page about your limits; a refusal links to it. Empty: no link."`
 	Body                  int           `key:"body" default:"51200" min:"1024" max:"1048576" doc:"Bytes of a request body (SL-1)."`
 	Header                int           `key:"header" default:"16384" min:"1024" max:"1048576" doc:"Bytes of a request header (SL-2)."`
 	ReadHeaderTimeout     time.Duration `key:"read_header_timeout" default:"5s" min:"100ms" max:"5m" doc:"Time to send the header (SL-3)."`

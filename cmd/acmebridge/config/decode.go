@@ -287,6 +287,8 @@ func wanted(t reflect.Type) (words, tag string) {
 	switch {
 	case t == durationType:
 		return "a duration", "!!str"
+	case t == rateType:
+		return "a rate", "!!str"
 	case t.Kind() == reflect.Int:
 		return "a whole number", "!!int"
 	case t.Kind() == reflect.Bool:

@@ -46,6 +46,9 @@ func TestEveryKeyIsDescribed(t *testing.T) {
 		if s.Kind() != reflect.Struct || s.PkgPath() != reflect.TypeFor[config.Config]().PkgPath() || seen[s] {
 			return
 		}
+		if s == reflect.TypeFor[config.Rate]() {
+			return // a value, written as text
+		}
 		seen[s] = true
 		for i := range s.NumField() {
 			f := s.Field(i)

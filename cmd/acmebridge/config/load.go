@@ -135,6 +135,7 @@ func derive(c *Config) {
 			c.BaseURL += c.Listen[i:]
 		}
 	}
+	deriveRates(&c.Limits)
 	for name, d := range c.Directories {
 		if d.Path == "" {
 			d.Path = "/directory"

@@ -95,6 +95,8 @@ func scalarSchema(f field, orNull bool) schema {
 	switch {
 	case t == durationType:
 		return schema{"anyOf": nullable(orNull, schema{"type": "string", "pattern": durationPattern, "minLength": 1}, schema{"const": 0})}
+	case t == rateType:
+		s["pattern"] = ratePattern
 	case t.Kind() == reflect.Int:
 		name = "integer"
 		if n, err := strconv.Atoi(f.min); err == nil {

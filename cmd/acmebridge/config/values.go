@@ -50,6 +50,12 @@ func parseScalar(v reflect.Value, f field, text string) error {
 			return fmt.Errorf("is too long; the most is %s", f.max)
 		}
 		v.SetInt(int64(d))
+	case v.Type() == rateType:
+		r, err := parseRate(text)
+		if err != nil {
+			return err
+		}
+		v.Set(reflect.ValueOf(r))
 	case v.Type() == secretType:
 		v.Set(reflect.ValueOf(secret.New([]byte(text))))
 	case v.Type() == reflect.TypeFor[netip.Prefix]():
