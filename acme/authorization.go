@@ -73,6 +73,8 @@ type Authorization struct {
 	// ReuseUntil is when a proof ends for other orders than its own; zero means
 	// when the authorization does (RDP-8).
 	ReuseUntil time.Time `cbor:"12,keyasint,omitzero"`
+	// Profile is by whose rules it is proved, where no order says that.
+	Profile ProfileName `cbor:"13,keyasint,omitempty"`
 }
 
 // Challenge is one offered way to prove control. It lives in its authorization.

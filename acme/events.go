@@ -71,6 +71,25 @@ func newAuthorization(o Order, ident Identifier, p Profile, now time.Time, rando
 		a.Status = AuthorizationValid
 		return a, nil
 	}
+	return a, a.offer(p, random)
+}
+
+// PreAuthorize returns an authorization that was asked for ahead of any order
+// (RFC 8555, 7.4.1). It has as long to be proved as an order would have.
+func PreAuthorize(owner Account, ident Identifier, p Profile, now time.Time, random io.Reader) (Authorization, error) {
+	id, err := MintID[AuthorizationID](now, random)
+	if err != nil {
+		return Authorization{}, err
+	}
+	a := Authorization{
+		ID: id, Account: owner.ID, Directory: owner.Directory, Profile: p.Name,
+		Identifier: ident, Status: AuthorizationPending, Expires: now.Add(p.OrderLifetime).Truncate(time.Second),
+	}
+	return a, a.offer(p, random)
+}
+
+// offer gives a new authorization its challenges.
+func (a *Authorization) offer(p Profile, random io.Reader) error {
 	for _, t := range Offer(p, a.Identifier, a.Wildcard) {
 		if t == DNSPersist01 { // RDP-1: no token
 			a.Challenges = append(a.Challenges, Challenge{Type: t, Status: ChallengePending, IssuerDomainNames: p.IssuerDomainNames})
@@ -78,11 +97,11 @@ func newAuthorization(o Order, ident Identifier, p Profile, now time.Time, rando
 		}
 		token, err := NewToken(random)
 		if err != nil {
-			return Authorization{}, err
+			return err
 		}
 		a.Challenges = append(a.Challenges, Challenge{Type: t, Status: ChallengePending, Token: token})
 	}
-	return a, nil
+	return nil
 }
 
 // Offer returns the challenge types by which an identifier can be proved under
@@ -172,7 +191,8 @@ func Settle(o Order, others []Authorization, a Authorization, t ChallengeType, o
 			lifetime = min(lifetime, out.ReuseFor)
 			a.ReuseUntil = now.Add(out.ReuseFor).Truncate(time.Second)
 		}
-		if until := now.Add(lifetime).Truncate(time.Second); until.After(a.Expires) {
+		// Its own order may last longer than the proof would for others.
+		if until := now.Add(lifetime).Truncate(time.Second); until.After(a.Expires) || a.Order == "" {
 			a.Expires = until
 		}
 		if !out.Expires.IsZero() && out.Expires.Before(a.Expires) {

@@ -57,7 +57,7 @@ func TestSettleKeepsToTheProof(t *testing.T) {
 		{time.Time{}, 5 * time.Hour, now.Add(5 * time.Hour)},
 		{time.Time{}, 1000 * time.Hour, now.Add(p.AuthorizationLifetime)},
 	} {
-		a := Authorization{Status: AuthorizationPending, Expires: now.Add(time.Hour), Challenges: []Challenge{{Type: DNSPersist01, Status: ChallengeProcessing}}}
+		a := Authorization{Order: "o", Status: AuthorizationPending, Expires: now.Add(time.Hour), Challenges: []Challenge{{Type: DNSPersist01, Status: ChallengeProcessing}}}
 		_, a, _ = Settle(Order{Status: OrderPending}, nil, a, DNSPersist01, Outcome{Valid: true, Expires: tt.proof, ReuseFor: tt.reuse}, p, 3, now)
 		if a.Status != AuthorizationValid || !a.Expires.Equal(tt.want) {
 			t.Errorf("proof until %v and for %v: %s until %v, want %v", tt.proof, tt.reuse, a.Status, a.Expires, tt.want)

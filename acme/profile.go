@@ -17,6 +17,9 @@ type Directory struct {
 	ExternalAccount ExternalAccountRule
 	// Profiles lists what may be ordered here; the first is the default.
 	Profiles []ProfileName
+	// PreAuthorization lets accounts prove names ahead of any order (RFC 8555,
+	// 7.4.1), by the rules of the first profile.
+	PreAuthorization bool
 	// TermsOfService is the URL of the terms that must be agreed to, if any.
 	TermsOfService string
 	Website        string

@@ -120,12 +120,35 @@ func TestReuse(t *testing.T) {
 	}
 }
 
+// TestPreAuthorize: an authorization ahead of any order waits as long as an
+// order would, and once it is proved lasts as long as a proof does.
+func TestPreAuthorize(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	p := Profile{Name: "tls", Challenges: []ChallengeType{HTTP01, DNS01}, OrderLifetime: 48 * time.Hour, AuthorizationLifetime: 24 * time.Hour}
+	a, err := PreAuthorize(Account{ID: "a", Directory: "d"}, names("a.m1.net")[0], p, now, rand.Reader)
+	if err != nil || a.Status != AuthorizationPending || a.Order != "" || a.Profile != "tls" || len(a.Challenges) != 2 || !a.Expires.Equal(now.Add(48*time.Hour)) {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	if len(a.Users()) != 0 || a.Challenges[0].Token == a.Challenges[1].Token {
+		t.Errorf("users %v, tokens %v", a.Users(), a.Challenges)
+	}
+	a, changed, problem := Respond(a, HTTP01, "thumbprint", now)
+	if !changed || problem != nil {
+		t.Fatal(problem)
+	}
+	_, a, _ = Settle(Order{}, nil, a, HTTP01, Outcome{Valid: true}, p, 3, now)
+	if a.Status != AuthorizationValid || !a.Expires.Equal(now.Add(24*time.Hour)) || !a.Serves(p, now) {
+		t.Errorf("%s until %s, serves %t", a.Status, a.Expires, a.Serves(p, now))
+	}
+}
+
 // TestSettleShortensTheOrder: a proof that ends early ends the order with it
 // (R8555-7.1.6-3).
 func TestSettleShortensTheOrder(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
-	a := Authorization{Status: AuthorizationPending, Expires: now.Add(time.Hour), Challenges: []Challenge{{Type: DNS01, Status: ChallengeProcessing}}}
+	a := Authorization{Order: "o", Status: AuthorizationPending, Expires: now.Add(time.Hour), Challenges: []Challenge{{Type: DNS01, Status: ChallengeProcessing}}}
 	o := Order{Status: OrderPending, Expires: now.Add(time.Hour)}
 	o, a, _ = Settle(o, nil, a, DNS01, Outcome{Valid: true, Expires: now.Add(time.Minute), ReuseFor: time.Second}, Profile{AuthorizationLifetime: time.Hour}, 3, now)
 	if o.Status != OrderReady || !o.Expires.Equal(a.Expires) || !a.Expires.Equal(now.Add(time.Minute)) || !a.ReuseUntil.Equal(now.Add(time.Second)) {

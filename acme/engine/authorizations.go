@@ -11,6 +11,79 @@ import (
 	"acmebridge/storage"
 )
 
+// NewAuthorization lets an account prove a name ahead of any order (RFC 8555,
+// 7.4.1). What is refused there for what it is, is forbidden here: 403, with
+// the reason (R8555-7.4.1-1).
+func (e *Engine) NewAuthorization(ctx context.Context, owner acme.Account, sent acme.Identifier) (acme.Authorization, error) {
+	d := e.directories[owner.Directory]
+	if !d.PreAuthorization {
+		return acme.Authorization{}, acme.NotFound()
+	}
+	profile := e.cfg.Profiles[d.Profiles[0]]
+	identifiers, p := acme.ParseIdentifiers([]acme.Identifier{sent}, profile.Identifiers)
+	if p == nil {
+		p = exact(identifiers[0])
+	}
+	if p == nil {
+		p = offered(profile, identifiers)
+	}
+	if p != nil {
+		return acme.Authorization{}, unwilling(p)
+	}
+	a, err := acme.PreAuthorize(owner, identifiers[0], profile, e.now(), e.cfg.Random)
+	if err != nil {
+		return a, err
+	}
+	err = e.commit(ctx, func(tx storage.Tx) error {
+		account, key, err := e.standing(tx, owner.ID)
+		if err != nil {
+			return err
+		}
+		if _, err := entitled(tx, account, key, profile, identifiers); err != nil {
+			var p *acme.Problem
+			if errors.As(err, &p) {
+				return unwilling(p)
+			}
+			return err
+		}
+		return tx.Authorizations().Put(a)
+	}, failpoint.NewAuthorization)
+	if err != nil {
+		return acme.Authorization{}, err
+	}
+	e.log.Info("authorization created ahead of an order", "event", "authorization.created", "authorization", a.ID, "account", a.Account,
+		"profile", a.Profile, "identifier", a.Identifier.Value)
+	return a, nil
+}
+
+// exact refuses a wildcard, of which RFC 8555 has none here (R8555-7.4.1-3).
+func exact(id acme.Identifier) *acme.Problem {
+	if _, wildcard := id.Wildcard(); wildcard {
+		return acme.Problemf(acme.Malformed, "a wildcard cannot be proved ahead of an order; place an order for %s", id.Value)
+	}
+	return nil
+}
+
+// unwilling makes the refusal of an identifier what newAuthz answers: what is
+// misspelt stays a bad request.
+func unwilling(p *acme.Problem) *acme.Problem {
+	if p.Type == acme.RejectedIdentifier || p.Type == acme.UnsupportedIdentifier {
+		p.Status = 403
+	}
+	return p
+}
+
+// orderOf returns the order that an authorization was made for, and the profile
+// by whose rules it is proved. One that was asked for ahead of any has no
+// order: it is the zero value then.
+func (e *Engine) orderOf(tx storage.Tx, a acme.Authorization) (o acme.Order, p acme.Profile, err error) {
+	if a.Order == "" {
+		return o, e.cfg.Profiles[a.Profile], nil
+	}
+	o, err = tx.Orders().Get(a.Order)
+	return o, e.cfg.Profiles[o.Profile], err
+}
+
 // Authorization reads an authorization of its owner, and when to look again
 // while it is being validated.
 func (e *Engine) Authorization(ctx context.Context, owner acme.AccountID, id acme.AuthorizationID) (a acme.Authorization, retryAfter time.Duration, err error) {
@@ -86,10 +159,10 @@ func waits(o acme.Order) bool {
 }
 
 // reuse gives a new order the proofs that its account made earlier, where the
-// profile has them serve. It stores that they do; own are the authorizations
+// profile has them serve or they were made ahead of it. It stores that they do; own are the authorizations
 // that the order begins with besides.
 func (e *Engine) reuse(tx storage.Tx, o acme.Order, fresh []acme.Authorization, profile acme.Profile) (_ acme.Order, own []acme.Authorization, reused int, err error) {
-	if profile.ReuseAuthorizations <= 0 {
+	if profile.ReuseAuthorizations <= 0 && !e.directories[o.Directory].PreAuthorization {
 		return o, fresh, 0, nil
 	}
 	now := e.now()

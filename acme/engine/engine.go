@@ -202,6 +202,9 @@ func New(cfg Config) (*Engine, error) {
 		if len(d.Profiles) == 0 {
 			return nil, fmt.Errorf("engine: directory %s offers no profile", d.Name)
 		}
+		if d.PreAuthorization && !cfg.Profiles[d.Profiles[0]].Authorization.AsksProof() {
+			return nil, fmt.Errorf("engine: directory %s takes pre-authorizations, but its first profile, %s, wants nothing proved", d.Name, d.Profiles[0])
+		}
 		for _, p := range d.Profiles {
 			if _, ok := cfg.Profiles[p]; !ok {
 				return nil, fmt.Errorf("engine: directory %s lists profile %s, which does not exist", d.Name, p)

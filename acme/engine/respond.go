@@ -68,12 +68,8 @@ func (e *Engine) respond(ctx context.Context, owner acme.Account, id acme.Author
 		if next, changed, p = acme.Respond(a, t, account.Thumbprint, e.now()); p != nil {
 			return p
 		}
-		o, err := tx.Orders().Get(a.Order)
-		if err != nil {
-			return err
-		}
-		profile = e.cfg.Profiles[o.Profile]
-		return nil
+		_, profile, err = e.orderOf(tx, a)
+		return err
 	})
 	return profile, next, changed, err
 }
@@ -200,11 +196,9 @@ func (e *Engine) stepValidate(ctx context.Context, j storage.Job) error {
 		if a, err = tx.Authorizations().Get(acme.AuthorizationID(j.Subject)); err != nil {
 			return err
 		}
-		o, err := tx.Orders().Get(a.Order)
-		if err != nil {
+		if _, profile, err = e.orderOf(tx, a); err != nil {
 			return err
 		}
-		profile = e.cfg.Profiles[o.Profile]
 		owner, _, err = e.standing(tx, a.Account)
 		if errors.As(err, &withdrawn) {
 			return nil
@@ -254,21 +248,23 @@ func (e *Engine) settle(ctx context.Context, j storage.Job, tried acme.Authoriza
 			// The response is part of this very commit.
 			a.Challenges[i] = tried.Challenges[tried.Challenge(j.Challenge)]
 		}
-		if o, err = tx.Orders().Get(a.Order); err != nil {
+		var profile acme.Profile
+		if o, profile, err = e.orderOf(tx, a); err != nil {
 			return err
 		}
 		others, err := e.otherAuthorizations(tx, o, a.ID)
 		if err != nil {
 			return err
 		}
-		profile := e.cfg.Profiles[o.Profile]
 		o, a, again = acme.Settle(o, others, a, j.Challenge, out, profile, e.cfg.Attempts, now)
 		failed = a.Status == acme.AuthorizationInvalid
 		if err := putAuthorization(tx, a); err != nil {
 			return err
 		}
-		if err := putOrder(tx, o); err != nil {
-			return err
+		if o.ID != "" {
+			if err := putOrder(tx, o); err != nil {
+				return err
+			}
 		}
 		if again {
 			next := j

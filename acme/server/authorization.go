@@ -60,6 +60,27 @@ func (st *site) challengeWire(a acme.Authorization, c acme.Challenge) challengeO
 	return w
 }
 
+// newAuthorization lets an account prove a name ahead of any order (RFC 8555,
+// 7.4.1).
+func (st *site) newAuthorization(rq *request) error {
+	var payload struct {
+		Identifier identifierObject `json:"identifier"`
+	}
+	if p := rq.decode(&payload); p != nil {
+		return p
+	}
+	id := payload.Identifier
+	if id.Type == "" || id.Value == "" {
+		return acme.Problemf(acme.Malformed, "the request names no identifier, with type and value")
+	}
+	a, err := st.cfg.Engine.NewAuthorization(rq.r.Context(), rq.account, acme.Identifier{Type: acme.IdentifierType(id.Type), Value: id.Value})
+	if err != nil {
+		return err
+	}
+	rq.w.Header().Set("Location", st.authorizationURL(a.ID)) // R8555-7.4.1-4
+	return rq.json(http.StatusCreated, st.authorizationWire(a))
+}
+
 // authorization reads or deactivates an authorization (RFC 8555, 7.5).
 func (st *site) authorization(rq *request) error {
 	id, p := rq.id("authz")

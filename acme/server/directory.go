@@ -15,7 +15,7 @@ import (
 func (st *site) directoryObject() ([]byte, error) {
 	object := map[string]any{}
 	for _, row := range routes {
-		if row.entry != "" {
+		if row.entry != "" && st.has(row) { // R8555-7.1.1-2
 			path, _, _ := strings.Cut(row.path, "/{")
 			object[row.entry] = st.url(path)
 		}

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/gorilla/mux"
+
+	"acmebridge/acme"
 )
 
 // authClass says who may use a route.
@@ -31,7 +33,12 @@ type route struct {
 	auth    authClass
 	methods string
 	handle  func(*site, *request) error
+	// offered says whether a directory has the resource; nil is all of them.
+	offered func(acme.Directory) bool
 }
+
+// has reports whether a row of the table is in force at a directory.
+func (st *site) has(row route) bool { return row.offered == nil || row.offered(st.directory) }
 
 const (
 	post = "POST"
@@ -40,27 +47,31 @@ const (
 )
 
 var routes = []route{
-	{"/new-nonce", "newNonce", authNone, open, (*site).newNonce},
-	{"/new-account", "newAccount", authKey, post, (*site).newAccount},
-	{"/new-order", "newOrder", authAccount, post, (*site).newOrder},
-	{"/revoke-cert", "revokeCert", authEither, post, (*site).revokeCert},
-	{"/key-change", "keyChange", authAccount, post, (*site).keyChange},
-	{"/account/{account}", "", authAccount, post, (*site).account},
-	{"/account/{account}/orders", "", authAccount, post, (*site).orders},
-	{"/order/{order}", "", authAccount, post, (*site).order},
-	{"/order/{order}/finalize", "", authAccount, post, (*site).finalize},
-	{"/authz/{authz}", "", authAccount, post, (*site).authorization},
-	{"/challenge/{authz}/{type}", "", authAccount, post, (*site).challenge},
-	{"/certificate/{certificate}", "", authAccount, post, (*site).certificate},
-	{"/renewal-info/{certID}", "renewalInfo", authNone, read, (*site).renewalInfo},
+	{"/new-nonce", "newNonce", authNone, open, (*site).newNonce, nil},
+	{"/new-account", "newAccount", authKey, post, (*site).newAccount, nil},
+	{"/new-order", "newOrder", authAccount, post, (*site).newOrder, nil},
+	{"/new-authz", "newAuthz", authAccount, post, (*site).newAuthorization, func(d acme.Directory) bool { return d.PreAuthorization }},
+	{"/revoke-cert", "revokeCert", authEither, post, (*site).revokeCert, nil},
+	{"/key-change", "keyChange", authAccount, post, (*site).keyChange, nil},
+	{"/account/{account}", "", authAccount, post, (*site).account, nil},
+	{"/account/{account}/orders", "", authAccount, post, (*site).orders, nil},
+	{"/order/{order}", "", authAccount, post, (*site).order, nil},
+	{"/order/{order}/finalize", "", authAccount, post, (*site).finalize, nil},
+	{"/authz/{authz}", "", authAccount, post, (*site).authorization, nil},
+	{"/challenge/{authz}/{type}", "", authAccount, post, (*site).challenge, nil},
+	{"/certificate/{certificate}", "", authAccount, post, (*site).certificate, nil},
+	{"/renewal-info/{certID}", "renewalInfo", authNone, read, (*site).renewalInfo, nil},
 }
 
 // mount adds the directory and its resources to a router.
 func (st *site) mount(r *mux.Router) {
-	directory := route{"", "", authNone, open, (*site).showDirectory}
+	directory := route{"", "", authNone, open, (*site).showDirectory, nil}
 	r.Handle(st.directory.Path, st.serve(directory))
 	resources := r.PathPrefix(st.prefix + "/").Subrouter()
 	for _, row := range routes {
+		if !st.has(row) {
+			continue
+		}
 		resources.Handle(row.path, st.serve(row))
 	}
 	resources.NotFoundHandler = st.common(st, func(a *answer) error { return errNotFound() })

@@ -133,6 +133,7 @@ var classes = map[string]string{
 	"/new-nonce":                 "none",
 	"/new-account":               "key",
 	"/new-order":                 "account",
+	"/new-authz":                 "account",
 	"/revoke-cert":               "either",
 	"/key-change":                "account",
 	"/account/{account}":         "account",

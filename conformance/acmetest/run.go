@@ -31,7 +31,7 @@ func Cases() []Case {
 		bindingCases(), bindingHeaderCases(),
 		keyChangeCases(), keyChangeInnerCases(),
 		orderCases(), identifierCases(), orderTimeCases(), ownershipCases(),
-		authorizationCases(), reuseCases(),
+		authorizationCases(), reuseCases(), preAuthorizationCases(),
 		challengeCases(), validationCases(),
 		finalizeCases(), csrCases(), csrNameCases(),
 		certificateCases(),

@@ -95,7 +95,7 @@ func authorization(n int) acme.Authorization {
 			ValidatedAt: at(n + 2), Attempts: 3, Problem: problem(n),
 		}},
 		CAA:     &acme.CAACheck{At: at(n + 3), Issuers: []string{"ca.example"}},
-		Sharing: []acme.OrderID{orderID(n), orderID(n + 1)}, ReuseUntil: at(n + 900),
+		Sharing: []acme.OrderID{orderID(n), orderID(n + 1)}, ReuseUntil: at(n + 900), Profile: "tls",
 	})
 }
 

@@ -40,6 +40,7 @@ var (
 	SchedulePublisher = Write{"FP-34", "FP-34-after"}
 	Enforce           = Write{"FP-35", "FP-35-after"}
 	CheckCAA          = Write{"FP-36", "FP-36-after"}
+	NewAuthorization  = Write{"FP-37", "FP-37-after"}
 	Advice            = Write{"FP-40", "FP-40-after"}
 )
 
@@ -48,7 +49,7 @@ func Writes() []Write {
 	return []Write{
 		Finalize, Intent, Ticket, Quarantine, Deliver, RevokeIntent, RevokeResult, NewAccount, KeyChange,
 		Settle, Reconcile, PublishNumber, Publish, NewOrder, UpdateAccount, Deactivate, Respond, Expire,
-		Claim, Reschedule, Fail, ExternalKey, Rescue, Cancel, OperatorDecision, SchedulePublisher, Enforce, CheckCAA,
+		Claim, Reschedule, Fail, ExternalKey, Rescue, Cancel, OperatorDecision, SchedulePublisher, Enforce, CheckCAA, NewAuthorization,
 		Advice,
 	}
 }

@@ -113,8 +113,8 @@ func Start(tb testing.TB, o Options) *Server {
 	cfg.Profiles = map[acme.ProfileName]acme.Profile{profile.Name: profile}
 	if cfg.Directories = o.Directories; cfg.Directories == nil {
 		cfg.Directories = []acme.Directory{
-			{Name: "default", Path: "/directory", ExternalAccount: acme.ExternalAccountOptional, Profiles: []acme.ProfileName{profile.Name}},
-			{Name: "eab", Path: "/eab/directory", ExternalAccount: acme.ExternalAccountMandatory, Profiles: []acme.ProfileName{profile.Name}},
+			{Name: "default", Path: "/directory", ExternalAccount: acme.ExternalAccountOptional, Profiles: []acme.ProfileName{profile.Name}, PreAuthorization: true},
+			{Name: "eab", Path: "/eab/directory", ExternalAccount: acme.ExternalAccountMandatory, Profiles: []acme.ProfileName{profile.Name}, PreAuthorization: true},
 		}
 	}
 	if o.Engine != nil {

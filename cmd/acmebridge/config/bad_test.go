@@ -24,6 +24,15 @@ var bad = []struct {
 	{"unknown key in a profile", "profiles:\n  tls:\n    backend: local\n    validty: 90d\n", []string{
 		"f:4:5: profiles.tls.validty: unknown key; did you mean validity?",
 	}},
+	{"proofs reused for longer than they stand", "profiles:\n  tls: {backend: local, authorization_lifetime: 1h, reuse_authorizations: 61m}\n", []string{
+		"f:2:75: profiles.tls.reuse_authorizations: is longer than a proof stands, authorization_lifetime, 1h",
+	}},
+	{"names to prove where nothing is proved", "profiles:\n  tls: {backend: local, authorization: registry}\ndirectories:\n  default: {profiles: [tls], pre_authorization: true, external_account: required}\n", []string{
+		"f:4:49: directories.default.pre_authorization: needs a first profile that wants names proved; tls has authorization: registry",
+	}},
+	{"dates of no kind", "profiles:\n  tls: {backend: local, dates: any}\n", []string{
+		"f:2:32: profiles.tls.dates: must be exact, upper_bound or refuse",
+	}},
 	{"key of no backend type", "backends:\n  local: {type: localca, url: 'https://ca.example/'}\n", []string{
 		"f:2:26: backends.local.url: unknown key",
 	}},

@@ -125,9 +125,21 @@ func checkDirectories(c *Config, r *report) {
 				r.add(at(key+".profiles", i), "no profile has this name%s", suggestOrList(string(p), profiles))
 			}
 		}
+		if first, ok := firstProfile(c, d); d.PreAuthorization && ok && !first.Authorization.AsksProof() {
+			r.add(key+".pre_authorization", "needs a first profile that wants names proved; %s has authorization: registry", d.Profiles[0])
+		}
 		checkLink(d.TermsOfService, key+".terms_of_service", r)
 		checkLink(d.Website, key+".website", r)
 	}
+}
+
+// firstProfile is the default profile of a directory, if there is one.
+func firstProfile(c *Config, d Directory) (Profile, bool) {
+	if len(d.Profiles) == 0 {
+		return Profile{}, false
+	}
+	p, ok := c.Profiles[string(d.Profiles[0])]
+	return p, ok
 }
 
 func checkLink(text, key string, r *report) {

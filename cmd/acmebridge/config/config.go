@@ -113,13 +113,14 @@ type Log struct {
 
 // Directory is one ACME endpoint.
 type Directory struct {
-	Path            string                   `key:"path" doc:"Path of the directory object. Empty: /directory for the directory called default and for one with a host, /<name>/directory for others."`
-	Host            string                   `key:"host" doc:"Host name that this directory alone answers on. Empty: that of base_url."`
-	ExternalAccount acme.ExternalAccountRule `key:"external_account" default:"optional" enum:"required,optional,off" doc:"Whether a new account must be bound to a member by an external account key."`
-	Profiles        []acme.ProfileName       `key:"profiles" doc:"What may be ordered here; the first is the default. At least one."`
-	TermsOfService  string                   `key:"terms_of_service" doc:"URL of terms that a new account must agree to. Empty: none."`
-	Website         string                   `key:"website" doc:"URL that tells people about this server."`
-	PlainContacts   bool                     `key:"plain_contacts" doc:"Take contacts that are a mail address without mailto:, as X-Road Security Servers send them."`
+	Path             string                   `key:"path" doc:"Path of the directory object. Empty: /directory for the directory called default and for one with a host, /<name>/directory for others."`
+	Host             string                   `key:"host" doc:"Host name that this directory alone answers on. Empty: that of base_url."`
+	ExternalAccount  acme.ExternalAccountRule `key:"external_account" default:"optional" enum:"required,optional,off" doc:"Whether a new account must be bound to a member by an external account key."`
+	Profiles         []acme.ProfileName       `key:"profiles" doc:"What may be ordered here; the first is the default. At least one."`
+	PreAuthorization bool                     `key:"pre_authorization" default:"false" doc:"Let accounts prove names ahead of any order (newAuthz), by the rules of the first profile; a later order uses what was proved."`
+	TermsOfService   string                   `key:"terms_of_service" doc:"URL of terms that a new account must agree to. Empty: none."`
+	Website          string                   `key:"website" doc:"URL that tells people about this server."`
+	PlainContacts    bool                     `key:"plain_contacts" doc:"Take contacts that are a mail address without mailto:, as X-Road Security Servers send them."`
 }
 
 // Profile is what may be ordered.

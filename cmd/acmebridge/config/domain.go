@@ -18,14 +18,15 @@ func (c *Config) AcmeDirectories() []acme.Directory {
 	for _, name := range slices.Sorted(maps.Keys(c.Directories)) {
 		d := c.Directories[name]
 		all = append(all, acme.Directory{
-			Name:            acme.DirectoryName(name),
-			Path:            d.Path,
-			Host:            d.Host,
-			ExternalAccount: d.ExternalAccount,
-			Profiles:        slices.Clone(d.Profiles),
-			TermsOfService:  d.TermsOfService,
-			Website:         d.Website,
-			PlainContacts:   d.PlainContacts,
+			Name:             acme.DirectoryName(name),
+			Path:             d.Path,
+			Host:             d.Host,
+			ExternalAccount:  d.ExternalAccount,
+			Profiles:         slices.Clone(d.Profiles),
+			PreAuthorization: d.PreAuthorization,
+			TermsOfService:   d.TermsOfService,
+			Website:          d.Website,
+			PlainContacts:    d.PlainContacts,
 		})
 	}
 	return all

@@ -207,7 +207,7 @@ func TestDomain(t *testing.T) {
 	c := parse(t, `
 directories:
   default: {profiles: [full]}
-  b: {path: /b/dir, external_account: required, profiles: [full, other], terms_of_service: "https://example.org/terms", website: "https://example.org/", plain_contacts: true}
+  b: {path: /b/dir, pre_authorization: true, external_account: required, profiles: [full, other], terms_of_service: "https://example.org/terms", website: "https://example.org/", plain_contacts: true}
 profiles:
   other: {backend: local}
   full:
@@ -256,7 +256,7 @@ backends:
 	}
 	wantDirectories := []acme.Directory{
 		{
-			Name: "b", Path: "/b/dir", ExternalAccount: acme.ExternalAccountMandatory,
+			Name: "b", Path: "/b/dir", ExternalAccount: acme.ExternalAccountMandatory, PreAuthorization: true,
 			Profiles: []acme.ProfileName{"full", "other"}, TermsOfService: "https://example.org/terms", Website: "https://example.org/", PlainContacts: true,
 		},
 		{
