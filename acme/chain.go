@@ -53,11 +53,13 @@ type Trust struct {
 	upper upperParts
 }
 
+var errNoRoots = errors.New("acme: no root certificates are configured, so no chain could be trusted")
+
 // NewTrust reads roots in DER. At least one is needed: no roots must never
 // come to mean those of the system.
 func NewTrust(roots [][]byte) (*Trust, error) {
 	if len(roots) == 0 {
-		return nil, errors.New("acme: no root certificates are configured, so no chain could be trusted")
+		return nil, errNoRoots
 	}
 	pool := x509.NewCertPool()
 	for i, der := range roots {
@@ -191,6 +193,9 @@ func checkIssuer(i int, cert *x509.Certificate, now time.Time) error {
 // usages, path lengths. The standard library accepts a chain that is good for
 // any of several usages; ours must be good for each.
 func (t *Trust) verify(c Contract, certs []*x509.Certificate, now time.Time) error {
+	if t.roots == nil {
+		return errNoRoots // to the library, none are those of the system
+	}
 	options := x509.VerifyOptions{
 		Roots:         t.roots,
 		Intermediates: x509.NewCertPool(),

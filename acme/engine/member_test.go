@@ -183,7 +183,7 @@ func TestRegistryProvesNothing(t *testing.T) {
 	})
 }
 
-// TestFreeze: from one moment to the next a member can do nothing, and after a
+// TestFreeze (SP-9): from one moment to the next a member can do nothing, and after a
 // thaw everything but what has ended.
 func TestFreeze(t *testing.T) {
 	w := newWorld(t)
@@ -263,7 +263,7 @@ func TestFreeze(t *testing.T) {
 	})
 }
 
-// TestFreezeBeforeSubmission: what was finalized but not sent is not bought.
+// TestFreezeBeforeSubmission (SP-9): what was finalized but not sent is not bought.
 func TestFreezeBeforeSubmission(t *testing.T) {
 	w := newWorld(t)
 	synctest.Test(t, func(t *testing.T) {
