@@ -149,6 +149,9 @@ func moveMany(tx storage.Tx, m RenewalMove, next acme.Renewal) (done RenewalMove
 	if m.Lift && stored.Window.Start.IsZero() || !m.Lift && m.said(stored, next) {
 		return RenewalMoved{Renewal: stored}, nil
 	}
+	if err := listRenewal(tx, name, !m.Lift); err != nil {
+		return done, err
+	}
 	return RenewalMoved{Renewal: next, Changed: true}, putRenewal(tx, name, next)
 }
 

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"acmebridge/acme"
@@ -79,35 +78,4 @@ func (a *adviser) suggest(c acme.Certificate) (s acme.RenewalSuggestion, err err
 		a.members[c.Member] = m
 	}
 	return acme.SuggestRenewal(c, a.e.cfg.Profiles[c.Profile].Renewal, wider, m), nil
-}
-
-// The names under which decisions about many certificates are stored. They are
-// looked up when somebody asks, so that deciding about a million certificates
-// is one small commit and counts for all of them at once.
-
-func memberRenewal(id acme.MemberID) string       { return "renewal/member/" + string(id) }
-func profileRenewal(name acme.ProfileName) string { return "renewal/profile/" + string(name) }
-func backendRenewal(name string) string           { return "renewal/backend/" + name }
-
-// loadRenewal reads a decision; one without a window is none.
-func loadRenewal(tx storage.Tx, name string) (r acme.Renewal, err error) {
-	b, err := tx.Meta().Get(name)
-	if errors.Is(err, storage.ErrNotFound) {
-		return r, nil
-	}
-	if err == nil {
-		r, err = storage.Decode[acme.Renewal](b)
-	}
-	if err != nil {
-		return r, fmt.Errorf("engine: read the decision %s: %w", name, err)
-	}
-	return r, nil
-}
-
-func putRenewal(tx storage.Tx, name string, r acme.Renewal) error {
-	b, err := storage.Encode(r)
-	if err != nil {
-		return err
-	}
-	return tx.Meta().Put(name, b)
 }

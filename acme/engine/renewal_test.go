@@ -315,3 +315,72 @@ func TestRenewals(t *testing.T) {
 		check(engine.RenewalFilter{}, "")
 	})
 }
+
+// TestRenewalDecisions: what stands can be listed, also by who comes later, and
+// there is a bound to it.
+func TestRenewalDecisions(t *testing.T) {
+	w := newWorld(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		decided := func() string {
+			t.Helper()
+			all, err := r.Operator().RenewalDecisions(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var text []string
+			for _, d := range all {
+				text = append(text, fmt.Sprintf("%s|%s|%s %s", d.Member, d.Profile, d.Backend, d.Renewal.Reason))
+			}
+			return strings.Join(text, ", ")
+		}
+		check := func(want string) {
+			t.Helper()
+			if got := decided(); got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		}
+		r.enrol("renewal/profile/m1")
+		check("")
+		r.move(engine.RenewalMove{Profile: "tls", AtOnce: true, Reason: "one"})
+		r.move(engine.RenewalMove{Member: "renewal/profile/m1", AtOnce: true, Reason: "two"})
+		r.move(engine.RenewalMove{Backend: "ca", AtOnce: true, Reason: "three"})
+		check("||ca three, renewal/profile/m1|| two, |tls| one")
+		r.move(engine.RenewalMove{Profile: "tls", AtOnce: true, Reason: "four"})
+		r.move(engine.RenewalMove{Backend: "ca", Lift: true})
+		check("renewal/profile/m1|| two, |tls| four")
+		r.end()
+		r = w.start()
+		defer r.end()
+		check("renewal/profile/m1|| two, |tls| four")
+
+		// As after so many moves, in the form in which the list is stored.
+		var full struct {
+			Names []string `cbor:"1,keyasint"`
+		}
+		for n := range 4999 {
+			full.Names = append(full.Names, fmt.Sprintf("renewal/member/x%04d", n))
+		}
+		full.Names = append(full.Names, "renewal/profile/tls")
+		if err := w.store.Update(t.Context(), func(tx storage.Tx) error {
+			b, err := storage.Encode(full)
+			if err != nil {
+				return err
+			}
+			return tx.Meta().Put("renewal/decided", b)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Operator().MoveRenewal(t.Context(), engine.RenewalMove{Backend: "ca", AtOnce: true}); err == nil || !strings.Contains(err.Error(), "5000 decisions") {
+			t.Errorf("one too many: %v", err)
+		}
+		if done := r.move(engine.RenewalMove{Profile: "tls", AtOnce: true, Reason: "five"}); !done.Changed {
+			t.Errorf("one that is on the list: %+v", done)
+		}
+		r.move(engine.RenewalMove{Profile: "tls", Lift: true})
+		if done := r.move(engine.RenewalMove{Backend: "ca", AtOnce: true}); !done.Changed {
+			t.Errorf("after one was taken back: %+v", done)
+		}
+	})
+}

@@ -17,7 +17,7 @@ import (
 func (p *program) renewalsCommand() *cobra.Command {
 	return group("renewals", "When certificates should be renewed, and deciding otherwise",
 		"  acmebridge renewals list --due-before 7d\n  acmebridge renewals move --backend local --now --explanation-url https://status.example.org/incident --reason \"incident 17\"",
-		p.renewalsListCommand(), p.renewalsShowCommand(), p.renewalsMoveCommand())
+		p.renewalsListCommand(), p.renewalsShowCommand(), p.renewalsMoveCommand(), p.renewalsDecisionsCommand())
 }
 
 // moment reads a time: as in RFC 3339, or so far from now.
@@ -242,4 +242,31 @@ func (p *program) sayMoved(done admin.MovedRenewal) {
 		}
 		fmt.Fprintf(p.stdout, "%s to be renewed between %s and %s%s\n", counted(done.Certificates, "certificate"), when(done.WindowStart), when(done.WindowEnd), again)
 	}
+}
+
+func (p *program) renewalsDecisionsCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "decisions", Short: "List what was decided for members, profiles and backends and still stands",
+		Example: "  acmebridge renewals decisions", Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return p.operate(c.Context(), reads, func(a *admin.Client) error {
+				all, err := collect[admin.RenewalDecision](c.Context(), a, "/v1/renewal-decisions", nil, nil)
+				if err != nil {
+					return err
+				}
+				return table(p, asJSON, all, "Nothing was decided for members, profiles or backends.", "ABOUT\tFROM\tUNTIL\tISSUED BEFORE\tDECIDED\tREASON", func(w io.Writer, d admin.RenewalDecision) {
+					about := "backend " + d.Backend
+					if d.Member != "" {
+						about = "member " + d.Member
+					} else if d.Profile != "" {
+						about = "profile " + d.Profile
+					}
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", show(about), when(d.WindowStart), when(d.WindowEnd), when(d.IssuedBefore), when(d.DecidedAt), show(d.Reason))
+				})
+			})
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return c
 }

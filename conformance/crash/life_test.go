@@ -92,6 +92,9 @@ func (l *life) membership(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := l.server.hurry(ctx, "m1"); err != nil {
+		return err
+	}
 	if err := m.changeKey(ctx); err != nil {
 		return err
 	}
@@ -173,7 +176,10 @@ func (l *life) end(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(v.check(l.guest, m), l.server.sound(ctx))
+	if v.hurried["m1"] != 1 || len(v.hurried) != 1 {
+		err = missing("the one decision on renewals; there are %v", v.hurried)
+	}
+	return errors.Join(err, v.check(l.guest, m), l.server.sound(ctx))
 }
 
 // The programs that TestMain builds.

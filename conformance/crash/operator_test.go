@@ -68,6 +68,19 @@ func (s *server) enrol(ctx context.Context, id string) error {
 	return err
 }
 
+// hurry tells the clients of a member to renew what they have. To say it again
+// is safe.
+func (s *server) hurry(ctx context.Context, id string) error {
+	err := s.operate(ctx, func(c *admin.Client, _ bool) error {
+		_, err := admin.Post[admin.MovedRenewal](ctx, c, "/v1/renewals", admin.MoveRenewal{Member: id, AtOnce: true, Reason: "a life"})
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("move the renewals of member %s: %w", id, err)
+	}
+	return err
+}
+
 // remove ends a member and all its certificates, and waits until that is done.
 func (s *server) remove(ctx context.Context, id string) error {
 	path := "/v1/members/" + id
@@ -114,6 +127,7 @@ func (s *server) expel(ctx context.Context, accountURL string) error {
 type inventory struct {
 	keys           map[string]admin.ExternalKey
 	members        map[string]admin.Member
+	hurried        map[string]int // decisions on renewals, by member
 	accounts       map[string]admin.Account
 	orders         map[string]admin.Order
 	submissions    map[string][]admin.Submission  // by order
@@ -143,7 +157,7 @@ func (s *server) inventory(ctx context.Context) (*inventory, error) {
 		return nil, fmt.Errorf("export: %w", err)
 	}
 	v := &inventory{
-		keys: map[string]admin.ExternalKey{}, members: map[string]admin.Member{}, accounts: map[string]admin.Account{}, orders: map[string]admin.Order{},
+		keys: map[string]admin.ExternalKey{}, members: map[string]admin.Member{}, hurried: map[string]int{}, accounts: map[string]admin.Account{}, orders: map[string]admin.Order{},
 		submissions: map[string][]admin.Submission{}, certificates: map[string][]admin.Certificate{}, parked: parked,
 		publications: map[string]int64{}, authorizations: map[string]admin.Authorization{},
 	}
@@ -172,6 +186,8 @@ func (v *inventory) add(line []byte) error {
 		return put(line, func(k admin.ExternalKey) { v.keys[k.ID] = k })
 	case "member":
 		return put(line, func(m admin.Member) { v.members[m.ID] = m })
+	case "renewal-decision":
+		return put(line, func(d admin.RenewalDecision) { v.hurried[d.Member]++ })
 	case "account":
 		return put(line, func(a admin.Account) { v.accounts[a.ID] = a })
 	case "order":

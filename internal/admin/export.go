@@ -45,6 +45,10 @@ type (
 		Kind string `json:"kind"`
 		Job
 	}
+	exportedRenewalDecision struct {
+		Kind string `json:"kind"`
+		RenewalDecision
+	}
 	exportedPublication struct {
 		Kind string `json:"kind"`
 		List
@@ -69,6 +73,15 @@ func (h *handler) writeExport(ctx context.Context, e *json.Encoder) error {
 		return e.Encode(exportedMember{"member", viewMember(m)})
 	}); err != nil {
 		return err
+	}
+	decisions, err := h.Operator.RenewalDecisions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range decisions {
+		if err := e.Encode(exportedRenewalDecision{"renewal-decision", viewRenewalDecision(d)}); err != nil {
+			return err
+		}
 	}
 	if err := each(ctx, h.Operator.Accounts, func(a acme.Account) error {
 		return e.Encode(exportedAccount{"account", viewAccount(a)})

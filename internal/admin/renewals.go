@@ -60,6 +60,20 @@ type MovedRenewal struct {
 	IssuedBefore *time.Time `json:"issued_before,omitempty"`
 }
 
+// RenewalDecision is a decision in force about the certificates of a member, a
+// profile or a backend.
+type RenewalDecision struct {
+	Member         string     `json:"member,omitempty"`
+	Profile        string     `json:"profile,omitempty"`
+	Backend        string     `json:"backend,omitempty"`
+	WindowStart    *time.Time `json:"window_start"`
+	WindowEnd      *time.Time `json:"window_end"`
+	IssuedBefore   *time.Time `json:"issued_before"`
+	DecidedAt      *time.Time `json:"decided_at"`
+	ExplanationURL string     `json:"explanation_url,omitempty"`
+	Reason         string     `json:"reason,omitempty"`
+}
+
 func (h *handler) mountRenewals(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/renewals", h.answer(h.listRenewals))
 	mux.HandleFunc("GET /v1/renewals/{id}", h.answer(func(r *http.Request) (any, error) {
@@ -70,6 +84,10 @@ func (h *handler) mountRenewals(mux *http.ServeMux) {
 		return viewRenewal(d), nil
 	}))
 	mux.HandleFunc("POST /v1/renewals", h.answer(h.moveRenewal))
+	mux.HandleFunc("GET /v1/renewal-decisions", h.answer(func(r *http.Request) (any, error) {
+		all, err := h.Operator.RenewalDecisions(r.Context())
+		return Page[RenewalDecision]{Items: views(all, viewRenewalDecision)}, err
+	}))
 }
 
 func (h *handler) listRenewals(r *http.Request) (any, error) {
@@ -126,4 +144,13 @@ func viewRenewal(d engine.DueRenewal) Renewal {
 		v.CAAsked = timeOf(c.RenewalAdvice.At)
 	}
 	return v
+}
+
+func viewRenewalDecision(d engine.RenewalDecision) RenewalDecision {
+	r := d.Renewal
+	return RenewalDecision{
+		Member: string(d.Member), Profile: string(d.Profile), Backend: d.Backend,
+		WindowStart: timeOf(r.Window.Start), WindowEnd: timeOf(r.Window.End), IssuedBefore: timeOf(r.IssuedBefore), DecidedAt: timeOf(r.At),
+		ExplanationURL: r.Explanation, Reason: r.Reason,
+	}
 }

@@ -1,9 +1,11 @@
 package admin_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +21,9 @@ func TestRenewals(t *testing.T) {
 	f := newFixture(t, database{}, false)
 	const day = 24 * time.Hour
 	err := f.store.Update(t.Context(), func(tx storage.Tx) error {
+		if err := tx.Certificates().PutChain(acme.Chain{Certificates: [][]byte{{1}}}); err != nil {
+			return err
+		}
 		for n := range 5 {
 			begin := now.Add(-time.Duration(65-10*n) * day)
 			if err := tx.Certificates().Put(acme.Certificate{
@@ -75,6 +80,14 @@ func TestRenewals(t *testing.T) {
 		r, err := admin.Get[admin.Renewal](ctx, c, "/v1/renewals/c3")
 		if err != nil || r.DecidedBy != "operator" || r.Reason != "audit" || r.ExplanationURL != "https://a.example/" || !r.WindowEnd.Equal(end) {
 			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+		decisions, err := admin.Get[admin.Page[admin.RenewalDecision]](ctx, c, "/v1/renewal-decisions")
+		if err != nil || len(decisions.Items) != 1 || decisions.Items[0].Member != "m1" || decisions.Items[0].Reason != "audit" || !decisions.Items[0].IssuedBefore.Equal(now) {
+			t.Errorf("%s: %+v, %v", name, decisions, err)
+		}
+		var export bytes.Buffer
+		if err := c.Stream(ctx, "/v1/export", &export); err != nil || !strings.Contains(export.String(), `{"kind":"renewal-decision","member":"m1",`) {
+			t.Errorf("%s: the export has %q, %v", name, &export, err)
 		}
 		done, err = admin.Post[admin.MovedRenewal](ctx, c, "/v1/renewals", admin.MoveRenewal{Member: "m1", Usual: true})
 		if err != nil || !done.Changed || done.WindowStart != nil {
