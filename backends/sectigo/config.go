@@ -29,8 +29,8 @@ type Config struct {
 	// Cache keeps the tokens between runs of a command; nil keeps them in
 	// memory only, as a server should (SK-3).
 	Cache *Cache
-	// Dial connects; nil leaves that to package net. A server passes that of
-	// its egress dialer (SV-1). Environment proxies are not used (SV-9).
+	// Dial connects, and is needed: that of an egress dialer, which judges
+	// every address (SV-1). Environment proxies are not used (SV-9).
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// RootCAs are what the server's certificate must lead to; nil means those
 	// of the system.
@@ -62,11 +62,10 @@ func (cfg Config) complete() (Config, *url.URL, error) {
 		return cfg, nil, errors.New("sectigo: there is a username and no password: give both or none")
 	case cfg.Username == "" && cfg.Cache == nil:
 		return cfg, nil, ErrNoCredentials
+	case cfg.Dial == nil:
+		return cfg, nil, errors.New("sectigo: the client has no way to connect: Dial is missing")
 	case cfg.CallTimeout < 0 || cfg.TransferTimeout < 0 || cfg.MaxReply < 0 || cfg.MaxDownload < 0:
 		return cfg, nil, errors.New("sectigo: times and sizes cannot be negative")
-	}
-	if cfg.Dial == nil {
-		cfg.Dial = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 	}
 	cfg.UserAgent = or(cfg.UserAgent, "acmebridge")
 	cfg.CallTimeout = or(cfg.CallTimeout, 30*time.Second)

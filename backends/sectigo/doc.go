@@ -2,7 +2,7 @@
 // of CSRs, watches them and downloads what became of them. It is usable on its
 // own; a [Client] keeps nothing but tokens.
 //
-//	client, err := sectigo.New(sectigo.Config{Username: "bridge", Password: password})
+//	client, err := sectigo.New(sectigo.Config{Username: "bridge", Password: password, Dial: dialer.DialContext})
 //	batch, err := client.Upload(ctx, sectigo.Upload{ProfileID: 42, BatchName: "acme-1", CSRs: [][]byte{csr}})
 //	batch, err = client.Batch(ctx, batch.ID)         // later, until batch.Canonical().Terminal()
 //	download, err := client.Download(ctx, batch.ID)

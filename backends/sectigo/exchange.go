@@ -67,11 +67,7 @@ func (c *Client) exchange(ctx context.Context, r request, token secret.Secret) (
 	if !token.Empty() {
 		req.Header.Set("Authorization", "Bearer "+string(token.Reveal()))
 	}
-	client := c.calls
-	if r.purchase {
-		client = c.purchases
-	}
-	res, err := client.Do(req)
+	res, err := c.web.do(req, r.purchase)
 	if err != nil {
 		if !connected.Load() {
 			return reply{}, notSent(r.op, bare(err))

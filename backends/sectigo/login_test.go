@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -242,7 +243,7 @@ func TestSecretsStayInside(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	t.Parallel()
-	good := sectigo.Config{Username: username, Password: secret.New([]byte(password))}
+	good := sectigo.Config{Username: username, Password: secret.New([]byte(password)), Dial: new(net.Dialer).DialContext}
 	for name, test := range map[string]struct {
 		change func(*sectigo.Config)
 		ok     bool
@@ -262,7 +263,8 @@ func TestConfig(t *testing.T) {
 		"nothing, but tokens": {func(c *sectigo.Config) {
 			c.Username, c.Password, c.Cache = "", secret.Secret{}, sectigo.NewCache("x")
 		}, true},
-		"no time": {func(c *sectigo.Config) { c.CallTimeout = -1 }, false},
+		"no dialer": {func(c *sectigo.Config) { c.Dial = nil }, false},
+		"no time":   {func(c *sectigo.Config) { c.CallTimeout = -1 }, false},
 	} {
 		cfg := good
 		test.change(&cfg)

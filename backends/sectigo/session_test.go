@@ -1,6 +1,7 @@
 package sectigo
 
 import (
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,7 +23,7 @@ func TestRenewOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
-	c, err := New(Config{URL: url, Username: "bridge", Password: secret.New([]byte("bridge-password")), Now: ca.Now})
+	c, err := New(Config{URL: url, Username: "bridge", Password: secret.New([]byte("bridge-password")), Now: ca.Now, Dial: new(net.Dialer).DialContext})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"net"
 	"testing"
 	"time"
 
@@ -54,7 +55,7 @@ func newWorld(t *testing.T, cfg sectigotest.Config, change ...func(*sectigo.Conf
 // connect makes another client.
 func (w world) connect(t *testing.T, change ...func(*sectigo.Config)) *sectigo.Client {
 	t.Helper()
-	cfg := sectigo.Config{URL: w.url, Username: username, Password: secret.New([]byte(password)), Now: w.ca.Now}
+	cfg := sectigo.Config{URL: w.url, Username: username, Password: secret.New([]byte(password)), Now: w.ca.Now, Dial: new(net.Dialer).DialContext}
 	for _, c := range change {
 		c(&cfg)
 	}

@@ -107,7 +107,7 @@ has a certificate issued to a standard client and shows each step.`,
 	root.AddCommand(
 		p.serveCommand(), p.demoCommand(), p.configCommand(),
 		p.memberCommand(), p.eabCommand(), p.accountCommand(), p.orderCommand(), p.certCommand(), p.renewalsCommand(),
-		p.caCommand(), p.dbCommand(), p.exportCommand(), p.versionCommand(),
+		p.caCommand(), p.dbCommand(), p.exportCommand(), p.standinCommand(), p.versionCommand(),
 	)
 	completion(root)
 	return root

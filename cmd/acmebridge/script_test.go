@@ -50,14 +50,16 @@ func TestScripts(t *testing.T) {
 }
 
 var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
-	"exits":     cmdExits,
-	"ports":     cmdPorts,
-	"ready":     cmdReady,
-	"issue":     cmdIssue,
-	"place":     cmdPlace,
-	"newer":     cmdNewer,
-	"plaintext": cmdPlaintext,
-	"terminate": cmdTerminate,
+	"exits":      cmdExits,
+	"ports":      cmdPorts,
+	"ready":      cmdReady,
+	"issue":      cmdIssue,
+	"place":      cmdPlace,
+	"newer":      cmdNewer,
+	"plaintext":  cmdPlaintext,
+	"terminate":  cmdTerminate,
+	"fetch":      cmdFetch,
+	"sectigobuy": cmdSectigoBuy,
 }
 
 // exits CODE PROGRAM ARGUMENT... runs a program and wants that exit code.

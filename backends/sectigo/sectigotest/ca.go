@@ -63,6 +63,9 @@ type RawUpload struct {
 
 // New makes the service, or brings it back from cfg.StateDir.
 func New(cfg Config) (*CA, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
 	cfg = cfg.complete()
 	if cfg.Journal != nil {
 		cfg.Journal = &lockedWriter{w: cfg.Journal}

@@ -1,7 +1,10 @@
 package sectigotest
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 )
@@ -84,6 +87,30 @@ func (cfg Config) complete() Config {
 		cfg.Profiles = TRISAProfiles()
 	}
 	return cfg
+}
+
+// Check says what a service cannot be like. New asks it as well.
+func (cfg Config) Check() error {
+	cfg = cfg.complete()
+	for what, ok := range map[string]bool{
+		fmt.Sprintf("layout %q", cfg.Layout): slices.Contains(Layouts(), cfg.Layout),
+		fmt.Sprintf("login %q", cfg.Login):   slices.Contains([]string{"", "ok", "401", "403", "307"}, cfg.Login),
+		fmt.Sprintf("list %q", cfg.List):     slices.Contains([]string{"", "items", "content", "off"}, cfg.List),
+		fmt.Sprintf("key %q", cfg.Key):       slices.Contains([]string{"ec", "rsa"}, cfg.Key),
+	} {
+		if !ok {
+			return fmt.Errorf("sectigotest: there is no %s", what)
+		}
+	}
+	for _, d := range []time.Duration{cfg.Created, cfg.Processing, cfg.TTL, cfg.AccessLifetime, cfg.RefreshLifetime, cfg.ListDelay, cfg.Validity} {
+		if d < 0 {
+			return errors.New("sectigotest: no time can be negative")
+		}
+	}
+	if cfg.PageSize < 0 || cfg.LockAfter < 0 {
+		return errors.New("sectigotest: no number can be negative")
+	}
+	return nil
 }
 
 func or[T comparable](v, otherwise T) T {

@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"acmebridge/backends/sectigo/sectigotest"
+)
+
+func (p *program) standinCommand() *cobra.Command {
+	return group("standin", "Imitations of certificate authorities, to try everything without an account",
+		"  acmebridge standin sectigo --listen 127.0.0.1:8831 --journal sectigo.jsonl",
+		p.standinSectigoCommand())
+}
+
+// standinFlags are those of one imitation.
+type standinFlags struct {
+	listen, control, journal, tlsRoot string
+	layout                            string
+	faults, outcomes                  []string
+}
+
+func (p *program) standinSectigoCommand() *cobra.Command {
+	var f standinFlags
+	var cfg sectigotest.Config
+	c := &cobra.Command{
+		Use: "sectigo", Short: "Imitate Sectigo IoT Manager",
+		Long: `Imitate Sectigo IoT Manager: logins, balances, profiles, and batches that take their time and end in
+certificates of a CA of its own. It runs until Ctrl-C. What it knows is forgotten then, unless it
+has a folder (--state).
+
+The journal gets a line of JSON for each request, login, purchase, certificate, download and
+revocation. On the control port the same is done from outside while it runs: POST /faults, /next,
+/plans, /hold, /release, /advance, /reject, /balance, /login and GET /journal, /counts, /roots.pem.
+
+Faults are ENDPOINT:KIND or ENDPOINT:KIND:NAME=VALUE,... where * is every endpoint and the names
+are status, message, retry-after, delay, skip, count and probability. Endpoints:
+  ` + wrapped(sectigotest.Endpoints()) + `
+Kinds:
+  ` + strings.Join(sectigotest.FaultKinds(), "\n  ") + `
+
+Outcomes are PATTERN=KIND or PATTERN=KIND:REASON for batches whose first common name fits the
+pattern. Kinds:
+  ` + wrapped(sectigotest.Kinds()) + `
+Layouts of archives:
+  ` + wrapped(sectigotest.Layouts()),
+		Example: `  acmebridge standin sectigo --listen 127.0.0.1:8831 --journal sectigo.jsonl
+  acmebridge standin sectigo --created 5s --processing 30s --control 127.0.0.1:8832
+  acmebridge standin sectigo --fault upload:reset-after:count=1 --fault '*:status:status=503,probability=0.1'
+  acmebridge standin sectigo --outcome '*.slow.example=stuck' --outcome '*.bad.example=rejected:not yours'`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error { return p.standinSectigo(c.Context(), f, cfg) },
+	}
+	flags := c.Flags()
+	flags.StringVar(&f.listen, "listen", "127.0.0.1:8831", "where to answer")
+	flags.StringVar(&f.control, "control", "", "where to take orders from tests (default: nowhere)")
+	flags.StringVar(&f.journal, "journal", "", "file to add the journal to (default: none)")
+	flags.StringVar(&f.tlsRoot, "tls-root", "", "speak HTTPS, and write the root to trust to this file")
+	flags.StringVar(&cfg.StateDir, "state", "", "folder to keep everything in for the next start (default: none)")
+	flags.StringVar(&cfg.Username, "username", "bridge", "name of the only user")
+	flags.StringVar(&cfg.Password, "password", "bridge-password", "password of that user; it guards nothing")
+	flags.DurationVar(&cfg.Created, "created", 2*time.Second, "how long a batch is CREATED")
+	flags.DurationVar(&cfg.Processing, "processing", 5*time.Second, "how long a batch is PROCESSING")
+	flags.DurationVar(&cfg.TTL, "ttl", 48*time.Hour, "how long an archive can be downloaded")
+	flags.DurationVar(&cfg.ListDelay, "list-delay", 0, "how long a new batch does not show in the list")
+	flags.DurationVar(&cfg.AccessLifetime, "access-lifetime", 600*time.Second, "lifetime of access tokens")
+	flags.DurationVar(&cfg.RefreshLifetime, "refresh-lifetime", 7200*time.Second, "lifetime of refresh tokens")
+	flags.DurationVar(&cfg.Validity, "validity", 396*24*time.Hour, "validity of certificates")
+	flags.BoolVar(&cfg.SingleUse, "single-use", false, "let each refresh token work once")
+	flags.BoolVar(&cfg.KeepRefreshToken, "keep-refresh-token", false, "give no new refresh token at a refresh")
+	flags.StringVar(&cfg.Login, "login", "ok", "how logins are answered: ok, 401, 403 or 307")
+	flags.IntVar(&cfg.LockAfter, "lock-after", 0, "lock the account after that many failed logins (0: never)")
+	flags.Int64Var(&cfg.Balance, "balance", 1000, "certificates that each authority may have issued")
+	flags.BoolVar(&cfg.RefundRejected, "refund-rejected", false, "give the balance of rejected batches back")
+	flags.BoolVar(&cfg.RefuseDuplicates, "refuse-duplicates", false, "refuse an upload with the same common name twice")
+	flags.BoolVar(&cfg.NoBatchName, "no-batch-name", false, "forget the names of batches")
+	flags.StringVar(&cfg.List, "list", "", "shape of the batch list: items or content for pages, off for none (default: a plain list)")
+	flags.IntVar(&cfg.PageSize, "page-size", 0, "size of pages")
+	flags.StringVar(&f.layout, "layout", string(sectigotest.LayoutPEMChain), "how archives are made up")
+	flags.StringVar(&cfg.Key, "key", "ec", "key of the CA: ec or rsa")
+	flags.Uint64Var(&cfg.Seed, "seed", 1, "makes faults by chance come the same way again")
+	flags.StringArrayVar(&f.faults, "fault", nil, "something that goes wrong (may be given again)")
+	flags.StringArrayVar(&f.outcomes, "outcome", nil, "what becomes of some batches (may be given again)")
+	return c
+}
+
+// wrapped writes names in lines of a width that terminals have.
+func wrapped[T ~string](names []T) string {
+	const width = 90
+	var lines []string
+	line := ""
+	for _, n := range names {
+		if len(line)+len(n) > width {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += string(n)
+	}
+	return strings.Join(append(lines, line), "\n  ")
+}
+
+func (p *program) standinSectigo(ctx context.Context, f standinFlags, cfg sectigotest.Config) (err error) {
+	if p.file != "" || p.data != "" {
+		return usagef("it has neither a configuration nor data of a server; leave out --config and --data")
+	}
+	cfg.Layout = sectigotest.Layout(f.layout)
+	if err := cfg.Check(); err != nil {
+		return usageError{err}
+	}
+	faults, plans, err := standinScript(f)
+	if err != nil {
+		return err
+	}
+	if f.journal != "" {
+		journal, err := os.OpenFile(f.journal, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+		if err != nil {
+			return fmt.Errorf("open the journal: %w", err)
+		}
+		defer func() { err = errors.Join(err, journal.Close()) }()
+		cfg.Journal = journal
+	}
+	ca, err := sectigotest.New(cfg)
+	if err != nil {
+		return err
+	}
+	for _, fault := range faults {
+		if err := ca.Break(fault); err != nil {
+			return usageError{err}
+		}
+	}
+	for _, plan := range plans {
+		if err := ca.Plan(plan.pattern, plan.outcome); err != nil {
+			return usageError{err}
+		}
+	}
+	l, err := net.Listen("tcp", f.listen)
+	if err != nil {
+		return fmt.Errorf("listen for clients: %w", err)
+	}
+	scheme := "http"
+	if f.tlsRoot != "" {
+		if l, err = standinTLS(ca, l, f.tlsRoot); err != nil {
+			return err
+		}
+		scheme = "https"
+	}
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	parts := 1
+	ended := make(chan error, 2)
+	go func() { ended <- ca.Serve(serving, l) }()
+	fmt.Fprintf(p.stdout, "An imitation of Sectigo IoT Manager is running.\n  url      %s://%s\n  user     %s, password %s\n", scheme, l.Addr(), cfg.Username, cfg.Password)
+	if f.control != "" {
+		control, err := net.Listen("tcp", f.control)
+		if err != nil {
+			stop()
+			return errors.Join(fmt.Errorf("listen for control: %w", err), <-ended)
+		}
+		parts++
+		go func() { ended <- ca.ServeControl(serving, control) }()
+		fmt.Fprintf(p.stdout, "  control  http://%s\n", control.Addr())
+	}
+	for _, profile := range sectigotest.TRISAProfiles() {
+		fmt.Fprintf(p.stdout, "  profile  %d, authority %d, %s\n", profile.ID, profile.AuthorityID, profile.Name)
+	}
+	for range parts {
+		err = errors.Join(err, <-ended)
+		stop()
+	}
+	return err
+}
+
+// standinTLS puts TLS on a listener, with a certificate of the stand-in's own
+// CA, and writes the root to a file.
+func standinTLS(ca *sectigotest.CA, l net.Listener, rootFile string) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return nil, err
+	}
+	cert, err := ca.ServerCertificate(host, "localhost", "127.0.0.1", "::1")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Clean(rootFile), ca.RootsPEM(), 0o600); err != nil {
+		return nil, fmt.Errorf("write the root: %w", err)
+	}
+	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}), nil
+}
+
+type standinPlan struct {
+	pattern string
+	outcome sectigotest.Outcome
+}
+
+// standinScript reads what the command line says about faults and outcomes.
+func standinScript(f standinFlags) (faults []sectigotest.Fault, plans []standinPlan, err error) {
+	for _, text := range f.faults {
+		fault, err := standinFault(text)
+		if err != nil {
+			return nil, nil, usagef("--fault %q: %w", text, err)
+		}
+		faults = append(faults, fault)
+	}
+	for _, text := range f.outcomes {
+		pattern, what, ok := strings.Cut(text, "=")
+		kind, reason, _ := strings.Cut(what, ":")
+		if !ok || pattern == "" {
+			return nil, nil, usagef("--outcome %q: it should look like '*.bad.example=rejected:reason'", text)
+		}
+		plans = append(plans, standinPlan{pattern, sectigotest.Outcome{Kind: sectigotest.Kind(kind), Reason: reason}})
+	}
+	return faults, plans, nil
+}
+
+func standinFault(text string) (f sectigotest.Fault, err error) {
+	parts := strings.SplitN(text, ":", 3)
+	if len(parts) < 2 {
+		return f, errors.New("it should look like upload:reset-after:count=1")
+	}
+	f.Endpoint, f.Kind = parts[0], parts[1]
+	if f.Endpoint == "*" {
+		f.Endpoint = ""
+	}
+	if len(parts) == 2 {
+		return f, nil
+	}
+	for _, setting := range strings.Split(parts[2], ",") {
+		name, value, ok := strings.Cut(setting, "=")
+		if !ok {
+			return f, fmt.Errorf("%q has no value", setting)
+		}
+		var err error
+		switch name {
+		case "status":
+			f.Status, err = strconv.Atoi(value)
+		case "message":
+			f.Message = value
+		case "retry-after":
+			f.RetryAfter = value
+		case "delay":
+			err = f.Delay.UnmarshalText([]byte(value))
+		case "skip":
+			f.Skip, err = strconv.Atoi(value)
+		case "count":
+			f.Count, err = strconv.Atoi(value)
+		case "probability":
+			f.Probability, err = strconv.ParseFloat(value, 64)
+		default:
+			return f, fmt.Errorf("there is no %q", name)
+		}
+		if err != nil {
+			return f, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return f, nil
+}
