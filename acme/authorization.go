@@ -94,6 +94,8 @@ type Challenge struct {
 	// IssuerDomainNames are the names that a dns-persist-01 record may give
 	// for the CA, as they were offered (RDP-1).
 	IssuerDomainNames []string `cbor:"8,keyasint,omitempty"`
+	// Trials are the attempts that failed, oldest first.
+	Trials []Trial `cbor:"9,keyasint,omitempty"`
 }
 
 // Proved reports whether control of the identifier was proved. A valid

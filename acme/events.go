@@ -180,6 +180,9 @@ func Settle(o Order, others []Authorization, a Authorization, t ChallengeType, o
 	a.Challenges = append([]Challenge(nil), a.Challenges...)
 	c := &a.Challenges[i]
 	c.Attempts++
+	if !out.Valid {
+		c.AddTrial(now, out)
+	}
 	name := string(t) + " of " + a.Identifier.Value
 	switch {
 	case out.Valid:

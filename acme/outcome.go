@@ -29,8 +29,8 @@ type Outcome struct {
 	CAA *CAACheck
 }
 
-// Step is one thing that a validation did: it asked the DNS, or it connected
-// to an address. Nothing in it was fetched, apart from names (SV-8).
+// Step is one thing that a validation did: it asked the DNS, connected to an
+// address, or was sent on to another host. Nothing in it was fetched, apart from names (SV-8).
 type Step struct {
 	// Host is the name or address that it was about. Each redirect leads to
 	// the host of a further step.
@@ -40,6 +40,13 @@ type Step struct {
 	// to.
 	Query string
 	Addr  string
+	// Redirect is where a web server led to, without the path: scheme and host.
+	Redirect string
+	// Hidden says that Addr is for the operator only: it was not connected to,
+	// and may come from a DNS that the client cannot see. Foreign says the same
+	// of all names: a web server led to them, who may see more than the client
+	// does (SV-8).
+	Hidden, Foreign bool
 	// Aliases are the names that the DNS led to from Host, Records how many
 	// records it had at the end, and Authenticated whether DNSSEC vouches for
 	// them.
@@ -54,6 +61,8 @@ type Step struct {
 func (s Step) String() string {
 	var b strings.Builder
 	switch {
+	case s.Redirect != "":
+		b.WriteString("redirect to " + s.Redirect)
 	case s.Query == "" && s.Addr == "":
 		b.WriteString("no connection to " + s.Host)
 	case s.Query == "":
@@ -79,4 +88,18 @@ func (s Step) String() string {
 		b.WriteString(": " + s.Result)
 	}
 	return b.String()
+}
+
+// Told describes the step as its client may read it.
+func (s Step) Told() string {
+	if s.Hidden {
+		s.Addr = ""
+	}
+	if s.Foreign {
+		s.Host, s.Aliases = "another host", nil
+		if scheme, _, ok := strings.Cut(s.Redirect, "://"); ok {
+			s.Redirect = "another host (" + scheme + ")"
+		}
+	}
+	return s.String()
 }

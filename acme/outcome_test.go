@@ -72,8 +72,28 @@ func TestStepString(t *testing.T) {
 		"connect to 192.0.2.1:80":                              {Host: "192.0.2.1", Addr: "192.0.2.1:80"},
 		"TXT a.example -> b.example: 2 records, authenticated": {Host: "a.example", Query: "TXT", Aliases: []string{"b.example"}, Records: 2, Authenticated: true},
 		"AAAA a.example: 0 records: no such record":            {Host: "a.example", Query: "AAAA", Result: "no such record"},
+		"redirect to https://www.example.org":                  {Host: "www.example.org", Redirect: "https://www.example.org"},
 	} {
 		if got := s.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if got := s.Told(); got != want {
+			t.Errorf("the client is told %q, want %q", got, want)
+		}
+	}
+}
+
+// SV-8: what a client is not told of.
+func TestStepTold(t *testing.T) {
+	t.Parallel()
+	for want, s := range map[string]Step{
+		"no connection to a.example: not allowed":                       {Host: "a.example", Addr: "10.0.0.1:80", Hidden: true, Result: "not allowed"},
+		"connect to 192.0.2.1:80 for another host":                      {Host: "secret.example", Addr: "192.0.2.1:80", Foreign: true},
+		"A another host: 1 record":                                      {Host: "secret.example", Query: "A", Records: 1, Aliases: []string{"more.example"}, Foreign: true},
+		"redirect to another host (https)":                              {Host: "secret.example", Redirect: "https://secret.example", Foreign: true},
+		"no connection to another host: no address may be connected to": {Host: "secret.example", Foreign: true, Result: "no address may be connected to"},
+	} {
+		if got := s.Told(); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

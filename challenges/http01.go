@@ -89,6 +89,7 @@ func (v *HTTP01) Validate(ctx context.Context, t Target) acme.Outcome {
 	}
 	whole, tr, done := begin(ctx, v.timeout)
 	defer done()
+	tr.own = first.host
 	a := attempt{v: v, trial: tr}
 	failed := a.run(whole, first, t.KeyAuthorization)
 	return a.outcome(failed, func() string { return a.where(first) })
@@ -167,6 +168,7 @@ func (a *attempt) run(ctx context.Context, h hop, want string) *failure {
 			return violation("it redirects in a circle") // DH-5
 		}
 		a.redirects++
+		a.steps = append(a.steps, acme.Step{Host: next.host, Foreign: a.foreign(next.host), Redirect: next.origin()})
 		h = next
 	}
 }

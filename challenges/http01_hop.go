@@ -26,6 +26,9 @@ func (h hop) scheme() string {
 	return "http"
 }
 
+// origin is the URL without its path, which may hold what is nobody's business.
+func (h hop) origin() string { return h.scheme() + "://" + h.authority }
+
 // key identifies the URL, to notice circles.
 func (h hop) key() string {
 	return h.scheme() + "://" + bracketed(h.host) + ":" + strconv.Itoa(int(h.port)) + h.target

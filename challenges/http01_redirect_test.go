@@ -86,7 +86,7 @@ func TestHTTP01RefusesRedirects(t *testing.T) {
 	} {
 		s := http01test.New(t, "127.0.0.1:0")
 		s.On(token, http01test.Redirect(302, location))
-		v := newValidator(t, setup{names: at(map[string]string{"example.org": "127.0.0.1", "canary.example": "127.0.0.1"}), port: s.Addr().Port()})
+		v := newValidator(t, setup{names: at(map[string]string{"example.org": "127.0.0.1", "www.example.org": "127.0.0.1", "canary.example": "127.0.0.1"}), port: s.Addr().Port()})
 		got := v.Validate(t.Context(), target("example.org"))
 		check(t, got, expect{acme.Connection, false, says})
 		if strings.Contains(got.Problem.Detail, "canary") {
@@ -159,27 +159,43 @@ func TestHTTP01RedirectToAnotherHost(t *testing.T) {
 	}
 }
 
-// Every hop is a step for the operator: which host, which address, what came of
-// it. The client sees where it began and where it ended, not the way (SV-8).
+// Every hop is a step: which host, which address, what came of it. The client
+// learns the names of its own host and of those above and below it; others are
+// for the operator, and paths for nobody (SV-8).
 func TestHTTP01Steps(t *testing.T) {
 	t.Parallel()
 	s := http01test.New(t, "127.0.0.1:0")
 	port := s.Addr().Port()
-	s.On(token, http01test.Redirect(302, "http://canary.example/secret-path?secret-query"))
+	s.On(token, http01test.Redirect(302, "http://www.example.org/secret"))
+	s.On("/secret", http01test.Redirect(302, "http://canary.example/secret-path?secret-query"))
 	s.On("/secret-path", http01test.Redirect(302, fmt.Sprintf("http://canary6.example:%d/secret-path", port)))
-	n := at(map[string]string{"example.org": "127.0.0.1", "canary.example": "127.0.0.1", "canary6.example": "127.0.0.2"})
+	n := at(map[string]string{"example.org": "127.0.0.1", "www.example.org": "127.0.0.1", "canary.example": "127.0.0.1", "canary6.example": "127.0.0.2"})
 	got := newValidator(t, setup{names: n, port: port}).Validate(t.Context(), target("example.org"))
-	var told []string
+	var told, toClient []string
 	for _, step := range got.Steps {
-		told = append(told, step.String())
+		told, toClient = append(told, step.String()), append(toClient, step.Told())
 	}
 	want := []string{
 		fmt.Sprintf("connect to 127.0.0.1:%d for example.org", port),
+		"redirect to http://www.example.org",
+		fmt.Sprintf("connect to 127.0.0.1:%d for www.example.org", port),
+		"redirect to http://canary.example",
 		fmt.Sprintf("connect to 127.0.0.1:%d for canary.example", port),
+		fmt.Sprintf("redirect to http://canary6.example:%d", port),
 		"no connection to canary6.example: no address that may be connected to",
 	}
 	if strings.Join(told, "\n") != strings.Join(want, "\n") {
 		t.Errorf("steps %q, want %q", told, want)
+	}
+	wantClient := []string{
+		want[0], want[1], want[2],
+		"redirect to another host (http)",
+		fmt.Sprintf("connect to 127.0.0.1:%d for another host", port),
+		"redirect to another host (http)",
+		"no connection to another host: no address that may be connected to",
+	}
+	if strings.Join(toClient, "\n") != strings.Join(wantClient, "\n") {
+		t.Errorf("steps for the client %q, want %q", toClient, wantClient)
 	}
 	if text := fmt.Sprint(told, got.Tried, got.Problem.Detail); strings.Contains(text, "secret") || strings.Contains(got.Problem.Detail, "canary") {
 		t.Errorf("shown: %s", text)

@@ -30,6 +30,9 @@ type trial struct {
 	looked *egress.Lookups
 	tried  []string
 	steps  []acme.Step
+	// own is the host that the client has named; empty where nothing leads away
+	// from it.
+	own string
 	// at are the addresses that the latest host was connected to at.
 	at []netip.AddrPort
 }
@@ -53,11 +56,17 @@ func (t *trial) outcome(failed *failure, where func() string) acme.Outcome {
 	return out
 }
 
+// foreign reports whether a host is none of the client's: neither what it has
+// named, nor above or below that.
+func (t *trial) foreign(host string) bool {
+	return t.own != "" && host != t.own && !strings.HasSuffix(host, "."+t.own) && !strings.HasSuffix(t.own, "."+host)
+}
+
 // learn notes the look-ups that have ended.
 func (t *trial) learn() {
 	for _, l := range t.looked.Take() {
 		t.steps = append(t.steps, acme.Step{
-			Host: l.Name, Query: l.Type, Aliases: l.Aliases, Records: l.Records, Authenticated: l.Authenticated, Result: l.Outcome(),
+			Host: l.Name, Foreign: t.foreign(l.Name), Query: l.Type, Aliases: l.Aliases, Records: l.Records, Authenticated: l.Authenticated, Result: l.Outcome(),
 		})
 	}
 }
@@ -69,7 +78,7 @@ func (t *trial) resolve(ctx context.Context, d *egress.Dialer, host string) ([]n
 	t.learn()
 	if err != nil {
 		if errors.Is(err, egress.ErrDenied) {
-			t.steps = append(t.steps, acme.Step{Host: host, Result: "no address that may be connected to"})
+			t.steps = append(t.steps, acme.Step{Host: host, Foreign: t.foreign(host), Result: "no address that may be connected to"})
 		}
 		return nil, t.lookupFailure(err)
 	}
@@ -90,11 +99,11 @@ func (t *trial) dial(ctx context.Context, d *egress.Dialer, host string, port ui
 	for _, addr := range candidates {
 		to := netip.AddrPortFrom(addr, port)
 		c, err := d.DialAddr(ctx, to)
-		step := acme.Step{Host: host, Addr: to.String()}
+		step := acme.Step{Host: host, Foreign: t.foreign(host), Addr: to.String()}
 		switch {
 		case errors.Is(err, egress.ErrDenied):
 			failed = t.refused(err)
-			step.Result = "not allowed"
+			step.Result, step.Hidden = "not allowed", true
 		case err != nil:
 			t.at = append(t.at, to)
 			t.tried = append(t.tried, to.String())

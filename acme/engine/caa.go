@@ -164,7 +164,7 @@ func (e *Engine) caaProblem(o acme.Order, checked []acme.Authorization, outcomes
 			continue
 		}
 		e.log.Info("CAA forbids a certificate, or cannot be looked up", "event", "caa.refused", "order", o.ID, "account", o.Account,
-			"identifier", checked[i].Identifier.Value, "cause", out.Problem.Detail)
+			"identifier", checked[i].Identifier.Value, "steps", stepLines(out.Steps), "cause", out.Problem.Detail)
 		if p == nil || p.Type != acme.CAA && out.Problem.Type == acme.CAA {
 			p = out.Problem
 		}

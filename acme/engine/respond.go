@@ -163,9 +163,19 @@ func (e *Engine) validate(ctx context.Context, owner acme.Account, a acme.Author
 	if !out.Valid {
 		e.Counters.ValidationsFailed.Add(1)
 		e.log.Info("challenge failed", "event", "challenge.failed", "authorization", a.ID, "order", a.Order, "account", a.Account,
-			"challenge", t, "identifier", a.Identifier.Value, "tried", out.Tried, "again", out.Retry, "cause", out.Problem.Detail)
+			"challenge", t, "identifier", a.Identifier.Value, "tried", out.Tried, "steps", stepLines(out.Steps), "again", out.Retry, "cause", out.Problem.Detail)
 	}
 	return out
+}
+
+// stepLines are the steps of an attempt as its operator reads them.
+func stepLines(steps []acme.Step) []string {
+	const most = 40 // SL-27
+	var lines []string
+	for _, s := range steps[:min(len(steps), most)] {
+		lines = append(lines, clip(s.String(), 300))
+	}
+	return lines
 }
 
 // contained runs a look at the world outside. A panic of it is an outcome, and

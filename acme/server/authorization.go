@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -54,8 +55,17 @@ func (st *site) challengeWire(a acme.Authorization, c acme.Challenge) challengeO
 	} else {
 		w.IssuerDomainNames1 = c.IssuerDomainNames
 	}
-	if c.Status == acme.ChallengeInvalid { // R8555-8-2
+	if c.Status == acme.ChallengeInvalid && c.Problem != nil { // R8555-8-2
 		w.Error = problemWire(c.Problem)
+		// R8555-8.2-2: an entry for each attempt, so that whoever reads it sees
+		// what was looked up and connected to.
+		for i, t := range c.Trials {
+			w.Error.Subproblems = append(w.Error.Subproblems, subproblemObject{
+				Type:       acme.ProblemPrefix + string(t.Type),
+				Detail:     fmt.Sprintf("attempt %d of %d at %s: %s", i+1, len(c.Trials), stamp(t.At), t),
+				Identifier: &identifierObject{Type: string(a.Identifier.Type), Value: a.Identifier.Wire()},
+			})
+		}
 	}
 	return w
 }

@@ -92,7 +92,8 @@ func authorization(n int) acme.Authorization {
 		Wildcard: true, Status: acme.AuthorizationValid, Expires: at(n + 1000),
 		Challenges: []acme.Challenge{{
 			Type: acme.DNS01, Status: acme.ChallengeValid, Token: fmt.Sprintf("token-%d", n), KeyAuthorization: "token.thumb",
-			ValidatedAt: at(n + 2), Attempts: 3, Problem: problem(n),
+			ValidatedAt: at(n + 2), Attempts: 3, Problem: problem(n), IssuerDomainNames: []string{"ca.example"},
+			Trials: []acme.Trial{{At: at(n + 1), Type: acme.DNS, Detail: "no answer", Steps: []string{"TXT a: 0 records", "TXT b: 1 record"}}},
 		}},
 		CAA:     &acme.CAACheck{At: at(n + 3), Issuers: []string{"ca.example"}},
 		Sharing: []acme.OrderID{orderID(n), orderID(n + 1)}, ReuseUntil: at(n + 900), Profile: "tls",
