@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -106,7 +107,12 @@ func TestNothingFetchedIsShown(t *testing.T) {
 	})}
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(f.HTTP01) }()
-	t.Cleanup(func() { _ = web.Close(); <-served })
+	t.Cleanup(func() {
+		_ = web.Close() // it ends with the error below
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("the host ended with %v", err)
+		}
+	})
 
 	c := f.registered(t, "default")
 	for _, name := range []string{"plain.localhost", "moved.localhost", "away.localhost", "broken.localhost"} {
