@@ -155,7 +155,7 @@ func (e *Engine) storeCAA(ctx context.Context, checked []acme.Authorization, out
 
 // caaProblem says what stands in the way of a certificate: the word of a
 // holder before the failure of a name server, and each name with its own
-// reason (R8555-6.7.1-1).
+// reason (R8555-6.7-3).
 func (e *Engine) caaProblem(o acme.Order, checked []acme.Authorization, outcomes []acme.Outcome) *acme.Problem {
 	var p *acme.Problem
 	var parts []acme.Subproblem
