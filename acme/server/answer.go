@@ -67,6 +67,16 @@ func (a *answer) retryAfter(d time.Duration) {
 	}
 }
 
+// comeBack is retryAfter for what is on its way. It is never less than two seconds:
+// acme4j counts from Date, which has lost its fraction, so a single second may be
+// over when the answer arrives, and X-Road gives the order up over a pause that
+// begins in the past.
+func (a *answer) comeBack(d time.Duration) {
+	if d > 0 {
+		a.retryAfter(max(d, 2*time.Second))
+	}
+}
+
 // json sends an object.
 func (a *answer) json(status int, object any) error {
 	body, err := json.Marshal(object)

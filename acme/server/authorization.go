@@ -102,7 +102,7 @@ func (st *site) authorization(rq *request) error {
 		if err != nil {
 			return err
 		}
-		rq.retryAfter(retry)
+		rq.comeBack(retry)
 		return rq.json(http.StatusOK, st.authorizationWire(a))
 	}
 	var update struct {
@@ -150,6 +150,6 @@ func (st *site) challenge(rq *request) error {
 		return acme.NotFound()
 	}
 	rq.link(st.authorizationURL(a.ID), "up") // D8: certbot insists
-	rq.retryAfter(retry)
+	rq.comeBack(retry)
 	return rq.json(http.StatusOK, st.challengeWire(a, a.Challenges[i]))
 }

@@ -126,7 +126,7 @@ func (st *site) order(rq *request) error {
 
 func (st *site) showOrder(rq *request, o acme.Order, retry time.Duration) error {
 	rq.w.Header().Set("Location", st.orderURL(o.ID)) // R8555-7.4F-13
-	rq.retryAfter(retry)
+	rq.comeBack(retry)
 	return rq.json(http.StatusOK, st.orderWire(o))
 }
 
