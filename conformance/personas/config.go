@@ -1,6 +1,8 @@
 package personas
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -37,7 +39,8 @@ type Config struct {
 	ExternalAccounts *ExternalAccounts
 
 	// Differences are reviewed failures, "uacme/obtain" to reason. A listed story
-	// has to fail: one that passes is reported as stale.
+	// has to fail: one that passes is reported as stale, unless its reason begins
+	// with "sometimes:".
 	Differences map[string]string
 	// Match picks the stories to play; nil plays all.
 	Match func(persona, story string) bool
@@ -45,9 +48,14 @@ type Config struct {
 	// NewClock makes the clock that one story sleeps by; nil is real time. A test
 	// whose server is quick need not wait out the pauses of real clients.
 	NewClock func() Clock
-	// RSABits replaces the size of every RSA account key, when not zero. Making
-	// the 4096 bits of dehydrated takes seconds.
-	RSABits int
+	// RSAKey makes the RSA keys of accounts and certificates; nil makes fresh ones
+	// of the size that the client uses, which for the 4096 bits of dehydrated takes
+	// seconds. No two of one run may be the same. It is called from several
+	// goroutines.
+	RSAKey func(bits int) (*rsa.PrivateKey, error)
+	// Patience bounds, in real time, what a client without a limit of its own would
+	// wait for; 5 minutes when zero.
+	Patience time.Duration
 	// RequestTimeout bounds every request unless its client gives up earlier; 45 s
 	// when zero.
 	RequestTimeout time.Duration
@@ -85,6 +93,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.NewClock == nil {
 		c.NewClock = func() Clock { return realTime{} }
+	}
+	if c.RSAKey == nil {
+		c.RSAKey = func(bits int) (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, bits) }
+	}
+	if c.Patience == 0 {
+		c.Patience = 5 * time.Minute
 	}
 	if c.RequestTimeout == 0 {
 		c.RequestTimeout = 45 * time.Second

@@ -176,18 +176,13 @@ func known(status string) bool {
 	return slices.Contains([]string{"unknown", "pending", "processing", "valid", "invalid", "revoked", "ready", "deactivated"}, status)
 }
 
-// pemOnly reports whether a chain is nothing but certificates with one line end
-// after each, which is what a split by lines leaves whole (R8555-9.1-1).
-func pemOnly(body []byte) bool {
-	for rest := body; len(rest) > 0; {
-		if !bytes.HasPrefix(rest, []byte("-----BEGIN CERTIFICATE-----")) {
+// wholeLines reports whether each mark of a chain has a line of its own, without
+// which no tool that works by lines can cut it.
+func wholeLines(body []byte) bool {
+	for line := range bytes.Lines(body) {
+		if bytes.Contains(line, []byte("-----")) && (!bytes.HasPrefix(line, []byte("-----")) || bytes.Count(line, []byte("-----")) != 2 || !bytes.HasSuffix(line, []byte("\n"))) {
 			return false
 		}
-		block, after := pem.Decode(rest)
-		if block == nil {
-			return false
-		}
-		rest = after
 	}
 	return true
 }

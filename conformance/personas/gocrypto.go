@@ -1,6 +1,7 @@
 package personas
 
 import (
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"time"
 
 	"golang.org/x/crypto/acme"
 )
@@ -90,9 +92,20 @@ func newGoCrypto(t *T, directory string) *goCryptoClient {
 	if err != nil {
 		t.broken("%v", err)
 	}
+	// It tries again for as long as its caller's context lives, also after a status
+	// that it did not expect; five times are enough to know.
+	ctx, cancel := context.WithTimeout(t.ctx, t.suite.cfg.Patience)
+	t.atEnd = append(t.atEnd, cancel)
+	t.ctx = ctx
 	c := &goCryptoClient{t: t, last: &recorder{next: h.Transport}}
 	h.Transport = c.last
-	c.client = &acme.Client{Key: t.ecKey().signer, HTTPClient: h, DirectoryURL: directory, UserAgent: "autocert"}
+	c.client = &acme.Client{Key: t.ecKey().signer, HTTPClient: h, DirectoryURL: directory, UserAgent: "autocert",
+		RetryBackoff: func(n int, _ *http.Request, _ *http.Response) time.Duration {
+			if n > 5 {
+				return -1
+			}
+			return 100 * time.Millisecond
+		}}
 	return c
 }
 
@@ -106,6 +119,9 @@ func (c *goCryptoClient) register(b *bound) {
 		request.ExternalAccountBinding = &acme.ExternalAccountBinding{KID: b.kid, Key: b.secret}
 	}
 	account, err := c.client.Register(c.t.ctx, request, acme.AcceptTOS)
+	if errors.Is(err, acme.ErrAccountAlreadyExists) {
+		return // which programs take for good
+	}
 	c.check(err, "R8555-7.3-7", "register")
 	c.t.need(account.URI != "", c.last.x, "R8555-7.3-7", "newAccount sent no Location")
 }

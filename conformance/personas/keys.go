@@ -41,16 +41,10 @@ func (t *T) ecSigner(curve elliptic.Curve) crypto.Signer {
 	return k
 }
 
-// rsaKey makes an account key of the size that the client uses.
-func (t *T) rsaKey(bits int) *key {
-	if b := t.suite.cfg.RSABits; b != 0 {
-		bits = b
-	}
-	return t.keyOf(t.rsaSigner(bits))
-}
+func (t *T) rsaKey(bits int) *key { return t.keyOf(t.rsaSigner(bits)) }
 
 func (t *T) rsaSigner(bits int) crypto.Signer {
-	k, err := rsa.GenerateKey(rand.Reader, bits)
+	k, err := t.suite.cfg.RSAKey(bits)
 	if err != nil {
 		t.broken("make an RSA key: %v", err)
 	}

@@ -1,7 +1,10 @@
-package server_test
+package servertest_test
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,17 +43,44 @@ func visitors(s *servertest.Server) personas.Config {
 			},
 		},
 		NewClock: func() personas.Clock { return personas.Hasty(200 * time.Millisecond) },
-		RSABits:  2048,
+	}
+}
+
+// keyring hands the same RSA keys out to every server: making them is most of what
+// a visit costs.
+type keyring struct {
+	mu   sync.Mutex
+	made []*rsa.PrivateKey
+}
+
+// forOneServer gives each key once. Their size is 2048 whatever is asked for.
+func (r *keyring) forOneServer() func(int) (*rsa.PrivateKey, error) {
+	next := 0
+	return func(int) (*rsa.PrivateKey, error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if next == len(r.made) {
+			k, err := rsa.GenerateKey(rand.Reader, 2048)
+			if err != nil {
+				return nil, err
+			}
+			r.made = append(r.made, k)
+		}
+		next++
+		return r.made[next-1], nil
 	}
 }
 
 // TestPersonas lets the clients of the field visit the whole server, with the local
 // CA issuing at once and with it going the way of a remote CA.
 func TestPersonas(t *testing.T) {
+	t.Parallel()
+	var keys keyring
 	for name, o := range map[string]servertest.Options{"inline": {}, "queued": {Queued: true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cfg := visitors(servertest.Start(t, visited(o)))
+			cfg.RSAKey = keys.forOneServer()
 			cfg.Differences = map[string]string{
 				"x-road/subject": "no profile takes the member's subject from the CSR yet",
 				"x-road/sign":    "no profile is for signing keys yet",
