@@ -40,7 +40,7 @@ profiles:
   tls: {backend: local, hold: 2s, identifiers: {types: [ip]}}
 backends:
   local: {type: localca, issue: %[4]s}
-limits: {connections_per_address: 0}
+limits: {connections_per_address: 0, rates: {polls: off}}
 log: {format: json}
 `
 
