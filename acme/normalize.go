@@ -155,6 +155,10 @@ func parseName(sent string, policy IdentifierPolicy) (Identifier, bool, *Problem
 		return Identifier{}, false, Problemf(Malformed, "%s is a wildcard below a single label; at least two must follow the asterisk", quote(sent))
 	case wildcard && !policy.Wildcard:
 		return Identifier{}, false, Problemf(RejectedIdentifier, "%s is a wildcard, which is not offered here; list the names", quote(sent))
+	case name == "onion" || strings.HasSuffix(name, ".onion"):
+		// R9799-1: their challenge is not offered, and asking the DNS about them
+		// would tell everybody on the way (RFC 7686).
+		return Identifier{}, false, Problemf(RejectedIdentifier, "%s is an onion service; no challenge that is offered here proves one", quote(sent))
 	case single && !policy.SingleLabel:
 		return Identifier{}, false, Problemf(RejectedIdentifier, "%s has a single label; use a fully qualified name", quote(sent))
 	case !policy.covers(value): // R8555-7.4-19

@@ -83,6 +83,12 @@ func TestParseIdentifierDNS(t *testing.T) {
 		{"wildcard of an address", "*.192.0.2.1", open, "", Malformed, "type ip"},
 		{"wildcard below one label", "*.net", open, "", Malformed, "single label"},
 
+		{"R9799-1 onion service", "abcdefghij234567.onion", open, "", RejectedIdentifier, "onion service"},
+		{"R9799-1 below one", "www.abcdefghij234567.Onion", open, "", RejectedIdentifier, "onion service"},
+		{"R9799-1 all of them", "onion", open, "", RejectedIdentifier, "onion service"},
+		{"R9799-1 their wildcard", "*.abcdefghij234567.onion", open, "", RejectedIdentifier, "onion service"},
+		{"no onion service", "onion.example", open, "onion.example", "", ""},
+		{"nor is this", "x.red-onion", open, "x.red-onion", "", ""},
 		{"wildcard not offered", "*.example.net", IdentifierPolicy{}, "", RejectedIdentifier, "wildcard"},
 		{"single label not offered", "localhost", IdentifierPolicy{}, "", RejectedIdentifier, "single label"},
 		{"R8555-7.4-19 outside", "example.org", within, "", RejectedIdentifier, "outside"},

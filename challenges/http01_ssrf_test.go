@@ -117,7 +117,7 @@ func TestRebindingBetweenHops(t *testing.T) {
 	}
 }
 
-// Names of control planes are refused before anybody is asked about them.
+// SV-4: names of control planes are refused before anybody is asked about them.
 func TestSSRFNames(t *testing.T) {
 	t.Parallel()
 	n := at(map[string]string{"metadata.google.internal": "127.0.0.1"})

@@ -379,6 +379,54 @@ func TestKeyChangeCrash(t *testing.T) {
 	}
 }
 
+// TestBindingCrash kills the process at the commit that makes an account of a
+// single-use key, once before it and once after it: there is an account exactly
+// where the key is used up (SP-10).
+func TestBindingCrash(t *testing.T) {
+	for _, applied := range []bool{false, true} {
+		w := newWorld(t)
+		synctest.Test(t, func(t *testing.T) {
+			w.t = t
+			r := w.start()
+			k, secret, err := r.Operator().CreateExternalKey(t.Context(), engine.NewExternalKey{Directory: "members", Member: "m1", Uses: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.end()
+
+			memory := w.store
+			crash := &crashStore{Store: memory, applied: applied}
+			w.store = crash
+			r = w.start()
+			<-r.Started()
+			synctest.Wait() // what the engine has to store for itself is stored
+			crash.mu.Lock()
+			crash.at = crash.updates + 1
+			crash.mu.Unlock()
+			request := bound(t, k.ID, secret)
+			if _, _, err := r.NewAccount(t.Context(), request); !errors.Is(err, storage.ErrUnknown) {
+				t.Fatalf("applied %t: %v, want that nobody knows", applied, err)
+			}
+			_ = r.close() // its store is dead, and it says so
+
+			w.store = memory
+			r = w.start()
+			defer r.end()
+			_, found, err := r.AccountByKey(t.Context(), "members", request.KeyHash)
+			if err != nil || found != applied {
+				t.Errorf("applied %t: account found %t, %v", applied, found, err)
+			}
+			if k, err := r.Operator().ExternalKey(t.Context(), k.ID); err != nil || (k.Used == 1) != applied || (k.Sealed == nil) != applied {
+				t.Errorf("applied %t: used %d times, sealed %t, %v", applied, k.Used, k.Sealed != nil, err)
+			}
+			// The client tries again, and has its account in either case.
+			if a, _, err := r.NewAccount(t.Context(), request); err != nil || a.Member != "m1" {
+				t.Errorf("applied %t: tried again: %v", applied, err)
+			}
+		})
+	}
+}
+
 // TestExternalKeySecrets: a MAC key has 256 random bits of its own, and what is
 // stored of it is sealed for its record (R8555-7.3.4-14).
 func TestExternalKeySecrets(t *testing.T) {

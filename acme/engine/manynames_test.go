@@ -57,6 +57,7 @@ func TestEachNameItsOwnOutcome(t *testing.T) {
 			go func() { _, _, _ = r.Respond(t.Context(), a, x.authz, acme.HTTP01) }() // looked at below
 		}
 		time.Sleep(time.Hour)
+		proofs := map[string]string{}
 		for _, x := range all {
 			way, _, _ := strings.Cut(x.name, ".")
 			authz, _, err := r.Authorization(t.Context(), a.ID, x.authz)
@@ -65,6 +66,18 @@ func TestEachNameItsOwnOutcome(t *testing.T) {
 			}
 			if authz.Identifier.Value != x.name || authz.Status != wants[way] {
 				t.Errorf("%s: the authorization is for %s and %s, want %s", x.name, authz.Identifier.Value, authz.Status, wants[way])
+			}
+			// No token serves two of them, so what proves one proves no other
+			// (R8555-8-4, R8555-10.2-1).
+			for _, c := range r.explain(x.order).Authorizations {
+				if c.ID != x.authz {
+					continue
+				}
+				token, shown := c.Challenges[0].Token, c.Challenges[0].KeyAuthorization
+				if other, taken := proofs[token]; taken || token == "" || !strings.HasPrefix(shown, token+".") {
+					t.Errorf("%s has token %q and key authorization %q, as has %q", x.name, token, shown, other)
+				}
+				proofs[token] = x.name
 			}
 			tries := w.targets.tried(x.name)
 			if want := map[string]int{"good": 1, "wrong": 1, "slow": 1, "flaky": 3, "down": 3, "panics": 3}[way]; tries != want {
@@ -81,6 +94,9 @@ func TestEachNameItsOwnOutcome(t *testing.T) {
 			} else if p != nil {
 				t.Errorf("%s: is valid, with problem %v", x.name, p)
 			}
+		}
+		if len(proofs) != len(all) {
+			t.Errorf("%d tokens for %d names", len(proofs), len(all))
 		}
 		r.wantStatus(a, together.ID, acme.OrderReady)
 	})

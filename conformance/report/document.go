@@ -27,7 +27,7 @@ cited in code and tests, so a search for one finds both.
 | Status | Meaning |
 |---|---|
 | passed | a case of the [black-box suite](../conformance/acmetest) passes against this server |
-| unit test | a test that names the row covers it. CAA (RFC 8659, 8657) and dns-persist-01 are code with tests that the server does not offer yet |
+| unit test | a test that names the row covers it |
 `)
 	for _, k := range kinds {
 		fmt.Fprintf(&b, "| %s | %s |\n", k.name, k.meaning)
