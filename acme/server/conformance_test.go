@@ -10,6 +10,7 @@ import (
 	"acmebridge/acme/server"
 	"acmebridge/acme/server/servertest"
 	"acmebridge/conformance/acmetest"
+	"acmebridge/internal/ratelimit"
 )
 
 // TestConformance runs the black-box suite against the whole server, with the
@@ -23,8 +24,13 @@ func TestConformance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o.Server = func(c *server.Config) { c.BadSignatures = -1 } // the suite sends more than an honest address would
 			s := servertest.Start(t, o)
+			few := servertest.Start(t, servertest.Options{
+				Server: func(c *server.Config) { c.Limits.Help = "https://limits.example/help" },
+				Engine: func(c *engine.Config) { c.Limits.NewOrders = ratelimit.Rate{Count: 3, Per: 18 * time.Second} },
+			})
 			acmetest.Run(t, acmetest.Config{
 				DirectoryURL: s.DirectoryURL("default"), RootCAs: s.TLSRoot, HTTP01Listener: s.HTTP01, NameSuffix: "localhost",
+				Limited: &acmetest.Limited{DirectoryURL: few.DirectoryURL("default"), NewOrders: 3},
 				ExternalAccounts: &acmetest.ExternalAccounts{
 					DirectoryURL: s.DirectoryURL("eab"),
 					NewKey: func() (acmetest.ExternalAccountKey, error) {

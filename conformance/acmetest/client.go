@@ -44,12 +44,13 @@ type endpoint struct {
 
 // suite is what all cases of one run share.
 type suite struct {
-	cfg    Config
-	main   *endpoint
-	bound  *endpoint // requires external accounts; nil when not configured
-	http01 *responder
-	named  atomic.Int64
-	runID  string // makes the names of two runs differ
+	cfg     Config
+	main    *endpoint
+	bound   *endpoint // requires external accounts; nil when not configured
+	limited *endpoint // has small limits; nil when not configured
+	http01  *responder
+	named   atomic.Int64
+	runID   string // makes the names of two runs differ
 
 	certificate shared[*certificate]
 	failures    shared[*failedOrder]
@@ -72,6 +73,11 @@ func newSuite(ctx context.Context, cfg Config) (*suite, error) {
 	s.main.bind = cfg.ExternalAccountKey
 	if cfg.ExternalAccounts != nil {
 		if s.bound, err = s.discover(ctx, cfg.ExternalAccounts.DirectoryURL); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Limited != nil {
+		if s.limited, err = s.discover(ctx, cfg.Limited.DirectoryURL); err != nil {
 			return nil, err
 		}
 	}

@@ -48,6 +48,10 @@ type Config struct {
 	// Without it the cases of RFC 8555 section 7.3.4 are not applicable.
 	ExternalAccounts *ExternalAccounts
 
+	// Limited names a directory whose limits are small enough to be met. Without
+	// it the cases of RFC 8555 section 6.6 are not applicable.
+	Limited *Limited
+
 	// Differences are the reviewed cases in which this server differs, full case
 	// name ("R8555-6.2-5/unprotected-header") to reason. A listed case has to
 	// fail: one that passes is reported as stale, so the list can only shrink by
@@ -86,6 +90,14 @@ type ExternalAccounts struct {
 	Reusable bool
 }
 
+// Limited describes a directory where an account has to wait after a few orders.
+type Limited struct {
+	DirectoryURL string
+	// NewOrders is how many orders an account may place at once; one more each
+	// few seconds, and less often than a machine needs to place one.
+	NewOrders int
+}
+
 // withDefaults fills what the caller left empty and refuses what cannot work.
 func (c Config) withDefaults() (Config, error) {
 	if err := checkDirectoryURL(c.DirectoryURL); err != nil {
@@ -97,6 +109,14 @@ func (c Config) withDefaults() (Config, error) {
 		}
 		if c.ExternalAccounts.NewKey == nil {
 			return c, errors.New("ExternalAccounts.NewKey is nil; give a function that returns a fresh key")
+		}
+	}
+	if c.Limited != nil {
+		if err := checkDirectoryURL(c.Limited.DirectoryURL); err != nil {
+			return c, fmt.Errorf("Limited: %w", err)
+		}
+		if c.Limited.NewOrders < 1 {
+			return c, errors.New("Limited.NewOrders is not set; say how many orders an account may place at once")
 		}
 	}
 	if c.HTTP01Addr == "" {

@@ -25,7 +25,7 @@ func Cases() []Case {
 	return slices.Concat(
 		transportCases(), methodCases(), linkCases(),
 		envelopeCases(), headerCases(), signatureCases(), jwkCases(), payloadCases(),
-		nonceCases(),
+		nonceCases(), limitCases(),
 		directoryCases(), profileCases(), renewalInfoCases(),
 		accountCases(), accountUpdateCases(), contactCases(), deactivationCases(),
 		bindingCases(), bindingHeaderCases(),
