@@ -70,6 +70,8 @@ func TestNewOrderRate(t *testing.T) {
 			if err == nil {
 				t.Fatal("accepted")
 			}
+			_, err = r.NewOrder(r.w.t.Context(), a, engine.OrderRequest{Identifiers: dns("a.net"), Replaces: acme.CertID([]byte{1}, []byte{1})})
+			wantProblem(r.w.t, err, acme.Malformed) // found out in the commit
 		}
 		for range 3 {
 			if err := place(); err != nil {
@@ -113,8 +115,10 @@ func TestRenewalsPass(t *testing.T) {
 			r.w.t.Fatalf("a renewal in time: %+v, %v", o, err)
 		}
 		// Nobody replaces it a second time, so this is no renewal.
-		_, err = renew()
-		problemOf(r.w.t, err, acme.RateLimited)
+		_, err = r.NewOrder(r.w.t.Context(), a, engine.OrderRequest{Identifiers: dns("a.net", "e.net"), Replaces: certIDOf(cert)})
+		if p := problemOf(r.w.t, err, acme.RateLimited); !strings.Contains(p.Detail, "too many orders") {
+			t.Error(p.Detail)
+		}
 		r.prove(a, o)
 		if o, _, err = r.Finalize(r.w.t.Context(), a, o.ID, csrFor(r.w.t, newKey(r.w.t), "a.net")); err != nil || o.Status != acme.OrderValid {
 			r.w.t.Fatalf("%+v, %v", o, err)
