@@ -30,16 +30,26 @@ func (e *Engine) NewAuthorization(ctx context.Context, owner acme.Account, sent 
 	if p != nil {
 		return acme.Authorization{}, unwilling(p)
 	}
+	if p := e.mayBegin(ctx, profile.Backend); p != nil {
+		return acme.Authorization{}, p
+	}
+	if p := e.mayTry(owner.ID, identifiers...); p != nil {
+		return acme.Authorization{}, p
+	}
+	claim, p := e.claimOrder(owner.ID) // it is the beginning of an order
+	if p != nil {
+		return acme.Authorization{}, p
+	}
 	a, err := acme.PreAuthorize(owner, identifiers[0], profile, e.now(), e.cfg.Random)
 	if err != nil {
 		return a, err
 	}
 	err = e.commit(ctx, func(tx storage.Tx) error {
-		account, key, err := e.standing(tx, owner.ID)
+		h, err := e.holder(tx, owner.ID)
 		if err != nil {
 			return err
 		}
-		if _, err := entitled(tx, account, key, profile, identifiers); err != nil {
+		if _, err := h.entitled(profile, identifiers); err != nil {
 			var p *acme.Problem
 			if errors.As(err, &p) {
 				return unwilling(p)
@@ -49,6 +59,7 @@ func (e *Engine) NewAuthorization(ctx context.Context, owner acme.Account, sent 
 		return tx.Authorizations().Put(a)
 	}, failpoint.NewAuthorization)
 	if err != nil {
+		claim.Return()
 		return acme.Authorization{}, err
 	}
 	e.log.Info("authorization created ahead of an order", "event", "authorization.created", "authorization", a.ID, "account", a.Account,

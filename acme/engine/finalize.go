@@ -280,7 +280,7 @@ func (e *Engine) closeMismatch(ctx context.Context, owner acme.Account, f finali
 // of any number of requests at once, one closes it (SP-11), and only while
 // account, external key, member and authorizations are in force (SP-9).
 func (e *Engine) recheck(tx storage.Tx, owner acme.AccountID, f finalization) (acme.Order, bool, error) {
-	account, key, err := e.standing(tx, owner)
+	h, err := e.holder(tx, owner)
 	if err != nil {
 		return acme.Order{}, false, err
 	}
@@ -288,10 +288,11 @@ func (e *Engine) recheck(tx storage.Tx, owner acme.AccountID, f finalization) (a
 	if err != nil || repeated {
 		return o, repeated, err
 	}
-	if o.MemberVersion, err = entitled(tx, account, key, f.profile, o.Identifiers); err != nil {
+	placed := o.MemberVersion
+	if o.MemberVersion, err = h.entitled(f.profile, o.Identifiers); err != nil {
 		return o, false, err
 	}
-	if err := e.mayFinish(tx, o); err != nil {
+	if err := e.mayFinish(tx, h.member, o, placed); err != nil {
 		return o, false, err
 	}
 	if stale, err := e.staleCAA(tx, o, f.profile); err != nil || len(stale) > 0 {

@@ -190,7 +190,7 @@ func replacedBy(tx storage.Tx, o acme.Order) (*acme.Certificate, error) {
 
 // mayOpen holds a new order against what its account and its member have
 // already. It runs in the commit that stores the order.
-func (e *Engine) mayOpen(tx storage.Tx, o acme.Order) error {
+func (e *Engine) mayOpen(tx storage.Tx, m *acme.Member, o acme.Order) error {
 	now := e.now()
 	if limit := e.cfg.Limits.OpenOrders; limit > 0 {
 		n, err := tx.Orders().OpenByAccount(o.Account, now, limit)
@@ -201,10 +201,6 @@ func (e *Engine) mayOpen(tx storage.Tx, o acme.Order) error {
 			e.Counters.OverOpenOrders.Add(1)
 			return acme.OverLimit(untilOneEnds(n, now), now, "your account has %d orders that are not over, which is its limit; finalize them, or deactivate one of their authorizations", limit)
 		}
-	}
-	m, err := loadMember(tx, o.Member)
-	if err != nil {
-		return err
 	}
 	if m != nil && m.OpenOrders > 0 {
 		n, err := tx.Orders().OpenByMember(m.ID, now, m.OpenOrders)
@@ -273,14 +269,25 @@ func (e *Engine) mayRepeat(tx storage.Tx, o acme.Order) error {
 
 // mayFinish asks again at finalize what may have changed since the order was
 // placed: the operator gave the member less, or others got certificates for
-// these names (SP-9).
-func (e *Engine) mayFinish(tx storage.Tx, o acme.Order) error {
-	m, err := loadMember(tx, o.Member)
-	if err != nil {
-		return err
-	}
-	if err := e.mayHaveMore(tx, m, o, false); err != nil {
-		return err
+// these names (SP-9). While the member's record is the one that the order
+// was placed by, the order has its place among the certificates already; that
+// of a renewal is the old certificate's, as long as that one counts.
+func (e *Engine) mayFinish(tx storage.Tx, m *acme.Member, o acme.Order, placed int) error {
+	if m != nil && m.Certificates > 0 {
+		moved := m.Version != placed
+		if o.Renews {
+			c, err := replacedBy(tx, o)
+			if err != nil {
+				return err
+			}
+			gone := c == nil || c.Revocation != nil || !c.RenewedAt.IsZero() || !e.now().Before(c.NotAfter)
+			o.Renews, moved = !gone, moved || gone
+		}
+		if moved {
+			if err := e.mayHaveMore(tx, m, o, false); err != nil {
+				return err
+			}
+		}
 	}
 	return e.mayRepeat(tx, o)
 }

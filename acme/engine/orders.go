@@ -66,11 +66,11 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 	made, reused := o, 0
 	err = e.commit(ctx, func(tx storage.Tx) error {
 		o = made // the function may run again
-		account, key, err := e.standing(tx, owner.ID)
+		h, err := e.holder(tx, owner.ID)
 		if err != nil {
 			return err
 		}
-		if o.MemberVersion, err = entitled(tx, account, key, profile, identifiers); err != nil {
+		if o.MemberVersion, err = h.entitled(profile, identifiers); err != nil {
 			return err
 		}
 		if r.Replaces != "" {
@@ -84,7 +84,7 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 		if err := e.stillRenewal(o, claim); err != nil {
 			return err
 		}
-		if err := e.mayOpen(tx, o); err != nil {
+		if err := e.mayOpen(tx, h.member, o); err != nil {
 			return err
 		}
 		own := authzs

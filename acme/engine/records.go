@@ -59,54 +59,60 @@ func proofs(tx storage.Tx, owner acme.AccountID, base acme.Identifier, wildcard 
 	}), err
 }
 
-// standing returns the account as stored, if it may still order: it, the
-// external account key it hangs on and the member it acts for must be in force
-// at this very moment (SP-9).
-func (e *Engine) standing(tx storage.Tx, id acme.AccountID) (acme.Account, acme.ExternalAccountKey, error) {
-	a, err := tx.Accounts().Get(id)
-	if err != nil {
-		return a, acme.ExternalAccountKey{}, err
+// holder is an account that may act, with what it hangs on: the key that bound
+// it, zero without one, and the record of its member, nil without one.
+type holder struct {
+	account acme.Account
+	key     acme.ExternalAccountKey
+	member  *acme.Member
+}
+
+// holder returns the account as stored, if it may still order: it, the external
+// account key it hangs on and the member it acts for must be in force at this
+// very moment (SP-9).
+func (e *Engine) holder(tx storage.Tx, id acme.AccountID) (h holder, err error) {
+	if h.account, err = tx.Accounts().Get(id); err != nil {
+		return h, err
 	}
-	if p := AccountStanding(a); p != nil {
-		return a, acme.ExternalAccountKey{}, p
+	if p := AccountStanding(h.account); p != nil {
+		return h, p
 	}
-	if m, err := loadMember(tx, a.Member); err != nil {
-		return a, acme.ExternalAccountKey{}, err
-	} else if m != nil {
-		if p := acme.MemberStanding(*m); p != nil {
-			return a, acme.ExternalAccountKey{}, p
+	if h.member, err = loadMember(tx, h.account.Member); err != nil {
+		return h, err
+	}
+	if h.member != nil {
+		if p := acme.MemberStanding(*h.member); p != nil {
+			return h, p
 		}
 	}
-	if a.ExternalKey == "" {
-		return a, acme.ExternalAccountKey{}, nil
+	if h.account.ExternalKey == "" {
+		return h, nil
 	}
-	k, err := tx.ExternalKeys().Get(a.ExternalKey)
-	if err != nil {
-		return a, k, err
+	if h.key, err = tx.ExternalKeys().Get(h.account.ExternalKey); err != nil {
+		return h, err
 	}
-	if p := acme.ExternalKeyStanding(k, e.now()); p != nil {
-		return a, k, p
-	}
-	return a, k, nil
+	return h, orProblem(acme.ExternalKeyStanding(h.key, e.now()), nil)
+}
+
+// standing is holder for who needs no more than the account.
+func (e *Engine) standing(tx storage.Tx, id acme.AccountID) (acme.Account, error) {
+	h, err := e.holder(tx, id)
+	return h.account, err
 }
 
 // entitled decides whether an account in good standing may order: its external
 // account key and the registry may each refuse it. version is that of the
 // member's record, 0 without one.
-func entitled(tx storage.Tx, a acme.Account, k acme.ExternalAccountKey, p acme.Profile, identifiers []acme.Identifier) (version int, err error) {
-	if k.ID != "" {
-		if p := acme.ExternalKeyAllows(k, p.Name, identifiers); p != nil {
+func (h holder) entitled(p acme.Profile, identifiers []acme.Identifier) (version int, err error) {
+	if h.key.ID != "" {
+		if p := acme.ExternalKeyAllows(h.key, p.Name, identifiers); p != nil {
 			return 0, p
 		}
 	}
-	m, err := loadMember(tx, a.Member)
-	if err != nil {
-		return 0, err
-	}
-	if p := acme.EntitledBy(m, p, identifiers); p != nil || m == nil {
+	if p := acme.EntitledBy(h.member, p, identifiers); p != nil || h.member == nil {
 		return 0, orProblem(p, nil)
 	}
-	return m.Version, nil
+	return h.member.Version, nil
 }
 
 // loadMember returns the record of a member, nil when there is none: members

@@ -60,7 +60,7 @@ func (e *Engine) respond(ctx context.Context, owner acme.Account, id acme.Author
 		if err != nil {
 			return err
 		}
-		account, _, err := e.standing(tx, owner.ID)
+		account, err := e.standing(tx, owner.ID)
 		if err != nil {
 			return err
 		}
@@ -209,7 +209,7 @@ func (e *Engine) stepValidate(ctx context.Context, j storage.Job) error {
 		if _, profile, err = e.orderOf(tx, a); err != nil {
 			return err
 		}
-		owner, _, err = e.standing(tx, a.Account)
+		owner, err = e.standing(tx, a.Account)
 		if errors.As(err, &withdrawn) {
 			return nil
 		}

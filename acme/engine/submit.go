@@ -109,7 +109,7 @@ func (e *Engine) stepSubmit(ctx context.Context, j storage.Job) error {
 // finalized: nothing is bought for an account or a member that is out (SP-9).
 func (e *Engine) withdrawn(ctx context.Context, l loaded) (p *acme.Problem, err error) {
 	err = e.view(ctx, func(tx storage.Tx) error {
-		_, _, err := e.standing(tx, l.order.Account)
+		_, err := e.standing(tx, l.order.Account)
 		return err
 	})
 	if errors.As(err, &p) {

@@ -64,8 +64,60 @@ func (c jobs) Queued(backend string, limit int) (int, error) {
 	return count(c.tx, under(queuedJobs, backend), limit)
 }
 
+// Live is asked for each order of a member with a limit, which may have
+// thousands of certificates, so they are counted once; from then on the count
+// follows what is added and removed, and passes over what has expired since it
+// was last asked for.
 func (c certificates) Live(id acme.MemberID, at time.Time, limit int) (int, time.Time, error) {
-	return countFrom(c.tx, under(liveByMember, string(id)), at, limit)
+	if err := c.mayRead(); err != nil {
+		return 0, time.Time{}, err
+	}
+	prefix := under(liveByMember, string(id))
+	known, ok := c.state.tallies.Get(string(prefix))
+	now := tally{after: string(appendTime(nil, at))}
+	switch {
+	case ok && known.after <= now.after:
+		now.n = known.n
+		c.state.scan(c.indexes, prefix, []byte(string(prefix)+known.after+afterAll), func(k []byte) bool {
+			if string(k[len(prefix):len(prefix)+timeLength]) > now.after {
+				return false
+			}
+			now.n--
+			return true
+		})
+	default:
+		c.state.scan(c.indexes, prefix, []byte(string(prefix)+now.after+afterAll), func([]byte) bool { now.n++; return true })
+	}
+	if c.writable && (!ok || now.after > known.after) {
+		c.state.tallies = c.state.tallies.With(string(prefix), now)
+	}
+	_, ends, err := countFrom(c.tx, prefix, at, 1)
+	return min(now.n, limit), ends, err
+}
+
+// tally is how many entries below a prefix have a time after one.
+type tally struct {
+	after string // in the form of keys
+	n     int
+}
+
+// afterAll sorts behind every id that follows a time.
+const afterAll = "\xff"
+
+// keepUp changes the tally that an entry belongs to.
+func (s *state) keepUp(key string, by int) {
+	if key[0] != liveByMember || s.tallies.Len() == 0 {
+		return
+	}
+	_, rest, ok := cutText([]byte(key[1:]))
+	if !ok || len(rest) < timeLength {
+		return
+	}
+	prefix := key[:len(key)-len(rest)]
+	if known, ok := s.tallies.Get(prefix); ok && string(rest[:timeLength]) > known.after {
+		known.n += by
+		s.tallies = s.tallies.With(prefix, known)
+	}
 }
 
 func (c certificates) IssuedFor(set acme.NameSet, since time.Time, limit int) ([]time.Time, error) {

@@ -54,10 +54,14 @@ type state struct {
 	// folded says up to which record of the log each index is in the bucket, in
 	// the order of letters.
 	folded [len(letters)]uint64
+	// tallies are the counts of live certificates that were asked for, kept up
+	// from then on. They are in memory only.
+	tallies sorted.Map[tally]
 }
 
 // add puts an entry into the set. It is not there yet.
 func (s *state) add(key string) {
+	s.keepUp(key, 1)
 	if here, ok := s.recent.Get(key); ok && !here {
 		s.recent = s.recent.Without(key)
 		return
@@ -67,6 +71,7 @@ func (s *state) add(key string) {
 
 // remove takes an entry out of the set. It is there.
 func (s *state) remove(key string) {
+	s.keepUp(key, -1)
 	if here, ok := s.recent.Get(key); ok && here {
 		s.recent = s.recent.Without(key)
 		return
