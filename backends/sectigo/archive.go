@@ -138,7 +138,8 @@ func certificatesIn(body []byte) []*x509.Certificate {
 	if bytes.Contains(body, []byte("-----BEGIN ")) {
 		return certificatesInPEM(body)
 	}
-	body = bytes.TrimSpace(body)
+	// Not a single octet is trimmed off: the last one of a signature may look
+	// like a blank.
 	if cert, ok := certificate(body); ok {
 		return []*x509.Certificate{cert}
 	}

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -62,6 +63,30 @@ func b2i(b bool) int {
 		return 1
 	}
 	return 0
+}
+
+// TestBlankAtTheEnd: a certificate in DER whose last octet is a blank or a line
+// break is whole.
+func TestBlankAtTheEnd(t *testing.T) {
+	t.Parallel()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for serial := int64(1); ; serial++ { // about one in forty ends so
+		template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotBefore: begin, NotAfter: begin.Add(time.Hour)}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(bytes.TrimSpace(der)) == len(der) {
+			continue
+		}
+		if a, err := sectigo.ReadArchive(pack(t, "a.crt", der), sectigo.ArchiveLimits{}); err != nil || len(a.Certificates) != 1 {
+			t.Errorf("%d certificates, %v", len(a.Certificates), err)
+		}
+		return
+	}
 }
 
 // TestHostileArchives: what is damaged or a trick is an error, what is only
@@ -226,11 +251,11 @@ func TestMatchRenewal(t *testing.T) {
 	var all []*x509.Certificate
 	for range 3 {
 		all = append(all, w.archive(t, w.uploads(t, "acme-1", o)).Certificates...)
-		w.ca.Advance(time.Hour)
+		w.ca.Advance(24 * time.Hour)
 	}
 	slices.Reverse(all)
 	chain, err := sectigo.Archive{Certificates: all}.Match(o.key, o.names, false)
-	if err != nil || !chain[0].NotBefore.Equal(begin.Add(2*time.Hour)) {
+	if err != nil || !chain[0].NotBefore.Equal(begin.Add(36*time.Hour)) {
 		t.Errorf("took the one of %v, %v", chain[0].NotBefore, err)
 	}
 }

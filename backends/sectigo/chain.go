@@ -2,9 +2,11 @@ package sectigo
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"slices"
+	"strings"
 )
 
 // ErrNoMatch: no certificate of the archive is for that key.
@@ -19,18 +21,28 @@ var ErrNoMatch = errors.New("the archive has no certificate for this key")
 //
 // The chain ends before the root unless withRoot is set.
 func (a Archive) Match(publicKey []byte, names []string, withRoot bool) ([]*x509.Certificate, error) {
-	var leaf *x509.Certificate
+	leaf := a.leafFor(sha256.Sum256(publicKey), hashNames(names))
+	if leaf == nil {
+		return nil, ErrNoMatch
+	}
+	return a.chainOf(leaf, withRoot), nil
+}
+
+// leafFor finds the certificate for a key, by the hashes of what it should
+// have; nil when there is none.
+func (a Archive) leafFor(key, names [32]byte) (leaf *x509.Certificate) {
 	for _, cert := range a.Certificates {
-		if cert.IsCA || !bytes.Equal(cert.RawSubjectPublicKeyInfo, publicKey) {
+		if cert.IsCA || sha256.Sum256(cert.RawSubjectPublicKeyInfo) != key {
 			continue
 		}
 		if leaf == nil || better(cert, leaf, names) {
 			leaf = cert
 		}
 	}
-	if leaf == nil {
-		return nil, ErrNoMatch
-	}
+	return leaf
+}
+
+func (a Archive) chainOf(leaf *x509.Certificate, withRoot bool) []*x509.Certificate {
 	chain := []*x509.Certificate{leaf}
 	const longest = 10
 	for len(chain) < longest {
@@ -43,21 +55,21 @@ func (a Archive) Match(publicKey []byte, names []string, withRoot bool) ([]*x509
 		}
 		chain = append(chain, issuer)
 	}
-	return chain, nil
+	return chain
 }
 
-func better(cert, than *x509.Certificate, names []string) bool {
-	if a, b := sameNames(cert, names), sameNames(than, names); a != b {
+func better(cert, than *x509.Certificate, names [32]byte) bool {
+	if a, b := hashNames(cert.DNSNames) == names, hashNames(than.DNSNames) == names; a != b {
 		return a
 	}
 	return cert.NotBefore.After(than.NotBefore)
 }
 
-func sameNames(cert *x509.Certificate, names []string) bool {
-	has, want := slices.Clone(cert.DNSNames), slices.Clone(names)
-	slices.Sort(has)
-	slices.Sort(want)
-	return slices.Equal(has, want)
+// hashNames is the same for the same names in any order.
+func hashNames(names []string) [32]byte {
+	sorted := slices.Clone(names)
+	slices.Sort(sorted)
+	return sha256.Sum256([]byte(strings.Join(sorted, "\n")))
 }
 
 // issuer finds who signed cert; a self-signed certificate has no other.

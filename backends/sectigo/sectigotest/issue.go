@@ -103,6 +103,9 @@ func (ca *CA) issue(b *batch, i int) {
 
 func (ca *CA) issueFor(b *batch, csr *x509.CertificateRequest) (*x509.Certificate, error) {
 	subject, names, public := csr.Subject, csr.DNSNames, csr.PublicKey
+	if subject.CommonName == "" && len(names) > 0 {
+		subject.CommonName = names[0] // the template wants one
+	}
 	switch b.Outcome.Kind {
 	case DropName:
 		names = names[:max(len(names)-1, 0)]
@@ -139,7 +142,8 @@ func (ca *CA) leaf(p Profile, subject pkix.Name, names []string, public crypto.P
 		}
 		subject = fixed
 	}
-	now := ca.now().Truncate(time.Second)
+	// Certificates begin with the day, in UTC.
+	begin := ca.now().Truncate(24 * time.Hour)
 	usage := x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment
 	if _, isRSA := public.(*rsa.PublicKey); isRSA {
 		usage |= x509.KeyUsageKeyEncipherment
@@ -149,7 +153,7 @@ func (ca *CA) leaf(p Profile, subject pkix.Name, names []string, public crypto.P
 		return nil, err
 	}
 	return sign(&x509.Certificate{
-		SerialNumber: newSerial(), Subject: subject, DNSNames: names, NotBefore: now, NotAfter: now.Add(ca.cfg.Validity),
+		SerialNumber: newSerial(), Subject: subject, DNSNames: names, NotBefore: begin, NotAfter: begin.Add(ca.cfg.Validity),
 		KeyUsage: usage, ExtraExtensions: []pkix.Extension{eku}, BasicConstraintsValid: true,
 		CRLDistributionPoints: []string{"http://crl.stand-in.invalid/issuing.crl"},
 		OCSPServer:            []string{"http://ocsp.stand-in.invalid"}, IssuingCertificateURL: []string{"http://crt.stand-in.invalid/issuing.crt"},

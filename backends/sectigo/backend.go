@@ -1,0 +1,240 @@
+package sectigo
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/backends"
+)
+
+// BackendConfig says how a client is used as a backend.
+type BackendConfig struct {
+	Client *Client // required
+	// Profile names the profile, with or without the number of its template at
+	// the end; ProfileID is its number. One of them is required.
+	Profile   string
+	ProfileID int64
+	// Params are sent along with each CSR.
+	Params map[string]string
+	// Roots are what chains lead to, in DER, and required; Intermediates
+	// complete them where an archive has the certificate alone.
+	Roots, Intermediates [][]byte
+	// Floor is how many certificates have to be left for another one to be
+	// bought (SC-16).
+	Floor int64
+	// MaxValidity is the longest that the profile gives, zero when unknown.
+	MaxValidity time.Duration
+	// Archive bounds what is read of archives.
+	Archive ArchiveLimits
+	// Now is the time, time.Now unless set.
+	Now func() time.Time
+}
+
+// Backend has certificates issued by one profile of the service. It keeps
+// nothing that another instance would miss.
+type Backend struct {
+	cfg           BackendConfig
+	client        *Client
+	intermediates []*x509.Certificate
+
+	mu      sync.Mutex // guards what is remembered of the account
+	account account
+}
+
+// account is what was last seen of the account, to save calls.
+type account struct {
+	authority Authority
+	seen      time.Time // when the authority was looked up, zero never
+	balance   int64     // what was left, less what was bought since
+	counted   time.Time // when it was asked for, zero never
+}
+
+const (
+	authorityAge = time.Hour
+	balanceAge   = time.Minute
+)
+
+var (
+	_ backends.Backend = (*Backend)(nil)
+	_ backends.Finder  = (*Backend)(nil)
+	_ backends.Revoker = (*Backend)(nil)
+	_ backends.Rooted  = (*Backend)(nil)
+	_ backends.Checker = (*Backend)(nil)
+)
+
+// NewBackend checks cfg. It does not connect: a CA that is away must not keep
+// a server from starting.
+func NewBackend(cfg BackendConfig) (*Backend, error) {
+	switch {
+	case cfg.Client == nil:
+		return nil, errors.New("sectigo: a backend needs a client")
+	case cfg.Profile == "" && cfg.ProfileID == 0:
+		return nil, errors.New("sectigo: which profile? Give its name or its number")
+	case len(cfg.Roots) == 0:
+		return nil, errors.New("sectigo: no root: without one no chain of the CA can be checked")
+	case cfg.Floor < 0 || cfg.MaxValidity < 0 || cfg.ProfileID < 0:
+		return nil, errors.New("sectigo: numbers and times cannot be negative")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	for _, der := range cfg.Roots {
+		if _, err := x509.ParseCertificate(der); err != nil {
+			return nil, fmt.Errorf("sectigo: a root cannot be read: %w", err)
+		}
+	}
+	b := &Backend{cfg: cfg, client: cfg.Client}
+	for _, der := range cfg.Intermediates {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, fmt.Errorf("sectigo: an intermediate certificate cannot be read: %w", err)
+		}
+		b.intermediates = append(b.intermediates, cert)
+	}
+	return b, nil
+}
+
+// Traits implements backends.Backend. The end of a certificate is the
+// profile's business.
+func (b *Backend) Traits() backends.Traits {
+	return backends.Traits{MaxValidity: b.cfg.MaxValidity, Private: true}
+}
+
+// Roots implements backends.Rooted.
+func (b *Backend) Roots() [][]byte { return slices.Clone(b.cfg.Roots) }
+
+// Intermediates implements backends.Rooted.
+func (b *Backend) Intermediates() [][]byte { return slices.Clone(b.cfg.Intermediates) }
+
+// authority is the one of the profile, looked up now and then: its number is
+// what balances are asked for by, and it can be switched off.
+func (b *Backend) authority(ctx context.Context) (Authority, error) {
+	b.mu.Lock()
+	known, fresh := b.account.authority, b.cfg.Now().Sub(b.account.seen) < authorityAge
+	b.mu.Unlock()
+	if fresh {
+		return known, nil
+	}
+	all, err := b.client.Authorities(ctx)
+	if err != nil {
+		return Authority{}, err
+	}
+	found, err := FindAuthority(all, b.cfg.ProfileID, b.cfg.Profile)
+	if err != nil {
+		return Authority{}, fmt.Errorf("%w; it has %s", err, describe(all))
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.account.authority, b.account.seen = found, b.cfg.Now()
+	return found, nil
+}
+
+func describe(all []Authority) string {
+	if len(all) == 0 {
+		return "none at all"
+	}
+	var parts []string
+	for _, a := range all {
+		parts = append(parts, fmt.Sprintf("profile %d %q", a.ProfileID, printable(a.ProfileName)))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// errBalance: there is nothing left to buy with.
+var errBalance = errors.New("no certificates are left to this profile; order more, or lower the floor")
+
+// reserve makes sure that there is something left, and takes one of it. It may
+// be wrong, since others buy too; then the CA says so.
+func (b *Backend) reserve(ctx context.Context, authority int64) error {
+	b.mu.Lock()
+	left, fresh := b.account.balance, b.cfg.Now().Sub(b.account.counted) < balanceAge
+	b.mu.Unlock()
+	if !fresh {
+		var err error
+		if left, err = b.client.Balance(ctx, authority); err != nil {
+			return err
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !fresh {
+		b.account.balance, b.account.counted = left, b.cfg.Now()
+	}
+	if b.account.balance <= b.cfg.Floor {
+		return fmt.Errorf("sectigo: %d left, floor %d: %w", b.account.balance, b.cfg.Floor, errBalance)
+	}
+	b.account.balance--
+	return nil
+}
+
+// recount forgets what was known of the balance.
+func (b *Backend) recount() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.account.counted = time.Time{}
+}
+
+// Check implements backends.Checker: it logs in and looks at everything that a
+// purchase will need.
+func (b *Backend) Check(ctx context.Context) error {
+	if _, err := b.client.Login(ctx); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	b.account.seen = time.Time{}
+	b.mu.Unlock()
+	authority, err := b.authority(ctx)
+	if err != nil {
+		return err
+	}
+	left, err := b.client.Balance(ctx, authority.ID)
+	if err != nil {
+		return err
+	}
+	if left <= b.cfg.Floor {
+		return fmt.Errorf("sectigo: %d left, floor %d: %w", left, b.cfg.Floor, errBalance)
+	}
+	known, err := b.client.ProfileParams(ctx, authority.ProfileID)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.cfg.Params)) {
+		if !slices.ContainsFunc(known, func(p ProfileParam) bool { return p.Name == name }) {
+			return fmt.Errorf("sectigo: profile %d takes no parameter %s, and one is configured", authority.ProfileID, name)
+		}
+	}
+	return nil
+}
+
+// Revoke implements backends.Revoker.
+func (b *Backend) Revoke(ctx context.Context, c acme.Certificate, reason acme.RevocationReason) error {
+	authority, err := b.authority(ctx)
+	if err != nil {
+		return err
+	}
+	serial := serialOf(c)
+	err = b.client.Revoke(ctx, authority.ProfileID, serial, reason)
+	if err == nil || !errors.Is(err, ErrBadRequest) {
+		return err
+	}
+	// How the CA says that it has done so already is not documented; what it
+	// shows of the certificate tells.
+	found, findErr := b.client.Find(ctx, Query{SerialNumber: FormatSerial(serial)})
+	if findErr != nil {
+		return errors.Join(err, findErr)
+	}
+	for _, item := range found.Items {
+		if SameSerial(item.SerialNumber, serial) && ParseStatus(item.Status) == StatusRevoked {
+			return nil
+		}
+	}
+	return err
+}

@@ -1,0 +1,140 @@
+package sectigo
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"acmebridge/backends"
+)
+
+// Poll implements backends.Backend: one look at the batch, and more only when
+// its status says too little.
+func (b *Backend) Poll(ctx context.Context, text backends.Ticket) (backends.Result, error) {
+	t, err := readTicket(text)
+	if err != nil {
+		return backends.Result{}, err
+	}
+	batch, err := b.client.Batch(ctx, t.batch)
+	if err != nil {
+		return backends.Result{}, err
+	}
+	status, ended, err := b.status(ctx, batch)
+	if err != nil {
+		return backends.Result{}, err
+	}
+	says := func() error {
+		return fmt.Errorf("sectigo: batch %d is %s: %s", batch.ID, printable(batch.Status), or(printable(batch.RejectReason), "no reason given"))
+	}
+	switch status {
+	case StatusReady, StatusCollected, StatusPartial:
+		return b.fetch(ctx, t, status)
+	case StatusFailed:
+		return backends.Result{}, backends.Refused(refusedFailed, says())
+	case StatusBroken:
+		return backends.Result{}, backends.Refused(refusedCSR, says())
+	case StatusRejected:
+		return backends.Result{}, backends.Refused(refusedByPerson, says())
+	case StatusExpired, StatusRevoked:
+		return backends.Result{}, backends.Refused(refusedGone, says())
+	case StatusCreated, StatusProcessing, StatusRejecting, StatusRevoking, StatusRevokeError, StatusUnknown:
+	}
+	note := fmt.Sprintf("batch %d at the CA: %s", batch.ID, status)
+	if status == StatusUnknown {
+		note = fmt.Sprintf("batch %d at the CA: a status that is not known, %q", batch.ID, printable(batch.Status))
+		if ended {
+			result, err := b.fetch(ctx, t, status)
+			if err == nil {
+				return result, nil
+			}
+			note += ", and no certificate"
+		}
+	}
+	return backends.Result{After: b.pause(t), Note: note}, nil
+}
+
+// status is that of a batch. A word that says nothing is followed by a look at
+// the sentence, and that by a look at the counts: a CA that has no more to do
+// is done, whatever it calls that.
+func (b *Backend) status(ctx context.Context, batch Batch) (status Status, ended bool, err error) {
+	if status = batch.Canonical(); status != StatusUnknown {
+		return status, false, nil
+	}
+	sentence, err := b.client.BatchStatus(ctx, batch.ID)
+	if err != nil {
+		return "", false, err
+	}
+	if status = ParseStatus(sentence); status != StatusUnknown {
+		return status, false, nil
+	}
+	counts, err := b.client.Processing(ctx, batch.ID)
+	if err != nil {
+		return "", false, err
+	}
+	// All counts are zero in the beginning, so an end needs something done.
+	done := counts.Success + counts.Failed
+	ended = counts.Active == 0 && done > 0 && done >= batch.Size
+	if ended && counts.Success == 0 {
+		return StatusFailed, true, nil
+	}
+	return StatusUnknown, ended, nil
+}
+
+// fetch gets the certificate. The archive may be fetched again as often as
+// needed, so whatever is wrong with it is tried again later.
+func (b *Backend) fetch(ctx context.Context, t ticket, status Status) (backends.Result, error) {
+	archive, err := b.open(ctx, t.batch)
+	if err != nil {
+		return backends.Result{}, err
+	}
+	leaf := archive.leafFor(t.key, t.names)
+	if leaf == nil {
+		// A certificate for another key is handed on, so that it is kept and
+		// judged like any other (SC-8): something was bought, and it is wrong.
+		leaf = archive.only()
+	}
+	switch {
+	case leaf != nil:
+	case status == StatusPartial:
+		return backends.Result{}, backends.Refused(refusedFailed, fmt.Errorf("sectigo: batch %d is issued partly, and not this part", t.batch))
+	default:
+		return backends.Result{}, fmt.Errorf("sectigo: batch %d: %w; its archive has %d other certificates, and skipped %q", t.batch, ErrNoMatch, len(archive.Certificates), archive.Skipped)
+	}
+	var chain [][]byte
+	for _, cert := range archive.chainOf(leaf, false) {
+		chain = append(chain, cert.Raw)
+	}
+	return backends.Result{Chain: chain}, nil
+}
+
+// only is the certificate of an archive with no more than one, CAs aside.
+func (a Archive) only() (leaf *x509.Certificate) {
+	for _, cert := range a.Certificates {
+		switch {
+		case cert.IsCA:
+		case leaf != nil:
+			return nil
+		default:
+			leaf = cert
+		}
+	}
+	return leaf
+}
+
+// pauses are how long to leave the CA alone, by the age of the request: it may
+// take seconds, and it may wait for a person.
+var pauses = []struct{ age, pause time.Duration }{
+	{5 * time.Second, 5 * time.Second}, {15 * time.Second, 10 * time.Second}, {35 * time.Second, 20 * time.Second},
+	{75 * time.Second, 40 * time.Second}, {10 * time.Minute, time.Minute},
+}
+
+func (b *Backend) pause(t ticket) time.Duration {
+	age := b.cfg.Now().Sub(t.since)
+	for _, p := range pauses {
+		if age < p.age {
+			return p.pause
+		}
+	}
+	return 5 * time.Minute
+}
