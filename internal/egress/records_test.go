@@ -244,7 +244,8 @@ func TestSpoofRace(t *testing.T) {
 	}
 }
 
-// SD-1: TCP can come first, and UDP steps in when there is no TCP.
+// SD-1, R8555-11.2-1: TCP comes first where it is asked to, which is the default of
+// the configuration, and UDP steps in when there is no TCP.
 func TestTCPFirst(t *testing.T) {
 	t.Parallel()
 	s := dnstest.New(t, `host.example. 60 IN TXT "x"
