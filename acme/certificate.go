@@ -38,6 +38,9 @@ type Certificate struct {
 	// RenewedAt is when a certificate was issued that renews this one, so that
 	// only the other counts from there on (SL-22).
 	RenewedAt time.Time `cbor:"21,keyasint,omitzero"`
+	// Alternates are further chains for this leaf, each to another root
+	// (R8555-7.4.2-2).
+	Alternates []ChainHash `cbor:"22,keyasint,omitempty"`
 }
 
 // ChainHash is the SHA-256 over the concatenated DER of a chain without its leaf.

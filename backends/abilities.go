@@ -94,6 +94,16 @@ type Rooted interface {
 	Intermediates() [][]byte
 }
 
+// CrossSigned is a backend whose certificates can be shown to lead to other
+// roots as well (R8555-7.4.2-2).
+type CrossSigned interface {
+	// AlternateChains are the further chains, each without the leaf and the
+	// root, in DER. They need not fit every leaf: the engine serves those that
+	// do, each after it has passed the gate that the usual chain passes. Their
+	// roots are among those of Rooted.
+	AlternateChains() [][][]byte
+}
+
 // Checker looks for whatever could go wrong later, without buying anything.
 type Checker interface {
 	Check(ctx context.Context) error

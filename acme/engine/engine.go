@@ -144,6 +144,7 @@ type authority struct {
 	finder  backends.Finder
 	revoker backends.Revoker
 	crls    backends.CRLSigner
+	crossed backends.CrossSigned
 	// informer is nil for a CA that says nothing of renewals.
 	informer backends.RenewalInformer
 	trust    *acme.Trust
@@ -221,6 +222,7 @@ func newAuthority(name string, b backends.Backend) (*authority, error) {
 	a.finder, _ = b.(backends.Finder)
 	a.revoker, _ = b.(backends.Revoker)
 	a.crls, _ = b.(backends.CRLSigner)
+	a.crossed, _ = b.(backends.CrossSigned)
 	a.informer, _ = b.(backends.RenewalInformer)
 	var roots [][]byte
 	if r, ok := b.(backends.Rooted); ok {

@@ -161,6 +161,7 @@ func (e *Engine) close(ctx context.Context, owner acme.Account, f finalization) 
 	if err != nil {
 		return acme.Order{}, err
 	}
+	alternates := e.alternates(f.authority, f.order, sub, leaf)
 	var o acme.Order
 	err = e.commit(ctx, func(tx storage.Tx) error {
 		var repeated bool
@@ -170,7 +171,7 @@ func (e *Engine) close(ctx context.Context, owner acme.Account, f finalization) 
 		now := e.now()
 		o.CSRHash, o.Submission, o.Status = f.csrHash, sub.ID, acme.OrderProcessing
 		o.Note(now, "finalized")
-		o, err = deliver(tx, o, sub, cert, chain[1:], now)
+		o, err = deliver(tx, o, sub, cert, append([][][]byte{chain[1:]}, alternates...), now)
 		return err
 	}, failpoint.Finalize, failpoint.Intent, failpoint.Deliver)
 	if err == nil && o.Status == acme.OrderValid {
@@ -353,52 +354,6 @@ func (e *Engine) newCertificate(o acme.Order, sub storage.Submission, leaf *x509
 		KeyHash: sub.Contract.KeyHash, Identifiers: o.Identifiers, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
 		IssuedAt: e.now(),
 	}, nil
-}
-
-// deliver ends an order with its certificate, in the caller's transaction. A
-// certificate that another order has already is never delivered again (SC-9).
-func deliver(tx storage.Tx, o acme.Order, sub storage.Submission, c acme.Certificate, above [][]byte, now time.Time) (acme.Order, error) {
-	switch other, err := tx.Certificates().ByCertID(c.AuthorityKeyID, c.Serial); {
-	case err == nil:
-		return o, fmt.Errorf("engine: the CA delivered the certificate of order %s for order %s: %w", other.Order, o.ID, errDelivered)
-	case !errors.Is(err, storage.ErrNotFound):
-		return o, err
-	}
-	chain := acme.Chain{Hash: hashChain(above), Certificates: above}
-	if _, err := tx.Certificates().Chain(chain.Hash); errors.Is(err, storage.ErrNotFound) {
-		if err := tx.Certificates().PutChain(chain); err != nil {
-			return o, err
-		}
-	} else if err != nil {
-		return o, err
-	}
-	c.Chain = chain.Hash
-	if err := tx.Certificates().Put(c); err != nil {
-		return o, err
-	}
-	if err := markRenewed(tx, o, now); err != nil {
-		return o, err
-	}
-	sub.CSR, sub.Quarantine = nil, nil
-	if err := tx.Submissions().Put(sub); err != nil {
-		return o, err
-	}
-	if err := tx.Jobs().Delete(orderJob(o.ID)); err != nil {
-		return o, err
-	}
-	o = acme.Deliver(o, c.ID, now)
-	return o, putOrder(tx, o)
-}
-
-// errDelivered says that a CA handed out one certificate twice.
-var errDelivered = errors.New("engine: certificate belongs to another order")
-
-func hashChain(certificates [][]byte) acme.ChainHash {
-	h := sha256.New()
-	for _, c := range certificates {
-		h.Write(c)
-	}
-	return acme.ChainHash(h.Sum(nil))
 }
 
 func (e *Engine) issued(o acme.Order, c acme.Certificate) {

@@ -248,15 +248,3 @@ func (e *Engine) Orders(ctx context.Context, owner acme.AccountID, after string,
 	})
 	return ids, next, err
 }
-
-// Certificate reads a certificate of its owner, and the chain above it.
-func (e *Engine) Certificate(ctx context.Context, owner acme.AccountID, id acme.CertificateID) (c acme.Certificate, chain acme.Chain, err error) {
-	err = e.view(ctx, func(tx storage.Tx) error {
-		if c, err = loadCertificate(tx, owner, id); err != nil {
-			return err
-		}
-		chain, err = tx.Certificates().Chain(c.Chain)
-		return err
-	})
-	return c, chain, err
-}

@@ -108,6 +108,7 @@ func (e *Engine) judge(ctx context.Context, l loaded) error {
 	if err != nil {
 		return err
 	}
+	alternates := e.alternates(l.authority, l.order, l.sub, leaf)
 	var o acme.Order
 	err = e.commit(ctx, func(tx storage.Tx) error {
 		if _, err := e.ours(tx, l.job); err != nil {
@@ -120,7 +121,7 @@ func (e *Engine) judge(ctx context.Context, l loaded) error {
 		if o.Status != acme.OrderProcessing {
 			return tx.Jobs().Delete(l.job.ID)
 		}
-		if o, err = deliver(tx, o, l.sub, cert, l.sub.Quarantine[1:], e.now()); err != nil {
+		if o, err = deliver(tx, o, l.sub, cert, append([][][]byte{l.sub.Quarantine[1:]}, alternates...), e.now()); err != nil {
 			return err
 		}
 		return e.revokeIfMeant(tx, cert.ID, o.Member)

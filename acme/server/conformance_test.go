@@ -19,7 +19,7 @@ import (
 func TestConformance(t *testing.T) {
 	for name, o := range map[string]servertest.Options{
 		"inline": {},
-		"queued": {Queued: true, Profile: func(p *acme.Profile) { p.ReuseAuthorizations = time.Hour }},
+		"queued": {Queued: true, CrossSigned: true, Profile: func(p *acme.Profile) { p.ReuseAuthorizations = time.Hour }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o.Server = func(c *server.Config) { c.BadSignatures = -1 } // the suite sends more than an honest address would

@@ -16,7 +16,7 @@ import (
 func things(t testing.TB, c *client) map[string]string {
 	t.Helper()
 	pending, issued := c.newOrder(t, "pending.localhost"), c.issue(t, "issued.localhost")
-	return map[string]string{
+	all := map[string]string{
 		"/account/{account}":         c.kid,
 		"/account/{account}/orders":  c.kid + "/orders",
 		"/order/{order}":             issued.url,
@@ -25,13 +25,17 @@ func things(t testing.TB, c *client) map[string]string {
 		"/challenge/{authz}/{type}":  challengeOf(t, c.post(t, pending.Authorizations[0], "")),
 		"/certificate/{certificate}": issued.Certificate,
 	}
+	if others := alternates(c.post(t, issued.Certificate, "")); len(others) > 0 {
+		all["/certificate/{certificate}/{chain}"] = others[0]
+	}
+	return all
 }
 
 // TestForeignLooksUnknown asks for what belongs to somebody else, and for
 // what does not exist: nobody can tell the two apart (SP-1, R8555-10.5-3).
 func TestForeignLooksUnknown(t *testing.T) {
 	t.Parallel()
-	f := start(t, servertest.Options{})
+	f := start(t, servertest.Options{CrossSigned: true})
 	owner, other := f.registered(t, "default"), f.registered(t, "default")
 	owned := things(t, owner)
 	payloads := []string{"", "{}", `{"status":"deactivated"}`, `{"contact":[]}`, csrFor(t, "issued.localhost"), "[]", "nonsense"}

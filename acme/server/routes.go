@@ -60,6 +60,7 @@ var routes = []route{
 	{"/authz/{authz}", "", authAccount, post, (*site).authorization, nil},
 	{"/challenge/{authz}/{type}", "", authAccount, post, (*site).challenge, nil},
 	{"/certificate/{certificate}", "", authAccount, post, (*site).certificate, nil},
+	{"/certificate/{certificate}/{chain}", "", authAccount, post, (*site).alternate, nil},
 	{"/renewal-info/{certID}", "renewalInfo", authNone, read, (*site).renewalInfo, nil},
 }
 

@@ -85,7 +85,7 @@ func takes(row server.Row, method string) bool {
 
 // urlFor puts ids that nobody has into the path of a row.
 func urlFor(f *front, d acme.DirectoryName, row server.Row) string {
-	path := strings.Replace(row.Path, "{type}", "http-01", 1)
+	path := strings.NewReplacer("{type}", "http-01", "{chain}", "1").Replace(row.Path)
 	return f.URL + "/acme/" + string(d) + variables.ReplaceAllLiteralString(path, nobody)
 }
 
@@ -130,20 +130,21 @@ func TestMethods(t *testing.T) {
 // down a second time: a row that says something else, or that nobody has
 // thought about here, fails.
 var classes = map[string]string{
-	"/new-nonce":                 "none",
-	"/new-account":               "key",
-	"/new-order":                 "account",
-	"/new-authz":                 "account",
-	"/revoke-cert":               "either",
-	"/key-change":                "account",
-	"/account/{account}":         "account",
-	"/account/{account}/orders":  "account",
-	"/order/{order}":             "account",
-	"/order/{order}/finalize":    "account",
-	"/authz/{authz}":             "account",
-	"/challenge/{authz}/{type}":  "account",
-	"/certificate/{certificate}": "account",
-	"/renewal-info/{certID}":     "none",
+	"/new-nonce":                         "none",
+	"/new-account":                       "key",
+	"/new-order":                         "account",
+	"/new-authz":                         "account",
+	"/revoke-cert":                       "either",
+	"/key-change":                        "account",
+	"/account/{account}":                 "account",
+	"/account/{account}/orders":          "account",
+	"/order/{order}":                     "account",
+	"/order/{order}/finalize":            "account",
+	"/authz/{authz}":                     "account",
+	"/challenge/{authz}/{type}":          "account",
+	"/certificate/{certificate}":         "account",
+	"/certificate/{certificate}/{chain}": "account",
+	"/renewal-info/{certID}":             "none",
 }
 
 func TestClasses(t *testing.T) {

@@ -1,6 +1,10 @@
 package server
 
-import "acmebridge/acme"
+import (
+	"strconv"
+
+	"acmebridge/acme"
+)
 
 // The URLs. Resources are told apart by kind, and named by ids that nobody can
 // guess (R8555-10.5-2). Nothing else mints one.
@@ -19,6 +23,15 @@ func (st *site) challengeURL(id acme.AuthorizationID, t acme.ChallengeType) stri
 }
 func (st *site) certificateURL(id acme.CertificateID) string {
 	return st.url("/certificate/" + string(id))
+}
+
+// chainURL is where one of the chains of a certificate is; the usual one, 0, is
+// the certificate itself.
+func (st *site) chainURL(id acme.CertificateID, number int) string {
+	if number == 0 {
+		return st.certificateURL(id)
+	}
+	return st.certificateURL(id) + "/" + strconv.Itoa(number)
 }
 
 // accountOf returns the account that a kid names. Only the URL exactly as it

@@ -26,6 +26,8 @@ var (
 	_ backends.Rooted    = (*CA)(nil)
 	_ backends.Checker   = (*CA)(nil)
 	_ backends.Publisher = (*CA)(nil)
+
+	_ backends.CrossSigned = (*CA)(nil)
 )
 
 // Open opens the CA in cfg.Dir, and makes it first when there is none.
@@ -73,7 +75,8 @@ func (c *CA) Backend() backends.Backend {
 		backends.Rooted
 		backends.Checker
 		backends.Publisher
-	}{c, c, c, c, c, c, c}
+		backends.CrossSigned
+	}{c, c, c, c, c, c, c, c}
 }
 
 // Traits implements backends.Backend.
@@ -158,8 +161,15 @@ func (c *CA) Revoke(ctx context.Context, _ acme.Certificate, _ acme.RevocationRe
 	return nil
 }
 
-// Roots implements backends.Rooted.
-func (c *CA) Roots() [][]byte { return [][]byte{c.state.Load().root.Raw} }
+// Roots implements backends.Rooted. Our own is the first.
+func (c *CA) Roots() [][]byte {
+	s := c.state.Load()
+	roots := [][]byte{s.root.Raw}
+	for _, a := range s.alternates {
+		roots = append(roots, a.certs[len(a.certs)-1].Raw)
+	}
+	return roots
+}
 
 // Intermediates implements backends.Rooted.
 func (c *CA) Intermediates() [][]byte {

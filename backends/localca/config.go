@@ -58,6 +58,10 @@ type Config struct {
 	// Certificates point there for the issuer's certificate and for the
 	// revocation list; without it they point nowhere.
 	PublicURL string
+	// Alternates are files with further chains, in PEM: our root, or one of our
+	// issuing keys, as another authority has certified it, then what lies above
+	// that, up to and including the other root.
+	Alternates []string
 	// CRLValidity is how long a list may be used, a week unless set;
 	// CRLInterval is when the next one is due, a day unless set.
 	CRLValidity time.Duration

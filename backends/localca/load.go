@@ -19,6 +19,8 @@ import (
 type state struct {
 	root    *x509.Certificate
 	issuers []*issuer // oldest first, never empty
+	// alternates are further ways to a root.
+	alternates []alternate
 }
 
 func (s *state) current() *issuer { return s.issuers[len(s.issuers)-1] }
@@ -100,7 +102,8 @@ func (f folder) load(cfg Config) (*state, error) {
 	if err := inDate(f.path(issuerCertFile(last.number)), last.cert, now, "rotate the CA"); err != nil {
 		return nil, err
 	}
-	return s, nil
+	s.alternates, err = readAlternates(cfg.Alternates, s)
+	return s, err
 }
 
 func (f folder) readRoot(now time.Time) (*x509.Certificate, error) {

@@ -138,6 +138,12 @@ func (c *CA) Check(ctx context.Context) error {
 	if err := c.dir.checkKeyFile(rootKeyFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		found = append(found, err)
 	}
+	for _, a := range s.alternates {
+		if since, until := a.lifetime(); now.After(until.Add(-ceremonyNotice)) || now.Before(since) {
+			found = append(found, fmt.Errorf("the alternate chain %s is good from %s to %s: have it made anew, or take it out of the configuration",
+				a.path, since.Format(time.DateOnly), until.Format(time.DateOnly)))
+		}
+	}
 	if len(found) == 0 {
 		return nil
 	}

@@ -208,7 +208,7 @@ func localCAConfig(cfg *config.Config, name string, now func() time.Time) localc
 	c := localca.Config{
 		Dir: cfg.LocalCADir(name), Name: name, KeyType: localca.KeyType(b.KeyType), Organization: b.Organization,
 		RootValidity: b.RootValidity, IssuerValidity: b.IssuerValidity, Backdate: b.Backdate,
-		PublicURL: cfg.PKIBaseURL(), CRLValidity: b.CRLValidity, Queued: b.Issue == "queued", Now: now,
+		Alternates: b.AlternateChains, PublicURL: cfg.PKIBaseURL(), CRLValidity: b.CRLValidity, Queued: b.Issue == "queued", Now: now,
 	}
 	for _, profile := range cfg.Profiles {
 		if profile.Backend == name {

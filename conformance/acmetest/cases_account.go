@@ -3,6 +3,7 @@ package acmetest
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -126,12 +127,53 @@ func accountCases() []Case {
 				t.Errorf("orders is %s, want []", list["orders"])
 			}
 		}},
+		{"R8555-7.1.2-3", "orders-list-by-its-pages-names-each-order-once", func(t *T) {
+			a := t.newAccount()
+			want := map[string]bool{}
+			for range manyOrders {
+				resp := a.post(a.ep.dir.NewOrder, object{{"identifiers", dnsIdentifiers(t.newName())}})
+				if resp.status == http.StatusTooManyRequests {
+					t.NotApplicable("an account may not have %d orders", manyOrders)
+				}
+				want[resp.must(http.StatusCreated).location()] = true
+			}
+			pages, last := 0, a.ordersURL()
+			for url := last; url != ""; pages++ {
+				if pages > manyOrders {
+					t.Fatalf("%d pages for %d orders, and another follows", pages, manyOrders)
+				}
+				var list struct{ Orders []string }
+				resp := a.read(url).must(200)
+				resp.decode(&list)
+				for _, o := range list.Orders {
+					if !want[o] {
+						resp.fail("lists %s, which is no order of this account or was listed before", o)
+					}
+					delete(want, o)
+				}
+				last, url = url, ""
+				if next := resp.links("next"); len(next) > 0 {
+					url = next[0]
+				}
+			}
+			if len(want) > 0 {
+				t.Errorf("%d of %d orders are on none of %d pages", len(want), manyOrders, pages)
+			}
+			if pages == 1 {
+				t.NotApplicable("%d orders fit on one page", manyOrders)
+			}
+			// R8555-7.1.2-4: a page is as private as the list.
+			t.newAccount().read(last).refusedWith([]int{403, 404}, "unauthorized", "malformed")
+		}},
 		{"R8555-7.1.2-4", "orders-list-of-another-account", func(t *T) {
 			a, b := t.newAccount(), t.newAccount()
 			b.read(a.ordersURL()).refusedWith([]int{403, 404}, "unauthorized", "malformed")
 		}},
 	}
 }
+
+// manyOrders are more than a page is likely to hold.
+const manyOrders = 120
 
 // onlyReturnExisting asks for an account that is not there, and checks that the
 // question did not make one.

@@ -5,6 +5,8 @@ import (
 	"encoding/pem"
 	"net/http"
 	"regexp"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -61,14 +63,59 @@ func certificateCases() []Case {
 		}},
 		{"R8555-7.4.2-2", "alternate-chains-start-with-the-same-leaf", func(t *T) {
 			c := t.sharedCertificate()
-			links := c.response.links("alternate")
-			if len(links) == 0 {
-				t.NotApplicable("no alternate chains offered")
-			}
-			for _, link := range links {
+			for _, link := range c.alternates() {
 				if other := c.order.acct.read(link).must(200).chain(); !other[0].Equal(c.leaf()) {
 					t.Errorf("the chain at %s starts with another leaf", link)
 				}
+			}
+		}},
+		{"R8555-7.4.2-2", "alternate-chains-are-chains-of-their-own", func(t *T) {
+			c := t.sharedCertificate()
+			links := c.alternates()
+			seen := map[string]string{string(c.response.body): c.order.obj.Certificate}
+			for _, link := range links {
+				resp := c.order.acct.read(link).must(200)
+				if got := resp.mediaType(); got != "application/pem-certificate-chain" {
+					resp.fail("Content-Type is %q", got)
+				}
+				chain := resp.chain()
+				for i := 1; i < len(chain); i++ {
+					if err := chain[i-1].CheckSignatureFrom(chain[i]); err != nil {
+						resp.fail("certificate %d is not signed by %d: %v (R8555-9.1-2)", i-1, i, err)
+					}
+				}
+				if other, there := seen[string(resp.body)]; there {
+					resp.fail("is the chain that %s is", other)
+				}
+				seen[string(resp.body)] = link
+				if again := c.order.acct.read(link).must(200); !bytes.Equal(again.body, resp.body) {
+					again.fail("the alternate chain changed (R8555-7.4.2-4)")
+				}
+			}
+		}},
+		{"R8555-7.4.2-6", "alternate-chain-of-another-account", func(t *T) {
+			c := t.sharedCertificate()
+			for _, link := range c.alternates() {
+				t.newAccount().read(link).refused(404, "malformed")
+			}
+		}},
+		{"R8555-7.4.2-7", "alternate-chain-that-is-none", func(t *T) {
+			c := t.sharedCertificate()
+			links := c.alternates()
+			number := tail(links[len(links)-1])
+			if _, err := strconv.Atoi(number); err != nil {
+				t.NotApplicable("the chains have no numbers")
+			}
+			base := strings.TrimSuffix(links[len(links)-1], number)
+			c.order.acct.read(base+"9999").refused(404, "malformed")
+			c.order.acct.read(base+"x").refusedWith([]int{400, 404}, "malformed")
+			c.order.acct.read(base+"-1").refusedWith([]int{400, 404}, "malformed")
+		}},
+		{"R8555-7.4.2-5", "no-shared-cache-keeps-a-private-answer", func(t *T) {
+			c := t.sharedCertificate()
+			got := c.response.header.Get("Cache-Control")
+			if strings.Contains(got, "public") && !strings.Contains(got, "no-cache") && !strings.Contains(got, "no-store") {
+				t.Errorf("Cache-Control is %q on an answer that only the account may read", got)
 			}
 		}},
 		{"R8555-7.4.2-4", "two-orders-two-serials", func(t *T) {
@@ -90,4 +137,13 @@ func certificateCases() []Case {
 			}
 		}},
 	}
+}
+
+// alternates are the links to further chains.
+func (c *certificate) alternates() []string {
+	links := c.response.links("alternate")
+	if len(links) == 0 {
+		c.order.acct.t.NotApplicable("no alternate chains offered")
+	}
+	return links
 }

@@ -129,7 +129,7 @@ func submission(n int) storage.Submission {
 func certificate(n int) acme.Certificate {
 	return full(acme.Certificate{
 		ID: certID(n), Order: orderID(n), Account: accountID(n), Directory: "default", Member: member(n), Backend: "local", Profile: "tls",
-		Leaf: blob("leaf", n, 700), Chain: hash("chain", 1), Serial: blob("serial", n, 16), AuthorityKeyID: blob("aki", 1, 20),
+		Leaf: blob("leaf", n, 700), Chain: hash("chain", 1), Alternates: []acme.ChainHash{hash("chain", 2), hash("chain", 3)}, Serial: blob("serial", n, 16), AuthorityKeyID: blob("aki", 1, 20),
 		KeyHash: hash("certificate key", n), Identifiers: []acme.Identifier{name(n)}, NotBefore: at(n), NotAfter: at(n + 100), IssuedAt: at(n),
 		Revocation: &acme.Revocation{At: at(n + 3), Reason: acme.Superseded, By: "operator", DoneAt: at(n + 4)},
 	})

@@ -15,6 +15,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -24,6 +26,7 @@ import (
 	"acmebridge/acme/server"
 	"acmebridge/backends"
 	"acmebridge/backends/localca"
+	"acmebridge/backends/localca/localcatest"
 	"acmebridge/challenges"
 	"acmebridge/internal/egress"
 	"acmebridge/storage"
@@ -36,6 +39,9 @@ type Options struct {
 	Store storage.Store
 	// Queued makes the local CA go the whole way of a remote one.
 	Queued bool
+	// CrossSigned has another root certify the local CA's, so that each
+	// certificate has an alternate chain.
+	CrossSigned bool
 	// Backend replaces the local CA.
 	Backend backends.Backend
 	// Directories replace the usual two: "default", and "eab" with a path of
@@ -99,10 +105,7 @@ func Start(tb testing.TB, o Options) *Server {
 		cfg.Store = memory.New()
 	}
 	if o.Backend == nil {
-		s.CA, err = localca.Open(localca.Config{Dir: tb.TempDir(), Name: "local", PublicURL: "http://pki.test", Queued: o.Queued})
-		if err != nil {
-			tb.Fatal(err)
-		}
+		s.CA = openCA(tb, o)
 		o.Backend = s.CA.Backend()
 	}
 	cfg.Backends = map[string]backends.Backend{"local": o.Backend}
@@ -136,6 +139,29 @@ func Start(tb testing.TB, o Options) *Server {
 	}
 	s.run(tb, listener)
 	return s
+}
+
+func openCA(tb testing.TB, o Options) *localca.CA {
+	tb.Helper()
+	cfg := localca.Config{Dir: tb.TempDir(), Name: "local", PublicURL: "http://pki.test", Queued: o.Queued}
+	ca, err := localca.Open(cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if !o.CrossSigned {
+		return ca
+	}
+	now := time.Now()
+	other := localcatest.NewAuthority(tb, "another root", now)
+	cfg.Alternates = []string{filepath.Join(tb.TempDir(), "another.pem")}
+	crossed := other.CrossSign(tb, ca.Roots()[0], now.AddDate(1, 0, 0), now)
+	if err := os.WriteFile(cfg.Alternates[0], localcatest.PEM(crossed, other.Root), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	if ca, err = localca.Open(cfg); err != nil {
+		tb.Fatal(err)
+	}
+	return ca
 }
 
 // run starts the work half and the front, and stops both when the test ends:

@@ -43,7 +43,15 @@ func look(c *Config, r *report) {
 	lookAtSealingKey(c.EABKeyFile, r)
 	for _, name := range slices.Sorted(maps.Keys(c.Backends)) {
 		b := c.Backends[name]
-		if b.Type != TypeLocalCA || b.LocalCA.PassphraseFile == "" {
+		if b.Type != TypeLocalCA {
+			continue
+		}
+		for i, path := range b.LocalCA.AlternateChains {
+			if _, err := os.ReadFile(path); err != nil {
+				r.add(at("backends."+name+".alternate_chains", i), "%s", trouble(path, err))
+			}
+		}
+		if b.LocalCA.PassphraseFile == "" {
 			continue
 		}
 		if _, err := secret.FromFile(b.LocalCA.PassphraseFile); err != nil && !othersUser(err) {

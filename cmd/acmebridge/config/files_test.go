@@ -31,6 +31,7 @@ func TestLoadAndLook(t *testing.T) {
 		{"no passphrase", "backends:\n  local:\n    type: localca\n    passphrase_file: " + dir + "/hunter2\n", []string{":4:22: backends.local.passphrase_file: the file does not exist"}},
 		{"empty passphrase", "backends:\n  local:\n    type: localca\n    passphrase_file: " + empty + "\n", []string{":4:22: backends.local.passphrase_file: the file cannot be used: the file is empty"}},
 		{"a folder", "backends:\n  local:\n    type: localca\n    passphrase_file: " + dir + "\n", []string{"the file cannot be used: it is not a regular file"}},
+		{"alternate chains", "backends:\n  local: {type: localca, alternate_chains: [" + passphrase + ", " + dir + "/hunter2]}\n", []string{"backends.local.alternate_chains[1]: the file does not exist"}},
 		{"no certificate", "tls:\n  cert: " + dir + "/hunter2\n  key: " + dir + "/hunter2\n", []string{":2:9: tls.cert: the file does not exist", ":3:8: tls.key: the file does not exist"}},
 		{"no PEM", "tls:\n  cert: " + passphrase + "\n  key: " + passphrase + "\n", []string{"tls: cert and key cannot be used together: "}},
 		{"sealing key to come", "eab_key_file: " + dir + "/hunter2\n", nil},

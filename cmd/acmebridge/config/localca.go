@@ -20,6 +20,7 @@ type LocalCA struct {
 	RootValidity    time.Duration `key:"root_validity" default:"3650d" min:"1h" max:"36500d" doc:"How long the root is valid."`
 	IssuerValidity  time.Duration `key:"issuer_validity" default:"1825d" min:"1h" max:"36500d" doc:"How long the issuer below it is valid. No certificate outlives it."`
 	CRLValidity     time.Duration `key:"crl_validity" default:"7d" min:"1h" max:"365d" doc:"How long a revocation list is valid."`
+	AlternateChains []string      `key:"alternate_chains" doc:"PEM files, each a further chain that clients may choose: this CA's root, or one of its issuers, as another CA has certified it, then what lies above, up to and including the root of that one."`
 	PassphraseFile  string        `key:"passphrase_file" doc:"File, readable by its owner only, with the passphrase that encrypts the CA's keys. Empty: they lie unencrypted in files of mode 0600."`
 	PassphraseValue secret.Secret `key:"passphrase" source:"env" doc:"The passphrase itself, in place of passphrase_file."`
 }
