@@ -78,16 +78,21 @@ func startServer(t *testing.T) server {
 // Every client has a server and an http-01 port of its own, so that they can run at once.
 func TestClients(t *testing.T) {
 	t.Parallel()
-	for name, one := range map[string]struct {
+	type one struct {
 		new  func(*testing.T, setup) client
 		ways []way
-	}{
+	}
+	all := map[string]one{
 		"certbot":    {newCertbot, []way{wildcard, profileOfDirectory}},
 		"lego4":      {newLego4, []way{wildcard, byTLS, profileOfDirectory}},
-		"lego5":      {newLego5, []way{wildcard, byTLS, addressByHTTP, addressByTLS, profileChosen}},
+		"lego5":      {newLego5, []way{wildcard, byTLS, addressByHTTP, addressByTLS, addressBesideName, profileChosen}},
 		"dehydrated": {newDehydrated, []way{wildcard, byTLS, profileOfDirectory}},
 		"uacme":      {newUacme, []way{wildcard, byTLS, addressByHTTP, addressByTLS, profileOfDirectory}},
-	} {
+	}
+	if *acmesh != "" {
+		all["acmesh"] = one{newAcmeSh, []way{wildcard, byTLS, addressBesideName, profileChosen}}
+	}
+	for name, one := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := startServer(t)

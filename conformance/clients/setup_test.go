@@ -58,19 +58,21 @@ func (st setup) runner(env ...string) runner { return runner{dir: st.dir, env: e
 // the folder that holds the challenges.
 func (st setup) serveWebroot(t *testing.T) string {
 	t.Helper()
-	const challenges = "/.well-known/acme-challenge/"
-	folder := filepath.Dir(write(t, st.path("webroot", "index.html"), ""))
+	st.serveSite(t, st.path("site"))
+	return filepath.Dir(write(t, st.path("site", ".well-known", "acme-challenge", "index.html"), ""))
+}
+
+// serveSite is the same with the folder of the whole site.
+func (st setup) serveSite(t *testing.T, folder string) {
+	t.Helper()
 	listener, err := net.Listen("tcp", st.httpAddress())
 	if err != nil {
 		t.Fatal(err)
 	}
-	mux := http.NewServeMux()
-	mux.Handle(challenges, http.StripPrefix(challenges, http.FileServer(http.Dir(folder))))
-	web := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	web := &http.Server{Handler: http.FileServer(http.Dir(folder)), ReadHeaderTimeout: time.Minute}
 	ended := make(chan error, 1)
 	go func() { ended <- web.Serve(listener) }()
 	t.Cleanup(func() { web.Close(); <-ended })
-	return folder
 }
 
 // serveChallengeCertificates is the TLS server of those clients that only write the

@@ -44,6 +44,9 @@ var (
 	addressByTLS = way{
 		name: "address by tls-alpn-01", challenge: tlsalpn01, directory: wide, names: []string{"127.0.0.1"},
 	}
+	addressBesideName = way{
+		name: "address beside a name by http-01", challenge: http01, directory: wide, names: []string{"both.clients.test", "127.0.0.1"},
+	}
 	profileChosen = way{
 		name: "profile that the client chose", challenge: http01, directory: wide,
 		names: []string{"chosen.clients.test"}, profile: shortProfile, validity: shortValidity,
@@ -78,14 +81,20 @@ func (w way) goThrough(t *testing.T, s server, newClient func(*testing.T, setup)
 	}
 }
 
-// dnsHook writes a script that changes the name server with Debian's nsupdate, for
-// clients that leave this to a script: hook add|delete NAME VALUE.
+// tsigKey writes the key of the name server in the form of Debian's nsupdate.
+func (st setup) tsigKey(t *testing.T) (file string) {
+	t.Helper()
+	file = write(t, st.path("tsig.key"), `key "`+tsigName+`" { algorithm hmac-sha256; secret "`+tsigSecret+`"; };`+"\n")
+	openTo(t, file, 0o644)
+	return file
+}
+
+// dnsHook writes a script that changes the name server with nsupdate, for clients that
+// leave this to a script: hook add|delete NAME VALUE.
 func (st setup) dnsHook(t *testing.T) (program string) {
 	t.Helper()
-	key := write(t, st.path("tsig.key"), `key "`+tsigName+`" { algorithm hmac-sha256; secret "`+tsigSecret+`"; };`+"\n")
-	openTo(t, key, 0o644)
 	host, port, _ := strings.Cut(st.server.Names.address, ":")
-	return script(t, st.path("nsupdate-hook"), find(t, "nsupdate")+` -k `+key+` <<END
+	return script(t, st.path("nsupdate-hook"), find(t, "nsupdate")+` -k `+st.tsigKey(t)+` <<END
 server `+host+` `+port+`
 zone `+zone+`
 update $1 _acme-challenge.${2#\*.}. 1 IN TXT "$3"
