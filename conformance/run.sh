@@ -62,7 +62,7 @@ step_fuzz() {
 
 # Real clients against a real server.
 step_clients() {
-	go test -race -timeout 15m -parallel 4 -tags clients ./conformance/clients
+	go test -race -timeout 20m -parallel 4 -tags clients ./conformance/clients
 }
 
 # Benchmarks once each, so that they keep working; figures are not judged.
