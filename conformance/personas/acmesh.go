@@ -51,6 +51,13 @@ func newAcmeSh(t *T, directory string) acmeShClient {
 				bytes.Contains(x.body, []byte("The Replay Nonce is not recognized")))
 		},
 	})
+	w.nonces.otherwise = func() *exchange { // C-SH-4
+		x := w.do(http.MethodGet, directory, "", "", "")
+		if x.line("Replay-Nonce") == "" {
+			x = w.do(http.MethodGet, text(w.dir, "newNonce"), "", "", "")
+		}
+		return x
+	}
 	w.key = t.ecKey()
 	w.protect = func(alg, who, nonce, url string) string {
 		// Blanks in the JWK too; the thumbprint is taken without.

@@ -40,14 +40,13 @@ func acmez() Persona {
 type acmezClient struct{ *wire }
 
 func newAcmez(t *T, directory string) acmezClient {
-	w := t.newWire("Caddy/2.10.2 CertMagic acmez (linux; amd64)", connections{follow: true}, nonceHabit{
+	w := t.newWire("Caddy/2.10.2 CertMagic acmez (linux; amd64)", connections{follow: true, gzip: true}, nonceHabit{
 		method: http.MethodHead, keep: 64, fromErrors: true, retries: 9, pause: 250 * time.Millisecond,
 		refused: func(x *exchange) bool {
 			return x.mediaType() == "application/problem+json" && x.problemType() == errorNamespace+"badNonce"
 		},
 	})
 	w.accept = ""
-	w.header = map[string]string{"Accept-Encoding": "gzip"}
 	w.key = t.ecKey()
 	w.discover(directory)
 	return acmezClient{w}

@@ -112,6 +112,7 @@ type connections struct {
 	single  bool          // a connection for each request, as a script that calls curl
 	timeout time.Duration // of one request; zero leaves it to Config
 	follow  bool          // follows redirects
+	gzip    bool          // asks for gzip and unpacks it unseen, as Go's library does
 }
 
 func (c Config) httpClient(habit connections) (*http.Client, error) {
@@ -124,9 +125,8 @@ func (c Config) httpClient(habit connections) (*http.Client, error) {
 	}
 	transport := &http.Transport{
 		TLSClientConfig: cfg, ForceAttemptHTTP2: !habit.http1, DisableKeepAlives: habit.single,
-		IdleConnTimeout: 30 * time.Second,
-		// The personas say themselves what they accept.
-		DisableCompression: true,
+		IdleConnTimeout:    30 * time.Second,
+		DisableCompression: !habit.gzip,
 	}
 	if habit.http1 {
 		transport.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}

@@ -22,7 +22,7 @@
 // every name below -suffix (personas.localhost) to it. -eab-directory and -eab-keys
 // name a directory that requires external accounts; without them the stories called
 // bind, and most of X-Road's, are not applicable. -email is the address of the
-// accounts. Without -directory the personas visit Pebble, which proves the personas
+// accounts, and -differences a file of reviewed failures. Without -directory the personas visit Pebble, which proves the personas
 // themselves.
 //
 // # From a test

@@ -177,9 +177,9 @@ func known(status string) bool {
 }
 
 // wholeLines reports whether each mark of a chain has a line of its own, without
-// which no tool that works by lines can cut it.
+// which no tool that works by lines can cut it. A shell gives the last line its end.
 func wholeLines(body []byte) bool {
-	for line := range bytes.Lines(body) {
+	for line := range bytes.Lines(append(bytes.TrimRight(body, "\n"), '\n')) {
 		if bytes.Contains(line, []byte("-----")) && (!bytes.HasPrefix(line, []byte("-----")) || bytes.Count(line, []byte("-----")) != 2 || !bytes.HasSuffix(line, []byte("\n"))) {
 			return false
 		}

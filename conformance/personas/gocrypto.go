@@ -88,7 +88,7 @@ func (b *teeBody) Read(p []byte) (int, error) {
 }
 
 func newGoCrypto(t *T, directory string) *goCryptoClient {
-	h, err := t.suite.cfg.httpClient(connections{follow: true})
+	h, err := t.suite.cfg.httpClient(connections{follow: true, gzip: true})
 	if err != nil {
 		t.broken("%v", err)
 	}

@@ -43,14 +43,13 @@ func lego() Persona {
 type legoClient struct{ *wire }
 
 func newLego(t *T, directory string) legoClient {
-	w := t.newWire("lego-cli/5.2.2 xenolf-acme/5.2.2 (release; linux; amd64)", connections{follow: true}, nonceHabit{
+	w := t.newWire("lego-cli/5.2.2 xenolf-acme/5.2.2 (release; linux; amd64)", connections{follow: true, gzip: true}, nonceHabit{
 		method: http.MethodHead, keep: 1 << 10, fromErrors: true, retries: 12, pause: 500 * time.Millisecond,
 		refused: func(x *exchange) bool {
 			return x.status >= 400 && legoStatus(x) == http.StatusBadRequest && x.problemType() == errorNamespace+"badNonce"
 		},
 	})
 	w.accept = ""
-	w.header = map[string]string{"Accept-Encoding": "gzip"}
 	w.envelope = func(protected, payload, signature string) string {
 		return fmt.Sprintf(`{"payload":"%s","protected":"%s","signature":"%s"}`, payload, protected, signature)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -23,7 +24,7 @@ import (
 var fromCommandLine = addFlags(flag.CommandLine)
 
 // options are what an outsider can say on the command line.
-type options struct{ directory, ca, http01, suffix, email, eabDirectory, eabKeys string }
+type options struct{ directory, ca, http01, suffix, email, eabDirectory, eabKeys, differences string }
 
 func addFlags(set *flag.FlagSet) *options {
 	o := &options{}
@@ -34,6 +35,7 @@ func addFlags(set *flag.FlagSet) *options {
 	set.StringVar(&o.email, "email", "", "address of the accounts")
 	set.StringVar(&o.eabDirectory, "eab-directory", "", "directory URL that requires external account binding")
 	set.StringVar(&o.eabKeys, "eab-keys", "", "file with one key per line: kid, space, base64url key")
+	set.StringVar(&o.differences, "differences", "", `JSON file, "persona/story" to reason, of reviewed differences`)
 	return o
 }
 
@@ -46,6 +48,15 @@ func (o *options) config() (personas.Config, error) {
 			return cfg, fmt.Errorf("-ca: %w", err)
 		}
 		cfg.RootCAs = roots
+	}
+	if o.differences != "" {
+		listed, err := os.ReadFile(o.differences)
+		if err == nil {
+			err = json.Unmarshal(listed, &cfg.Differences)
+		}
+		if err != nil {
+			return cfg, fmt.Errorf("-differences %s: %w", o.differences, err)
+		}
 	}
 	if o.eabDirectory == "" {
 		return cfg, nil
@@ -135,12 +146,12 @@ func TestCommandLine(t *testing.T) {
 	set := flag.NewFlagSet("test", flag.ContinueOnError)
 	o := addFlags(set)
 	if err := set.Parse([]string{"-directory", "https://ca.example/directory", "-ca", write("root.pem", []byte("PEM")), "-suffix", "s.example",
-		"-email", "a@b.example", "-http01", "127.0.0.1:1", "-eab-directory", "https://ca.example/eab", "-eab-keys", write("keys", lines.Bytes())}); err != nil {
+		"-email", "a@b.example", "-differences", write("d.json", []byte(`{"uacme/bind":"known"}`)), "-http01", "127.0.0.1:1", "-eab-directory", "https://ca.example/eab", "-eab-keys", write("keys", lines.Bytes())}); err != nil {
 		t.Fatal(err)
 	}
 	cfg, err := o.config()
 	if err != nil || cfg.DirectoryURL != "https://ca.example/directory" || string(cfg.RootCAs) != "PEM" || cfg.NameSuffix != "s.example" ||
-		cfg.Email != "a@b.example" || cfg.HTTP01Addr != "127.0.0.1:1" || cfg.ExternalAccounts.DirectoryURL != "https://ca.example/eab" {
+		cfg.Email != "a@b.example" || cfg.Differences["uacme/bind"] != "known" || cfg.HTTP01Addr != "127.0.0.1:1" || cfg.ExternalAccounts.DirectoryURL != "https://ca.example/eab" {
 		t.Errorf("%+v, %v", cfg, err)
 	}
 	if kid, secret, err := cfg.ExternalAccounts.NewKey(); kid != "kid-1" || string(secret) != "one" || err != nil {
@@ -151,7 +162,7 @@ func TestCommandLine(t *testing.T) {
 			t.Errorf("%v, want an error with %q", err, want)
 		}
 	}
-	for _, bad := range [][]string{{"-ca", "absent.pem"}, {"-eab-directory", "https://x/", "-eab-keys", "absent"}} {
+	for _, bad := range [][]string{{"-ca", "absent.pem"}, {"-differences", "absent.json"}, {"-eab-directory", "https://x/", "-eab-keys", "absent"}} {
 		set := flag.NewFlagSet("test", flag.ContinueOnError)
 		o := addFlags(set)
 		if err := set.Parse(bad); err != nil {

@@ -129,7 +129,7 @@ func (c uacmeClient) obtain(names ...string) []*x509.Certificate {
 		order = c.await("order", location, "pending", "ready")
 	}
 	certKey := t.rsaSigner(2048)
-	x = c.send(text(order, "finalize"), t.csr(certKey, names[0], names), http.StatusOK, "R8555-7.4F-13")
+	c.send(text(order, "finalize"), t.csr(certKey, names[0], names), http.StatusOK, "R8555-7.4F-13")
 	order = c.await("order", location, "processing", "valid")
 	x = c.send(text(order, "certificate"), "", http.StatusOK, "R8555-7.4.2-1")
 	chain := c.chain(x)

@@ -182,8 +182,13 @@ func (c *xroadClient) order(replaces, name string, kind xroadKey) []*x509.Certif
 
 	// C-XR-3: no look at the order in between.
 	signer := t.rsaSigner(2048)
-	c.accept = "application/json"
-	x = c.send(text(order, "finalize"), t.xroadCSR(signer, name, kind), "application/json")
+	usual := c.agent
+	if replaces == "" {
+		// C-XR-6: the profile that the CA is configured with, on this request alone.
+		c.agent = "profile_id=" + map[bool]string{true: "sign", false: "auth"}[kind.sign] + " " + usual
+	}
+	c.send(text(order, "finalize"), t.xroadCSR(signer, name, kind), "application/json")
+	c.agent = usual
 	c.await("order", location, c.json)
 	o := c.json(c.send(location, "", "application/json"))
 	x = c.send(text(o, "certificate"), "", "application/pem-certificate-chain")

@@ -1,8 +1,11 @@
 package servertest_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -65,6 +68,21 @@ func breakages() []breakage {
 				p.Header.Del("Replay-Nonce") // which would do instead
 			}
 		}, noticed: []string{"uacme"}, because: "R8555-7.2-2"},
+		{name: "newNonce by HEAD brings nothing", change: func(p passing) {
+			if p.path == "new-nonce" && p.Request.Method == http.MethodHead || p.path == "directory" {
+				p.Header.Del("Replay-Nonce")
+			}
+		}, noticed: []string{"certbot", "lego", "x-road", "x-crypto", "acmez", "dehydrated", "mod_md"}, because: ""},
+		{name: "answers in gzip", change: func(p passing) {
+			if p.StatusCode < 300 && p.Request.Method == http.MethodPost && p.ContentLength > 0 {
+				var out bytes.Buffer
+				z := gzip.NewWriter(&out)
+				_, _ = z.Write([]byte(p.text()))
+				_ = z.Close()
+				p.set(out.String())
+				p.Header.Set("Content-Encoding", "gzip")
+			}
+		}, noticed: []string{"acme.sh", "uacme", "dehydrated", "mod_md"}, because: "gzip"},
 		{name: "a nonce refused once", before: refuseNonces(1, asIs)},
 		{name: "nonces refused twice", before: refuseNonces(2, asIs), noticed: []string{"certbot"}, because: "refused"},
 		{name: "a nonce refused in other words", before: refuseNonces(1, func(_ http.Header, body string) string {
@@ -163,7 +181,9 @@ func breakages() []breakage {
 			p.set(first + "-----END CERTIFICATE-----\n")
 		}), noticed: []string{"certbot", "mod_md"}, because: "R8555-9.1-2"},
 		{name: "a chain without its last line end", change: on("certificate", func(p passing) { p.set(strings.TrimRight(p.text(), "\n")) }),
-			noticed: []string{"certbot", "acme.sh", "dehydrated"}, because: "R8555-9.1"},
+			noticed: []string{"certbot"}, because: "R8555-9.1"},
+		{name: "a chain joined without line ends", change: on("certificate", func(p passing) { p.replace("-----\n-----", "----------") }),
+			noticed: everybody, because: "R8555-"},
 		{name: "a chain in DOS lines", change: on("certificate", func(p passing) { p.replace("\n", "\r\n") })},
 		{name: "words before the chain", change: on("certificate", func(p passing) { p.set("subject=CN = us\n" + p.text()) })},
 		{name: "a chain that leads up to JSON", change: on("certificate", func(p passing) {
@@ -241,4 +261,31 @@ func (c *counter) add(key string) int {
 	defer c.mu.Unlock()
 	c.m[key]++
 	return c.m[key]
+}
+
+// TestClientsDocument holds the table of docs/clients.md against the rows above.
+func TestClientsDocument(t *testing.T) {
+	t.Parallel()
+	document, err := os.ReadFile("../../../docs/clients.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table strings.Builder
+	for _, b := range breakages()[1:] {
+		who := strings.Join(b.noticed, ", ")
+		switch len(b.noticed) {
+		case 0:
+			who = "nobody"
+		case len(personas.All()):
+			who = "everybody"
+		}
+		story := ""
+		if b.story != "" {
+			story = " (" + b.story + ")"
+		}
+		table.WriteString("| " + b.name + story + " | " + who + " |\n")
+	}
+	if !strings.Contains(string(document), table.String()) {
+		t.Errorf("docs/clients.md does not hold this table:\n%s", table.String())
+	}
 }

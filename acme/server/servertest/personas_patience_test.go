@@ -128,6 +128,7 @@ func TestPersonasGiveUp(t *testing.T) {
 			if !strings.Contains(why, "gave up") {
 				t.Fatalf("it did not give up: %q", why)
 			}
+			t.Logf("%s", why)
 			if waited := clock.Elapsed(); waited < want.least || waited > want.most {
 				t.Errorf("it waited for %s, want %s to %s", waited, want.least, want.most)
 			}
