@@ -87,7 +87,7 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 		if err := e.mayOpen(tx, h.member, o); err != nil {
 			return err
 		}
-		own := authzs
+		var own []acme.Authorization
 		if o, own, reused, err = e.reuse(tx, o, authzs, profile); err != nil {
 			return err
 		}
