@@ -114,7 +114,20 @@ func (l *life) membership(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return m.withdraw(ctx, withdrawn)
+	if err := m.withdraw(ctx, withdrawn); err != nil {
+		return err
+	}
+	if err := m.proveAhead(ctx); err != nil {
+		return err
+	}
+	ready, err := m.open(ctx)
+	if err != nil {
+		return err
+	}
+	if ready.status != "ready" {
+		return missing("the name of %s was proved ahead, and it is %s", ready.url, ready.status)
+	}
+	return m.withdraw(ctx, ready) // or the next orders would have nothing to prove
 }
 
 func (l *life) issue(ctx context.Context, c *client, m manner) (*orderNote, error) {

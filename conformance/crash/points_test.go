@@ -13,7 +13,6 @@ import (
 func silent(issue string) map[failpoint.Point]string {
 	const (
 		download = "for backends that read a certificate from a connection; this one makes it in memory"
-		ahead    = "no name of this life is proved ahead of an order; the engine's own tests crash there"
 		caa      = "no order of this life waits until its CAA records have to be looked at again; the engine's own tests crash there"
 		advice   = "for CAs that say when to renew, which this one does not; the engine's own tests crash there"
 	)
@@ -21,30 +20,27 @@ func silent(issue string) map[failpoint.Point]string {
 		return map[failpoint.Point]string{
 			failpoint.DownloadHalf:    download,
 			failpoint.CheckCAA.Before: caa, failpoint.CheckCAA.After: caa,
-			failpoint.NewAuthorization.Before: ahead, failpoint.NewAuthorization.After: ahead,
 			failpoint.AskAdvice: advice, failpoint.Advice.Before: advice, failpoint.Advice.After: advice,
 		}
 	}
 	const inline = "only where issuing is a job: an inline issuer answers within finalize"
 	return map[failpoint.Point]string{
-		failpoint.DownloadHalf:            download,
-		failpoint.CheckCAA.Before:         caa,
-		failpoint.CheckCAA.After:          caa,
-		failpoint.NewAuthorization.Before: ahead,
-		failpoint.NewAuthorization.After:  ahead,
-		failpoint.AskAdvice:               advice,
-		failpoint.Advice.Before:           advice,
-		failpoint.Advice.After:            advice,
-		failpoint.Ticket.Before:           inline,
-		failpoint.Ticket.After:            inline,
-		failpoint.Quarantine.Before:       inline,
-		failpoint.Quarantine.After:        inline,
-		failpoint.Reconcile.Before:        inline,
-		failpoint.Reconcile.After:         inline,
-		failpoint.Sent:                    inline,
-		failpoint.PollRead:                inline,
-		failpoint.Fail.Before:             inline + ", and a local CA refuses only when its own certificate is about to end",
-		failpoint.Fail.After:              inline + ", and a local CA refuses only when its own certificate is about to end",
+		failpoint.DownloadHalf:      download,
+		failpoint.CheckCAA.Before:   caa,
+		failpoint.CheckCAA.After:    caa,
+		failpoint.AskAdvice:         advice,
+		failpoint.Advice.Before:     advice,
+		failpoint.Advice.After:      advice,
+		failpoint.Ticket.Before:     inline,
+		failpoint.Ticket.After:      inline,
+		failpoint.Quarantine.Before: inline,
+		failpoint.Quarantine.After:  inline,
+		failpoint.Reconcile.Before:  inline,
+		failpoint.Reconcile.After:   inline,
+		failpoint.Sent:              inline,
+		failpoint.PollRead:          inline,
+		failpoint.Fail.Before:       inline + ", and a local CA refuses only when its own certificate is about to end",
+		failpoint.Fail.After:        inline + ", and a local CA refuses only when its own certificate is about to end",
 	}
 }
 

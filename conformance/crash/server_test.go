@@ -35,7 +35,7 @@ validation:
   interval: 100ms
 directories:
   default: {path: /directory, external_account: off, profiles: [tls]}
-  members: {path: /members/directory, external_account: required, profiles: [tls]}
+  members: {path: /members/directory, external_account: required, profiles: [tls], pre_authorization: true}
 profiles:
   tls: {backend: local, hold: 2s, identifiers: {types: [ip]}}
 backends:
