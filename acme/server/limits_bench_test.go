@@ -5,6 +5,7 @@ package server_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
@@ -15,13 +16,38 @@ import (
 	"acmebridge/acme/server"
 	"acmebridge/acme/server/servertest"
 	"acmebridge/internal/ratelimit"
+	"acmebridge/storage"
+	"acmebridge/storage/bolt"
+	"acmebridge/storage/memory"
 )
 
 // BenchmarkLimits says what limits and the registry cost, as processor time for
 // one order: newOrder, the challenge, finalize. The ways take turns, batch by
 // batch, so that whatever else the machine does meets all of them; what counts
 // is the middle of the batches, and the requests are made and signed outside.
+//
+// With the store that is used each of the three commits is made alone here, as
+// for a lone client; the store in memory leaves our own work, but counts the
+// certificates of a member anew each time, which the other does not.
 func BenchmarkLimits(b *testing.B) {
+	b.Run("bolt", func(b *testing.B) {
+		benchmarkLimits(b, func() storage.Store {
+			store, err := bolt.Open(b.Context(), bolt.Config{Path: filepath.Join(b.TempDir(), "bench.db")})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() {
+				if err := store.Close(); err != nil {
+					b.Error(err)
+				}
+			})
+			return store
+		})
+	})
+	b.Run("memory", func(b *testing.B) { benchmarkLimits(b, func() storage.Store { return memory.New() }) })
+}
+
+func benchmarkLimits(b *testing.B, open func() storage.Store) {
 	wide := ratelimit.Rate{Count: 900_000, Per: time.Hour}
 	limits := func(c *engine.Config) {
 		c.Limits = engine.Limits{
@@ -46,6 +72,7 @@ func BenchmarkLimits(b *testing.B) {
 	}
 	clients := make([]*client, len(ways))
 	for i, w := range ways {
+		w.o.Store = open()
 		f := start(b, w.o)
 		if w.m == nil {
 			clients[i] = f.registered(b, "default")
