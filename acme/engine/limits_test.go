@@ -52,7 +52,7 @@ func (r *run) wantLimited(err error, says string, wait time.Duration, again func
 		return
 	}
 	time.Sleep(p.RetryAfter - time.Second)
-	problemOf(r.w.t, again(), acme.RateLimited)
+	wantProblem(r.w.t, again(), acme.RateLimited)
 	time.Sleep(time.Second)
 	if err := again(); err != nil {
 		r.w.t.Errorf("after the wait that was named: %v", err)
@@ -98,18 +98,18 @@ func TestRenewalsPass(t *testing.T) {
 			return r.NewOrder(r.w.t.Context(), a, engine.OrderRequest{Identifiers: dns("a.net"), Replaces: certIDOf(cert)})
 		}
 		_, err := renew() // on its first day
-		problemOf(r.w.t, err, acme.RateLimited)
+		wantProblem(r.w.t, err, acme.RateLimited)
 		if _, err := r.tryOrder(a, "b.net"); err != nil { // takes the last one
 			r.w.t.Fatal(err)
 		}
 		time.Sleep(65 * 24 * time.Hour)
 		_, err = r.tryOrder(a, "a.net")
-		problemOf(r.w.t, err, acme.RateLimited)
+		wantProblem(r.w.t, err, acme.RateLimited)
 		if _, err = r.tryOrder(a, "c.net"); err != nil { // 50 days give one back
 			r.w.t.Fatal(err)
 		}
 		_, err = r.tryOrder(a, "d.net")
-		problemOf(r.w.t, err, acme.RateLimited)
+		wantProblem(r.w.t, err, acme.RateLimited)
 		o, err := renew()
 		if err != nil || !o.Renews || o.Replaces == "" {
 			r.w.t.Fatalf("a renewal in time: %+v, %v", o, err)
@@ -141,7 +141,7 @@ func TestForeignReplacesDoesNotPass(t *testing.T) {
 			}
 		}
 		_, err := r.tryOrder(a, "a.net")
-		problemOf(r.w.t, err, acme.RateLimited)
+		wantProblem(r.w.t, err, acme.RateLimited)
 	})
 }
 
@@ -190,13 +190,13 @@ func TestOpenOrders(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.order(a, "d.net")
-		problemOf(t, place(), acme.RateLimited)
+		wantProblem(t, place(), acme.RateLimited)
 		if _, _, err := r.Finalize(ctx, a, third.ID, csrFor(r.w.t, newKey(r.w.t), "c.net")); err != nil {
 			t.Fatal(err)
 		}
 		r.order(a, "e.net")
 		// The first of those that are left to expire.
-		r.wantLimited(place(), "", second.Expires.Sub(time.Now()), place)
+		r.wantLimited(place(), "", time.Until(second.Expires), place)
 	})
 }
 
@@ -249,10 +249,10 @@ func TestNameSet(t *testing.T) {
 		r.end()
 		*r = *w.start()
 		place := func() error { _, err := r.tryOrder(one, "a.net", "b.net"); return err }
-		problemOf(t, place(), acme.RateLimited)
+		wantProblem(t, place(), acme.RateLimited)
 		// An order from before is held back at its end.
 		_, _, err := r.Finalize(w.t.Context(), two, late.ID, csrFor(w.t, newKey(w.t), "a.net", "b.net"))
-		problemOf(t, err, acme.RateLimited)
+		wantProblem(t, err, acme.RateLimited)
 		r.wantStatus(two, late.ID, acme.OrderReady)
 		r.order(one, "a.net")
 		r.wantLimited(place(), "exactly these names: the limit is 2 in 24h", 23*time.Hour, place)
@@ -300,7 +300,7 @@ func TestMemberLimits(t *testing.T) {
 		cert := r.finish(one, first)
 		second := r.order(one, "c.m1.net") // one certificate, two open orders
 		_, err = r.tryOrder(two, "d.m1.net")
-		problemOf(t, err, acme.RateLimited)
+		wantProblem(t, err, acme.RateLimited)
 		r.finish(one, second)
 		if p := problemOf(t, func() error { _, err := r.tryOrder(two, "d.m1.net"); return err }(), acme.RateLimited); !strings.Contains(p.Detail, "3 certificates") {
 			t.Errorf("2 certificates and an open order: %s", p.Detail)
@@ -311,7 +311,7 @@ func TestMemberLimits(t *testing.T) {
 		r.finish(two, r.order(two, "d.m1.net"))
 		place := func() error { _, err := r.tryOrder(two, "e.m1.net"); return err }
 		p := problemOf(t, place(), acme.RateLimited)
-		if want := cert.NotAfter.Sub(time.Now()); p.RetryAfter < want || p.RetryAfter > want+time.Second {
+		if want := time.Until(cert.NotAfter); p.RetryAfter < want || p.RetryAfter > want+time.Second {
 			t.Errorf("Retry-After is %s, the first certificate ends in %s", p.RetryAfter, want)
 		}
 		o, err := r.NewOrder(ctx, one, engine.OrderRequest{Identifiers: dns("a.m1.net"), Replaces: certIDOf(cert)})
@@ -319,7 +319,7 @@ func TestMemberLimits(t *testing.T) {
 			t.Fatalf("renewal: %+v, %v", o, err)
 		}
 		renewed := r.finish(one, o)
-		problemOf(t, place(), acme.RateLimited)
+		wantProblem(t, place(), acme.RateLimited)
 		// Revoking makes room.
 		if err := r.Revoke(ctx, engine.Revocation{Directory: "members", Certificate: renewed.Leaf, Owner: one.ID}); err != nil {
 			t.Fatal(err)
@@ -334,7 +334,7 @@ func TestMemberLimits(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _, err = r.Finalize(ctx, two, late.ID, csrFor(r.w.t, newKey(r.w.t), "e.m1.net"))
-		problemOf(t, err, acme.RateLimited)
+		wantProblem(t, err, acme.RateLimited)
 		r.wantStatus(two, late.ID, acme.OrderReady)
 	})
 }
