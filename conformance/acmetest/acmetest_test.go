@@ -27,6 +27,8 @@ type options struct {
 	directory, ca, http01, suffix, contact string
 	eabDirectory, eabKeys, differences     string
 	eabReusable                            bool
+	limitedDirectory                       string
+	limitedOrders                          int
 }
 
 func addFlags(set *flag.FlagSet) *options {
@@ -39,6 +41,8 @@ func addFlags(set *flag.FlagSet) *options {
 	set.StringVar(&o.eabDirectory, "eab-directory", "", "directory URL that requires external account binding")
 	set.StringVar(&o.eabKeys, "eab-keys", "", "file with one unused key per line: kid, space, base64url key")
 	set.BoolVar(&o.eabReusable, "eab-reusable", false, "one external account key may bind several accounts")
+	set.StringVar(&o.limitedDirectory, "limited-directory", "", "directory URL where an account may place few orders at once")
+	set.IntVar(&o.limitedOrders, "limited-orders", 0, "how many that is")
 	set.StringVar(&o.differences, "differences", "", "JSON file, case name to reason, of reviewed differences")
 	return o
 }
@@ -219,6 +223,9 @@ func (o *options) config() (acmetest.Config, error) {
 			}
 		}
 		cfg.ExternalAccounts = &acmetest.ExternalAccounts{DirectoryURL: o.eabDirectory, NewKey: keysFrom(keys), Reusable: o.eabReusable}
+	}
+	if o.limitedDirectory != "" {
+		cfg.Limited = &acmetest.Limited{DirectoryURL: o.limitedDirectory, NewOrders: o.limitedOrders}
 	}
 	return cfg, nil
 }

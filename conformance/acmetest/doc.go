@@ -12,7 +12,8 @@
 //
 // The server under test has to send http-01 validations to the -http01 address and
 // to resolve every name below -suffix (acmetest.localhost) to it. Further flags:
-// -eab-directory, -eab-keys for the cases on external account binding, -differences
+// -eab-directory, -eab-keys for the cases on external account binding,
+// -limited-directory, -limited-orders for those on rate limits, -differences
 // for a reviewed list, -contact for an account contact the server accepts. Without
 // -directory the suite runs against Pebble, which proves the suite itself.
 //
