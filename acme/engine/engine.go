@@ -45,7 +45,9 @@ type Config struct {
 	Random     io.Reader
 
 	// Validations and CallsPerBackend bound the work done at once (SL-13,
-	// SC-14); 256 and 4 when zero.
+	// SC-14); 256 and 4 when zero. Four times as many validations may be under
+	// way, because most of that many wait for hosts that do not answer: whoever
+	// makes the validators bounds their connections to this number.
 	Validations     int
 	CallsPerBackend int
 	// Attempts at a challenge, Interval apart, that nobody answers; 3 and 5 s.

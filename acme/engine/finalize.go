@@ -187,7 +187,7 @@ func (e *Engine) closeQueued(ctx context.Context, owner acme.Account, f finaliza
 		Subject: string(f.order.ID), Backend: sub.Backend,
 	}
 	// Born leased to this run: it goes straight into its lane, if that has room.
-	mine := e.lanes.room(laneOf(j)) && e.inflight.take(string(j.ID))
+	mine := e.lanes.room(laneOf(j), j.Account) && e.inflight.take(string(j.ID))
 	launched := false
 	defer func() { // whatever comes, a panic too, nobody holds what nobody steps
 		if mine && !launched {

@@ -12,6 +12,11 @@ import (
 // lanes run tasks, so many at a time in each lane, and within a lane one
 // account after the other: an account that brings a thousand orders waits for
 // its own, not everybody for it. A slow CA fills its own lane only (SC-14).
+//
+// The lane of validations is wide: a host that does not answer takes a place for
+// as long as the time-out, and costs us little more than that place. How many
+// connections may be open is not decided here (SV-11). One account may have half
+// of it, so that its dead hosts leave places for the hosts of others.
 type lanes struct {
 	validations, calls int
 
@@ -25,6 +30,8 @@ type lanes struct {
 
 type lane struct {
 	limit, running int
+	perAccount     int // of limit
+	busy           map[acme.AccountID]int
 	waiting        int
 	turns          *list.List // of *queue, each with at least one task
 	queues         map[acme.AccountID]*list.Element
@@ -47,20 +54,25 @@ const (
 	laneAdvice = "advice "
 )
 
+// inTheMaking is how many validations may be under way for each connection that
+// validations may have open.
+const inTheMaking = 4
+
 func newLanes(validations, calls int) *lanes {
-	return &lanes{validations: validations, calls: calls, lanes: map[string]*lane{}}
+	return &lanes{validations: validations * inTheMaking, calls: calls, lanes: map[string]*lane{}}
 }
 
 // ahead is how many tasks may wait in a lane before no more jobs are taken for
-// it. A lane that is full is nobody's trouble but its own.
+// it. A lane that is full is nobody's trouble but its own, and that of those who
+// fill it.
 const ahead = 256
 
-// room reports whether a lane takes more.
-func (l *lanes) room(name string) bool {
+// room reports whether a lane takes more of an account.
+func (l *lanes) room(name string, account acme.AccountID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ln := l.lanes[name]
-	return ln == nil || ln.waiting < ahead
+	return ln == nil || ln.waiting < ahead || ln.queues[account] == nil
 }
 
 // start lets tasks run, with ctx.
@@ -87,7 +99,11 @@ func (l *lanes) add(name string, account acme.AccountID, t task) {
 	defer l.mu.Unlock()
 	ln := l.lanes[name]
 	if ln == nil {
-		ln = &lane{limit: l.limit(name), turns: list.New(), queues: map[acme.AccountID]*list.Element{}}
+		ln = &lane{limit: l.limit(name), turns: list.New(), queues: map[acme.AccountID]*list.Element{}, busy: map[acme.AccountID]int{}}
+		ln.perAccount = ln.limit
+		if name == laneValidate {
+			ln.perAccount = max(1, ln.limit/2)
+		}
 		l.lanes[name] = ln
 	}
 	ln.waiting++
@@ -116,16 +132,20 @@ func (l *lanes) limit(name string) int {
 // fill starts what may be started. l.mu is held.
 func (l *lanes) fill(ln *lane) {
 	for l.open && !l.closing && ln.running < ln.limit {
-		t, ok := ln.next()
+		account, t, ok := ln.next()
 		if !ok {
 			return
 		}
 		ln.running++
+		ln.busy[account]++
 		l.running.Go(func() {
 			defer func() {
 				l.mu.Lock()
 				defer l.mu.Unlock()
 				ln.running--
+				if ln.busy[account]--; ln.busy[account] == 0 {
+					delete(ln.busy, account)
+				}
 				l.fill(ln)
 			}()
 			t(l.ctx)
@@ -134,11 +154,14 @@ func (l *lanes) fill(ln *lane) {
 }
 
 // next takes the first task of the account whose turn it is, and sends the
-// account to the back.
-func (ln *lane) next() (task, bool) {
+// account to the back. An account that has all that it may have is passed over.
+func (ln *lane) next() (acme.AccountID, task, bool) {
 	el := ln.turns.Front()
+	for el != nil && ln.busy[el.Value.(*queue).account] >= ln.perAccount {
+		el = el.Next()
+	}
 	if el == nil {
-		return nil, false
+		return "", nil, false
 	}
 	q := el.Value.(*queue)
 	ln.waiting--
@@ -150,7 +173,7 @@ func (ln *lane) next() (task, bool) {
 	} else {
 		ln.turns.MoveToBack(el)
 	}
-	return t, true
+	return q.account, t, true
 }
 
 // waitingIn returns how many tasks wait in one lane.

@@ -34,7 +34,7 @@ func (e *Engine) wantAdvice(c acme.Certificate) bool {
 		return false
 	}
 	lane, id := laneAdvice+a.name, "advice/"+string(c.ID)
-	if !e.lanes.room(lane) || !e.inflight.take(id) {
+	if !e.lanes.room(lane, c.Account) || !e.inflight.take(id) {
 		return true
 	}
 	e.lanes.add(lane, c.Account, func(ctx context.Context) {

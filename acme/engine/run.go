@@ -187,7 +187,7 @@ func (e *Engine) claim(ctx context.Context) (claimed []storage.Job, more bool, e
 				// Its step has just given it back and is about to let go; it
 				// nudges when it has, and then the job is taken.
 				continue
-			case !held[j.ID] && !e.lanes.room(laneOf(stored)):
+			case !held[j.ID] && !e.lanes.room(laneOf(stored), stored.Account):
 				// Out of the way of the work of other lanes.
 				stored.Due, stored.Lease = now.Add(laneFull), storage.Lease{}
 				if err := tx.Jobs().Put(stored); err != nil {

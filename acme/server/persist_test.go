@@ -50,11 +50,14 @@ func startPersist(t *testing.T, names *dnstest.Server, plain bool) *front {
 // here anew, so that server and client have to agree (revision 02, 4.1).
 func (c *client) hashedURI(tb testing.TB, domain string) string {
 	tb.Helper()
-	// RFC 7638: the members in this order, without white space.
-	k := jwk(tb, &c.key.PublicKey)
-	thumbprint := sha256.Sum256([]byte(`{"crv":"` + k["crv"] + `","kty":"` + k["kty"] + `","x":"` + k["x"] + `","y":"` + k["y"] + `"}`))
-	sum := sha256.Sum256([]byte(string(rune(len(domain))) + domain + encode(thumbprint[:]) + c.kid))
+	sum := sha256.Sum256([]byte(string(rune(len(domain))) + domain + thumbprint(jwk(tb, &c.key.PublicKey)) + c.kid))
 	return accountHashPrefix + "sha-256/" + encode(sum[:])
+}
+
+// thumbprint is that of RFC 7638: the members in this order, without white space.
+func thumbprint(k map[string]string) string {
+	sum := sha256.Sum256([]byte(`{"crv":"` + k["crv"] + `","kty":"` + k["kty"] + `","x":"` + k["x"] + `","y":"` + k["y"] + `"}`))
+	return encode(sum[:])
 }
 
 // changeKey gives the account of a client another key (RFC 8555, 7.3.5).

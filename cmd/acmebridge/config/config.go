@@ -96,7 +96,7 @@ type Limits struct {
 	Streams               int           `key:"streams" default:"64" min:"1" max:"1000" doc:"HTTP/2 streams of one connection (SL-6)."`
 	BadSignatures         int           `key:"bad_signatures" default:"60" min:"0" max:"1000000" doc:"Bad signatures of one address in a minute (SL-11). 0: not bounded."`
 	SignatureChecks       int           `key:"signature_checks" default:"0" min:"0" max:"10000" doc:"Signatures checked at the same time (SL-12). 0: twice the number of processors."`
-	Validations           int           `key:"validations" default:"256" min:"1" max:"100000" doc:"Challenges tried at the same time (SL-13)."`
+	Validations           int           `key:"validations" default:"256" min:"1" max:"100000" doc:"Connections to the targets of challenges at the same time (SL-13). Four times as many challenges may be under way that wait for hosts that do not answer; one account may have half of those."`
 	ValidationsPerTarget  int           `key:"validations_per_target" default:"4" min:"1" max:"10000" doc:"Challenges tried at the same time against one network, /24 or /64 (SL-13)."`
 }
 
