@@ -125,8 +125,8 @@ func TestCAARecords(t *testing.T) {
 	}
 }
 
-// R8659-3-1 to -3, R8659-BR-3, SD-4: which set of records counts, and that a
-// failure is not permission.
+// R8659-3-1 to -3, R8659-BR-2, -3, SD-4: which set of records counts, and that a
+// failure is not permission, whatever its cause.
 func TestCAATree(t *testing.T) {
 	t.Parallel()
 	s := dnstest.New(t, `

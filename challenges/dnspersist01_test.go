@@ -158,6 +158,20 @@ func TestDNSPersist01Accounts(t *testing.T) {
 	check(t, newPersist(t, s, true).Validate(t.Context(), to), expect{acme.Malformed, false, "names no account"})
 }
 
+// RDP-10: an alias leads to the record, but what is proved is the name that the
+// alias belongs to.
+func TestDNSPersist01Alias(t *testing.T) {
+	t.Parallel()
+	for domain, want := range map[string]expect{
+		"example.org":     {},
+		"records.example": {acme.Unauthorized, false, "not that of this account"},
+	} {
+		s := dnstest.New(t, "_validation-persist.example.org. 60 IN CNAME _validation-persist.records.example.")
+		s.AddTXT("_validation-persist.records.example", "ca.example; accounturi="+challenges.HashedAccountURI(hashPrefix, domain, "thumbprint", accountURL))
+		check(t, newPersist(t, s, false).Validate(t.Context(), persistTarget(false)), want)
+	}
+}
+
 // RDP-8, and revision 02, section 4.1, item 5: for how long a proof counts.
 func TestDNSPersist01Ends(t *testing.T) {
 	t.Parallel()

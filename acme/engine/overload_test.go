@@ -91,7 +91,7 @@ func TestChallengesInQueue(t *testing.T) {
 		defer r.end()
 		ctx, a := t.Context(), r.account()
 		var orders []acme.Order
-		for range 5 { // one is tried, four wait
+		for range 6 { // two of one account are tried, four wait
 			orders = append(orders, r.order(a, "slow.net"))
 		}
 		respond := func(o acme.Order) {
@@ -100,13 +100,13 @@ func TestChallengesInQueue(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		for _, o := range orders[:3] {
+		for _, o := range orders[:4] {
 			respond(o)
 		}
 		_, err := r.tryOrder(a, "a.net")
 		wantShed(t, err)
 		r.account() // not yet
-		for _, o := range orders[3:] {
+		for _, o := range orders[4:] {
 			respond(o)
 		}
 		key := newKey(t)

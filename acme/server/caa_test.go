@@ -85,7 +85,9 @@ type challenge struct {
 }
 
 // R8659-4.2-1, R8659-4.3-1, -2, R8659-4.1-1, R8657-3-1, R8657-4-1, R8659-V-1:
-// CAA records decide when control is proved, for whom and by what.
+// CAA records decide when control is proved, for whom and by what. Account and
+// method count under each name of the CA (R8657-5-1), and the account has one URL
+// under all of them (R8657-5-3).
 func TestCAAWhenProved(t *testing.T) {
 	t.Parallel()
 	names := dnstest.New(t, "test. 60 IN TXT x")
@@ -109,6 +111,9 @@ func TestCAAWhenProved(t *testing.T) {
 		{"*.wild-only.test", `0 issuewild ";"`, acme.DNS01, acme.CAA},
 		{"*.wild.test", `0 issuewild "ca.example"`, acme.DNS01, ""},
 		{"account.test", `0 issue "ca.example; accounturi=ACCOUNT"`, acme.HTTP01, ""},
+		{"account-too.test", `0 issue "ca.example.net; accounturi=ACCOUNT"`, acme.HTTP01, ""},
+		{"somebody-too.test", `0 issue "ca.example.net; accounturi=ACCOUNTx"`, acme.HTTP01, acme.CAA},
+		{"method-too.test", `0 issue "ca.example.net; validationmethods=dns-01"`, acme.HTTP01, acme.CAA},
 		{"somebody.test", `0 issue "ca.example; accounturi=ACCOUNTx"`, acme.HTTP01, acme.CAA},
 		{"method.test", `0 issue "ca.example; validationmethods=dns-01"`, acme.DNS01, ""},
 		{"other-method.test", `0 issue "ca.example; validationmethods=dns-01"`, acme.HTTP01, acme.CAA},

@@ -72,7 +72,8 @@ func (c *client) changeKey(t *testing.T) {
 	c.key = next.key
 }
 
-// RDP-1 to RDP-5: one record serves order after order, and key after key.
+// RDP-1 to RDP-5, RDP-11: one record serves order after order, and key after
+// key, and nobody else.
 func TestDNSPersist(t *testing.T) {
 	t.Parallel()
 	for _, plain := range []bool{false, true} {

@@ -14,7 +14,7 @@ import (
 )
 
 // TestResolverSettings starts a server with each setting, and looks at what
-// reaches a name server (SD-1, SD-2, SD-5, DV-3).
+// reaches a name server (SD-1, SD-2, SD-5, DV-3, R8555-11.2-1, -2).
 func TestResolverSettings(t *testing.T) {
 	t.Parallel()
 	const name = "a-name-with-many-letters.resolver.example"

@@ -175,6 +175,17 @@ func TestPKIBaseURL(t *testing.T) {
 	}
 }
 
+// R8657-5-2: who asks CAA records should know whom it asks.
+func TestWarningOfCAA(t *testing.T) {
+	t.Parallel()
+	const text = "profiles: {tls: {backend: local, caa: true}}\nbackends: {local: {type: localca, caa_identities: [ca.example], passphrase_file: /p}}\n"
+	for extra, want := range map[string]bool{"": true, "validation: {resolvers: ['192.0.2.53:53']}\n": false} {
+		if got := strings.Join(parse(t, text+extra).Warnings(), "\n"); strings.Contains(got, "profiles.tls.caa relies on the DNS servers of the system") != want {
+			t.Errorf("with %q: %q", extra, got)
+		}
+	}
+}
+
 func TestAccountHashPrefix(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ text, want string }{
