@@ -115,12 +115,19 @@ func cmdReady(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// issue DIRECTORY-URL DATA HTTP-PORT ROOTS-URL NAME has a certificate issued.
-func cmdIssue(ts *testscript.TestScript, _ bool, args []string) {
+// issue DIRECTORY-URL DATA HTTP-PORT ROOTS-URL NAME has a certificate issued,
+// or with ! wants that to fail.
+func cmdIssue(ts *testscript.TestScript, neg bool, args []string) {
 	l, err := net.Listen("tcp", "127.0.0.1:"+args[2])
 	ts.Check(err)
 	tour := demoTour{out: io.Discard, directory: args[0], web: scriptClient(ts, args[1]), responder: l, roots: args[3], name: args[4]}
-	ts.Check(tour.run(context.Background()))
+	err = tour.run(context.Background())
+	if neg && err == nil {
+		ts.Fatalf("a certificate was issued")
+	}
+	if !neg {
+		ts.Check(err)
+	}
 }
 
 // place DIRECTORY-URL DATA NAME VARIABLE places an order and leaves it. The

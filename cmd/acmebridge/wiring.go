@@ -159,6 +159,7 @@ func (p *parts) profiles(u use) map[acme.ProfileName]acme.Profile {
 func (p *parts) backends() (map[string]backends.Backend, error) {
 	open := map[string]func(name string) (backends.Backend, error){
 		config.TypeLocalCA: p.openLocalCA,
+		config.TypeSectigo: p.openSectigo,
 	}
 	all := map[string]backends.Backend{}
 	for name, b := range p.cfg.Backends {
@@ -227,24 +228,34 @@ func localCAConfig(cfg *config.Config, name string, now func() time.Time) localc
 	return c
 }
 
+// ownAddresses are those that this server listens on, which nobody may reach
+// through it (SV-6).
+func (p *parts) ownAddresses() []netip.AddrPort {
+	if own := p.own.Load(); own != nil {
+		return *own
+	}
+	return nil
+}
+
+// resolver asks the name servers of the configuration.
+func (p *parts) resolver() (*egress.Resolver, error) {
+	v := p.cfg.Validation
+	return egress.NewResolver(egress.ResolverConfig{
+		Servers: v.Resolvers, Timeout: v.DNS.Timeout, TCPFirst: v.DNS.TCPFirst, EDNSSize: uint16(v.DNS.EDNSSize),
+		KeepCase: !v.DNS.RandomCase, DNSSEC: egress.DNSSEC(v.DNS.DNSSEC),
+	})
+}
+
 // validators makes those that this program has. A profile that offers another
 // type of challenge is refused by the engine.
 func (p *parts) validators() ([]challenges.Validator, error) {
 	v := p.cfg.Validation
 	var err error
-	p.policy, err = egress.NewPolicy(egress.PolicyConfig{Allow: v.Allow, Deny: v.Deny, Own: func() []netip.AddrPort {
-		if own := p.own.Load(); own != nil {
-			return *own
-		}
-		return nil
-	}})
+	p.policy, err = egress.NewPolicy(egress.PolicyConfig{Allow: v.Allow, Deny: v.Deny, Own: p.ownAddresses})
 	if err != nil {
 		return nil, err
 	}
-	resolver, err := egress.NewResolver(egress.ResolverConfig{
-		Servers: v.Resolvers, Timeout: v.DNS.Timeout, TCPFirst: v.DNS.TCPFirst, EDNSSize: uint16(v.DNS.EDNSSize),
-		KeepCase: !v.DNS.RandomCase, DNSSEC: egress.DNSSEC(v.DNS.DNSSEC),
-	})
+	resolver, err := p.resolver()
 	if err != nil {
 		return nil, err
 	}

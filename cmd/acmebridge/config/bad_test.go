@@ -34,7 +34,7 @@ var bad = []struct {
 		"f:2:32: profiles.tls.dates: must be exact, upper_bound or refuse",
 	}},
 	{"key of no backend type", "backends:\n  local: {type: localca, url: 'https://ca.example/'}\n", []string{
-		"f:2:26: backends.local.url: unknown key",
+		"f:2:26: backends.local.url: unknown key; did you mean backends.NAME.url?",
 	}},
 	{"several at once", "listen: 5\nvalidation:\n  http_port: x\n  attemps: 1\nlog:\n  level: verbose\n", []string{
 		"f:1:9: listen: must be text, not a number; put it in quotation marks",
@@ -158,10 +158,10 @@ var bad = []struct {
 		"f:2:3: backends.local: has no keys",
 	}},
 	{"backend without type", "backends:\n  local: {key_type: p256}\n", []string{
-		"f:2:10: backends.local.type: is missing; it must be localca",
+		"f:2:10: backends.local.type: is missing; it must be localca or sectigo",
 	}},
 	{"backend of unknown type", "backends:\n  local: {type: localcs}\n", []string{
-		"f:2:17: backends.local.type: must be localca",
+		"f:2:17: backends.local.type: must be localca or sectigo; did you mean localca?",
 	}},
 	{"unknown backend", "profiles:\n  tls:\n    backend: locl\n", []string{
 		"f:3:14: profiles.tls.backend: no backend has this name; did you mean local?",
@@ -254,11 +254,24 @@ var bad = []struct {
 	{"one folder for two", "backends:\n  local: {type: localca, dir: a}\n  two: {type: localca, dir: ./a}\n", []string{
 		"f:3:29: backends.two.dir: is the folder of backend local already",
 	}},
+	{"sectigo without anything", "profiles: {tls: {backend: ca}}\nbackends:\n  ca: {type: sectigo, url: 'https://iot.sectigo.com/api'}\n", []string{
+		"f:3:3: backends.ca.username: is missing; it names the user to log in as",
+		"f:3:3: backends.ca.password_file: is missing; or give the password in the variable ACMEBRIDGE_BACKENDS_CA_PASSWORD",
+		"f:3:3: backends.ca.profile: is missing; it names the profile to issue under",
+		"f:3:3: backends.ca.roots_file: is missing; without the roots of the CA nothing that it issues can be checked",
+		"f:3:28: backends.ca.url: must be an https URL of a host, without a path, for example https://iot.sectigo.com",
+	}},
+	{"sectigo in the clear", "profiles: {tls: {backend: ca}}\nbackends:\n  ca: {type: sectigo, url: 'http://iot.sectigo.com', username: u, password_file: p, profile_id: 1, roots_file: r}\n", []string{
+		"f:3:28: backends.ca.url: must begin with https://; http:// is for a stand-in on this machine",
+	}},
+	{"password in the file", "profiles: {tls: {backend: ca}}\nbackends:\n  ca: {type: sectigo, password: hunter2}\n", []string{
+		"f:3:23: backends.ca.password: a secret is not written into this file; use password_file or the variable ACMEBRIDGE_BACKENDS_CA_PASSWORD",
+	}},
 	{"secret in the file", "backends:\n  local:\n    type: localca\n    passphrase: hunter2\n", []string{
 		"f:4:5: backends.local.passphrase: a secret is not written into this file; use passphrase_file or the variable ACMEBRIDGE_BACKENDS_LOCAL_PASSPHRASE",
 	}},
 	{"secret under a wrong key", "backends:\n  local:\n    type: hunter2\n", []string{
-		"f:3:11: backends.local.type: must be localca",
+		"f:3:11: backends.local.type: must be localca or sectigo",
 	}},
 	{"origins", "cors: {origins: ['https://a.example', 'https://a.example/', 'a.example', 'null']}\n", []string{
 		"f:1:39: cors.origins[1]: is not an origin; write for example https://example.org, without a path, or *",

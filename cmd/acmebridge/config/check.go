@@ -218,6 +218,9 @@ func checkBackends(c *Config, r *report) {
 		r.add("backends", "must have at least one entry")
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Backends)) {
+		if c.Backends[name].Type == TypeSectigo {
+			checkSectigo(name, c.Backends[name].Sectigo, r)
+		}
 		checkIdentities("backends."+name+".caa_identities", c.Backends[name].CAAIdentities, r)
 	}
 	folders := map[string]string{}

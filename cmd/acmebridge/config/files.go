@@ -43,6 +43,9 @@ func look(c *Config, r *report) {
 	lookAtSealingKey(c.EABKeyFile, r)
 	for _, name := range slices.Sorted(maps.Keys(c.Backends)) {
 		b := c.Backends[name]
+		if b.Type == TypeSectigo {
+			lookAtSectigo(name, b.Sectigo, r)
+		}
 		if b.Type != TypeLocalCA {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"acmebridge/acme"
 )
@@ -60,6 +61,14 @@ func (c *Config) Warnings() []string {
 	all = append(all, c.unreachableProfiles()...)
 	for _, name := range slices.Sorted(maps.Keys(c.Backends)) {
 		b := c.Backends[name]
+		if b.Type == TypeSectigo {
+			if !b.Sectigo.PasswordValue.Empty() {
+				all = append(all, variable("backends."+name+".password")+" holds a secret: child processes and crash reports can show it; password_file is safer")
+			}
+			if strings.HasPrefix(b.Sectigo.URL, "http://") {
+				all = append(all, "backends."+name+".url is spoken with in the clear: it can only be an imitation, and no certificate of it is worth anything")
+			}
+		}
 		if b.Type != TypeLocalCA {
 			continue
 		}

@@ -1,0 +1,87 @@
+package config_test
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"acmebridge/cmd/acmebridge/config"
+)
+
+const sectigoFile = `
+profiles: {tls: {backend: ca}}
+backends:
+  ca:
+    type: sectigo
+    url: http://127.0.0.1:8831
+    allow: [10.1.0.0/16]
+    username: bridge
+    profile: CipherTrace EE
+    roots_file: roots.pem
+    balance_floor: 5
+    max_validity: 396d
+`
+
+func TestSectigo(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "f.yaml")
+	if err := os.WriteFile(path, []byte(sectigoFile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(path, []string{"ACMEBRIDGE_BACKENDS_CA_PASSWORD=hunter2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := cfg.Backends["ca"].Sectigo
+	want := []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("127.0.0.1/32")}
+	if !slices.Equal(s.Opened(), want) {
+		t.Errorf("open are %v, want %v", s.Opened(), want)
+	}
+	if p, err := s.Password(); err != nil || string(p.Reveal()) != "hunter2" {
+		t.Errorf("password: %v", err)
+	}
+	warned := strings.Join(cfg.Warnings(), "\n")
+	for _, w := range []string{"ACMEBRIDGE_BACKENDS_CA_PASSWORD holds a secret", "backends.ca.url is spoken with in the clear"} {
+		if !strings.Contains(warned, w) {
+			t.Errorf("no warning %q among\n%s", w, warned)
+		}
+	}
+	var b strings.Builder
+	if err := cfg.Print(&b); err != nil || strings.Contains(b.String(), "hunter2") {
+		t.Errorf("printed: %v\n%s", err, b.String())
+	}
+	for url, want := range map[string]int{"https://iot.sectigo.com": 1, "https://localhost:1": 3, "https://[::1]:1": 2} {
+		s.URL = url
+		if got := s.Opened(); len(got) != want {
+			t.Errorf("%s opens %v", url, got)
+		}
+	}
+}
+
+// TestSectigoFiles: check looks at what serve will need.
+func TestSectigoFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f.yaml")
+	file := strings.ReplaceAll(sectigoFile, "roots.pem", dir+"/roots.pem") + "    ca_file: " + dir + "/tls.pem\n    password_file: " + dir + "/password\n"
+	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := config.LoadAndLook(path, nil)
+	for _, key := range []string{"password_file", "roots_file", "ca_file"} {
+		if err == nil || !strings.Contains(err.Error(), "backends.ca."+key+": the file does not exist") {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	for _, name := range []string{"roots.pem", "tls.pem", "password"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := config.LoadAndLook(path, nil); err != nil {
+		t.Errorf("with the files: %v", err)
+	}
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+
+	"acmebridge/backends"
+	"acmebridge/backends/sectigo"
+	"acmebridge/internal/egress"
+)
+
+// openSectigo does not connect: a CA that is away must not keep the server
+// from starting. What it can see of the configuration it does look at.
+func (p *parts) openSectigo(name string) (backends.Backend, error) {
+	s := p.cfg.Backends[name].Sectigo
+	password, err := s.Password()
+	if err != nil {
+		return nil, err
+	}
+	roots, intermediates, err := readRoots(s.RootsFile)
+	if err != nil {
+		return nil, err
+	}
+	cfg := sectigo.Config{URL: s.URL, Username: s.Username, Password: password, UserAgent: "acmebridge/" + version()}
+	if s.CAFile != "" {
+		content, err := os.ReadFile(s.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("ca_file: %w", err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(content) {
+			return nil, fmt.Errorf("ca_file: there is no certificate in %s", s.CAFile)
+		}
+	}
+	policy, err := egress.NewPolicy(egress.PolicyConfig{Allow: s.Opened(), Deny: p.cfg.Validation.Deny, Own: p.ownAddresses})
+	if err != nil {
+		return nil, err
+	}
+	resolver, err := p.resolver()
+	if err != nil {
+		return nil, err
+	}
+	// One CA is one target: the limit of connections that keeps validators
+	// from flooding somebody would keep its batches waiting for each other.
+	const connections = 32
+	dialer, err := egress.NewDialer(egress.DialerConfig{Policy: policy, Resolver: resolver, Total: connections, PerTarget: connections})
+	if err != nil {
+		return nil, err
+	}
+	cfg.Dial = dialer.DialContext
+	client, err := sectigo.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return sectigo.NewBackend(sectigo.BackendConfig{
+		Client: client, Profile: s.ProfileName, ProfileID: int64(s.ProfileID), Roots: roots, Intermediates: intermediates,
+		Floor: int64(s.BalanceFloor), MaxValidity: s.MaxValidity, Now: p.now,
+	})
+}
+
+// readRoots reads the certificates of a CA: those that signed themselves are
+// roots, the others are intermediate.
+func readRoots(path string) (roots, intermediates [][]byte, err error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("roots_file: %w", err)
+	}
+	const most = 20
+	for range most {
+		var block *pem.Block
+		if block, content = pem.Decode(content); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			return nil, nil, fmt.Errorf("roots_file: %s has a block %s; only certificates belong there", path, block.Type)
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, nil, fmt.Errorf("roots_file: %s: %w", path, err)
+		}
+		if bytes.Equal(cert.RawSubject, cert.RawIssuer) {
+			roots = append(roots, cert.Raw)
+		} else {
+			intermediates = append(intermediates, cert.Raw)
+		}
+	}
+	if len(roots) == 0 {
+		return nil, nil, errors.New("roots_file: there is no root certificate in " + path)
+	}
+	return roots, intermediates, nil
+}
