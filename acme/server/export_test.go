@@ -1,5 +1,10 @@
 package server
 
+import (
+	"net/http"
+	"time"
+)
+
 // Row is a row of the table of routes, for tests that hold the server against it.
 type Row struct{ Path, Entry, Auth, Methods string }
 
@@ -27,3 +32,6 @@ func (s *Server) OccupySignatureChecks() (release func()) {
 
 // PageSize is how many orders one page lists.
 const PageSize = pageSize
+
+// ComeBack writes the Retry-After of something that is on its way for d.
+func ComeBack(w http.ResponseWriter, d time.Duration) { (&answer{w: w}).comeBack(d) }
