@@ -144,6 +144,8 @@ type Authorizations interface {
 	// (without wildcard prefix) and wildcard flag whose status is valid, those
 	// first that expire last. Expired ones are among them: the caller compares.
 	Valid(owner acme.AccountID, id acme.Identifier, wildcard bool, p Page) ([]acme.Authorization, string, error)
+	// List goes by id, that is by age.
+	List(Page) ([]acme.Authorization, string, error)
 }
 
 // Jobs keeps due work. There is at most one job for a subject.

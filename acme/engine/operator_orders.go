@@ -67,6 +67,35 @@ func (o Operator) Explain(ctx context.Context, id acme.OrderID) (Explanation, er
 	})
 }
 
+// PreAuthorization is an authorization that was asked for ahead of any order,
+// with the job that tries it, if there is one.
+type PreAuthorization struct {
+	Authorization acme.Authorization
+	Job           *storage.Job
+}
+
+// PreAuthorizations lists those of a page of all authorizations, oldest first.
+// A page may have none though others follow.
+func (o Operator) PreAuthorizations(ctx context.Context, p storage.Page) ([]PreAuthorization, string, error) {
+	return paged(ctx, o.e, func(tx storage.Tx) (found []PreAuthorization, next string, err error) {
+		all, next, err := tx.Authorizations().List(p)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, a := range all {
+			if a.Order != "" {
+				continue
+			}
+			x := PreAuthorization{Authorization: a.At(o.e.now())}
+			if j, err := tx.Jobs().Get(authzJob(a.ID)); err == nil {
+				x.Job = &j
+			}
+			found = append(found, x)
+		}
+		return found, next, nil
+	})
+}
+
 // Parked lists the jobs that wait for a person.
 func (o Operator) Parked(ctx context.Context, p storage.Page) ([]storage.Job, string, error) {
 	return paged(ctx, o.e, func(tx storage.Tx) ([]storage.Job, string, error) { return tx.Jobs().Parked(p) })

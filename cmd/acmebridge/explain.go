@@ -33,6 +33,12 @@ func writeExplanation(w io.Writer, x admin.Explanation) {
 			name = "*." + name
 		}
 		fmt.Fprintf(w, "  %s is %s, until %s\n", show(name), a.Status, when(a.Expires))
+		switch {
+		case a.Order == "":
+			fmt.Fprintln(w, "    proved ahead of any order")
+		case a.Order != x.Order.ID:
+			fmt.Fprintf(w, "    proved for order %s\n", a.Order)
+		}
 		for _, c := range a.Challenges {
 			fmt.Fprintf(w, "    %s is %s", c.Type, c.Status)
 			if c.Attempts > 0 {

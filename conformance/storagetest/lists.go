@@ -88,6 +88,18 @@ var lists = []testCase{
 	{"certificates/by serial, RFC 9773 id and key", bySerial},
 	{"submissions/by key", submissionsByKey},
 	{"authorizations/valid", validAuthorizations},
+	{"authorizations/list", func(t *testing.T, s storage.Store) {
+		valid := func(n int) acme.Authorization {
+			a := authorization(n)
+			a.Account, a.Identifier, a.Wildcard, a.Expires = accountID(n%2), name(1), false, at(1000-n)
+			return a
+		}
+		listing(t, s, valid, func(tx storage.Tx) listFunc[acme.Authorization] { return tx.Authorizations().List }, func(tx storage.Tx) listFunc[acme.Authorization] {
+			return func(p storage.Page) ([]acme.Authorization, string, error) {
+				return tx.Authorizations().Valid(accountID(0), name(1), false, p)
+			}
+		}, func(a acme.Authorization) acme.Authorization { a.Status = acme.AuthorizationDeactivated; return a })
+	}},
 	{"publications/list", publicationsList},
 }
 

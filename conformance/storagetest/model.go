@@ -178,6 +178,10 @@ func (z modelAuthorizations) Valid(owner acme.AccountID, id acme.Identifier, wil
 	return whole(found, p)
 }
 
+func (z modelAuthorizations) List(p storage.Page) ([]acme.Authorization, string, error) {
+	return whole(all(z.m.authorizations, nil), p)
+}
+
 type modelJobs struct{ m model }
 
 func (j modelJobs) Get(id storage.JobID) (storage.Job, error) { return lookUp(j.m.jobs, id) }

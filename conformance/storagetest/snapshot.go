@@ -62,6 +62,7 @@ func (c *contents) read(tx storage.Tx) error {
 	listInto(&c.Certificates, fail, tx.Certificates().List)
 	listInto(&c.ExternalKeys, fail, tx.ExternalKeys().List)
 	listInto(&c.Members, fail, tx.Members().List)
+	listInto(&c.Authorizations, fail, tx.Authorizations().List)
 	listInto(&c.Publications, fail, tx.Publications().List)
 	listInto(&c.Parked, fail, tx.Jobs().Parked)
 	listInto(&c.Leased, fail, func(p storage.Page) ([]storage.Job, string, error) { return tx.Jobs().LeasedByOthers("me", p) })

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"acmebridge/acme"
+	"acmebridge/acme/engine"
 	"acmebridge/storage"
 )
 
@@ -94,6 +95,14 @@ func (h *handler) writeExport(ctx context.Context, e *json.Encoder) error {
 	if err := each(ctx, allOrders, func(o acme.Order) error { return h.exportOrder(ctx, e, o.ID) }); err != nil {
 		return err
 	}
+	if err := each(ctx, h.Operator.PreAuthorizations, func(x engine.PreAuthorization) error {
+		if err := e.Encode(exportedAuthorization{"authorization", viewAuthorization(x.Authorization)}); err != nil || x.Job == nil {
+			return err
+		}
+		return e.Encode(exportedJob{"job", viewJob(*x.Job)})
+	}); err != nil {
+		return err
+	}
 	allCertificates := func(ctx context.Context, p storage.Page) ([]acme.Certificate, string, error) {
 		return h.Operator.Certificates(ctx, "", p)
 	}
@@ -123,6 +132,9 @@ func (h *handler) exportOrder(ctx context.Context, e *json.Encoder, id acme.Orde
 		return err
 	}
 	for _, a := range v.Authorizations {
+		if a.Order != string(id) {
+			continue // it is another order's, or nobody's, and comes with that
+		}
 		if err := e.Encode(exportedAuthorization{"authorization", a}); err != nil {
 			return err
 		}

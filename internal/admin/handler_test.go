@@ -332,3 +332,46 @@ func TestParseSerial(t *testing.T) {
 		}
 	}
 }
+
+// TestExportAuthorizations: an authorization that serves several orders is
+// exported once, and one that was asked for ahead of any is not forgotten.
+func TestExportAuthorizations(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, database{}, true)
+	authz := func(id acme.AuthorizationID, order acme.OrderID, sharing ...acme.OrderID) acme.Authorization {
+		return acme.Authorization{ID: id, Account: "a", Order: order, Sharing: sharing, Status: acme.AuthorizationValid, Expires: now.Add(time.Hour)}
+	}
+	order := func(id acme.OrderID, authzs ...acme.AuthorizationID) acme.Order {
+		return acme.Order{ID: id, Account: "a", Status: acme.OrderReady, Authorizations: authzs, CreatedAt: now, Expires: now.Add(time.Hour)}
+	}
+	err := f.store.Update(t.Context(), func(tx storage.Tx) error {
+		return errors.Join(
+			tx.Orders().Put(order("o1", "z1")), tx.Orders().Put(order("o2", "z1", "z2")), tx.Orders().Put(order("o3", "z3")),
+			tx.Authorizations().Put(authz("z1", "o1", "o2")), tx.Authorizations().Put(authz("z2", "o2")),
+			tx.Authorizations().Put(authz("z3", "", "o3")), tx.Authorizations().Put(authz("z4", "")),
+			tx.Jobs().Put(storage.Job{ID: "authz/z4", Kind: storage.JobValidate, Due: now, Subject: "z4"}),
+		)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := admin.InProcess(f.handler).Stream(t.Context(), "/v1/export", &out); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(out.String()) {
+		var o struct{ Kind, ID, Order string }
+		if err := json.Unmarshal([]byte(line), &o); err != nil {
+			t.Fatal(err)
+		}
+		if o.Kind == "authorization" || o.Kind == "job" {
+			got = append(got, o.Kind+" "+o.ID+" of "+o.Order)
+		}
+	}
+	slices.Sort(got)
+	want := []string{"authorization z1 of o1", "authorization z2 of o2", "authorization z3 of ", "authorization z4 of ", "job authz/z4 of "}
+	if !slices.Equal(got, want) {
+		t.Errorf("exported\n%q, want\n%q", got, want)
+	}
+}

@@ -54,7 +54,8 @@ type Event struct {
 
 // Authorization is the wire form of an authorization.
 type Authorization struct {
-	ID         string      `json:"id"`
+	ID string `json:"id"`
+	// Order is what it was made for; empty when it was asked for ahead of any.
 	Order      string      `json:"order"`
 	Account    string      `json:"account"`
 	Identifier Identifier  `json:"identifier"`
@@ -62,6 +63,10 @@ type Authorization struct {
 	Status     string      `json:"status"`
 	Expires    *time.Time  `json:"expires"`
 	Challenges []Challenge `json:"challenges"`
+	// Sharing are the further orders that it serves, Profile by whose rules it
+	// is proved when there is no order to say so.
+	Sharing []string `json:"sharing,omitempty"`
+	Profile string   `json:"profile,omitempty"`
 }
 
 // Challenge is the wire form of a challenge. Its token stays out: whoever has
@@ -223,7 +228,8 @@ func viewProblem(p *acme.Problem) *Problem {
 func viewAuthorization(a acme.Authorization) Authorization {
 	return Authorization{
 		ID: string(a.ID), Order: string(a.Order), Account: string(a.Account), Identifier: viewIdentifier(a.Identifier),
-		Wildcard: a.Wildcard, Status: string(a.Status), Expires: timeOf(a.Expires),
+		Wildcard: a.Wildcard, Status: string(a.Status), Expires: timeOf(a.Expires), Profile: string(a.Profile),
+		Sharing: views(a.Sharing, func(id acme.OrderID) string { return string(id) }),
 		Challenges: views(a.Challenges, func(c acme.Challenge) Challenge {
 			return Challenge{
 				Type: string(c.Type), Status: string(c.Status), Attempts: c.Attempts,

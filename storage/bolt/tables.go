@@ -141,6 +141,10 @@ func (c authorizations) Valid(owner acme.AccountID, id acme.Identifier, wildcard
 	return listBy(c.tx, authorizationTable, proofs(owner, id, wildcard), cursor{fixed: timeLength}, p, nil, nil)
 }
 
+func (c authorizations) List(p storage.Page) ([]acme.Authorization, string, error) {
+	return list(c.tx, authorizationTable, p)
+}
+
 type submissions struct{ *tx }
 
 var submissionTable = table[storage.Submission]{

@@ -135,6 +135,10 @@ func (c authorizations) Valid(owner acme.AccountID, id acme.Identifier, wildcard
 	return listBy(c.tx, c.collection, authorizationKind, proofs(owner, id, wildcard), p)
 }
 
+func (c authorizations) List(p storage.Page) ([]acme.Authorization, string, error) {
+	return list(c.tx, c.collection, authorizationKind, p)
+}
+
 type submissions struct {
 	*tx
 	*collection
