@@ -36,6 +36,7 @@ func TestNoPreAuthorization(t *testing.T) {
 		t.Errorf("newAuthz is listed: %s", url)
 	}
 	wantProblem(t, without.post(t, f.URL+"/acme/without/new-authz", payload), http.StatusNotFound, acme.Malformed)
+	wantProblem(t, f.do(t, get(f.URL+"/acme/without/new-authz")), http.StatusNotFound, acme.Malformed)    // and not 405
 	wantProblem(t, without.post(t, with.url["newAuthz"], payload), http.StatusBadRequest, acme.Malformed) // its account is none there
 }
 
