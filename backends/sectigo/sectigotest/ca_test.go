@@ -1,6 +1,7 @@
 package sectigotest_test
 
 import (
+	"archive/zip"
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -616,5 +617,63 @@ func TestServeEnds(t *testing.T) {
 	case <-done:
 	case <-time.After(30 * time.Second):
 		t.Error("it does not stop")
+	}
+}
+
+// TestIssuance looks at the certificates: shaped like those that were seen,
+// with whatever the profile fixes (F-6, F-7).
+func TestIssuance(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{"ec", "rsa"} {
+		ca, c := start(t, sectigotest.Config{Key: key, Layout: sectigotest.LayoutPEMRoot})
+		if err := ca.EditProfile(423, func(p *sectigotest.Profile) {
+			p.Subject = map[string]string{"O": "Fixed Inc", "L": "Menlo Park", "ST": "California", "C": "US"}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		_, b, _ := c.upload(upload(423, csr(t, "a.example.org", "b.example.org")))
+		status, body := c.do("GET", fmt.Sprintf("/api/v1/batches/%d/download", b.BatchID), "", "")
+		if status != 200 {
+			t.Fatalf("download: %d", status)
+		}
+		z, err := zip.NewReader(bytes.NewReader(body), int64(len(body)))
+		if err != nil || len(z.File) != 1 || z.File[0].Name != "a.example.org.pem" {
+			t.Fatalf("the archive: %v", err)
+		}
+		f, err := z.File[0].Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var chain []*x509.Certificate
+		for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
+			cert, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			chain = append(chain, cert)
+		}
+		if len(chain) != 3 {
+			t.Fatalf("a chain of %d", len(chain))
+		}
+		roots, between := x509.NewCertPool(), x509.NewCertPool()
+		roots.AddCert(chain[2])
+		between.AddCert(chain[1])
+		for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
+			if _, err := chain[0].Verify(x509.VerifyOptions{
+				Roots: roots, Intermediates: between, DNSName: "b.example.org", CurrentTime: begin, KeyUsages: []x509.ExtKeyUsage{usage},
+			}); err != nil {
+				t.Errorf("%s: %v", key, err)
+			}
+		}
+		if got := chain[0].Subject.String(); got != "CN=a.example.org,O=Fixed Inc,L=Menlo Park,ST=California,C=US" {
+			t.Errorf("%s: the subject is %s", key, got)
+		}
+		if life := chain[0].NotAfter.Sub(chain[0].NotBefore); life != 396*24*time.Hour || chain[0].SerialNumber.BitLen() != 128 {
+			t.Errorf("%s: it lives %s with a serial number of %d bits", key, life, chain[0].SerialNumber.BitLen())
+		}
 	}
 }
