@@ -38,17 +38,10 @@ func (a Authorization) Serves(p Profile, now time.Time) bool {
 		return false
 	case proof.Type == DNSPersist01 && slices.ContainsFunc(proof.IssuerDomainNames, func(n string) bool { return !slices.Contains(p.IssuerDomainNames, n) }):
 		return false // RDP-3: the record may name another CA
-	case !within(proof.IssuerDomainNames, p.IssuerDomainNames): // a record for one CA says nothing of another (RDP-1)
-		return false
 	case a.Order != "" && (p.ReuseAuthorizations <= 0 || now.Sub(proof.ValidatedAt) > p.ReuseAuthorizations):
 		return false
 	}
 	return a.sharedUntil().Sub(now) >= min(leastShared, p.OrderLifetime)
-}
-
-// within reports whether all names are among the others.
-func within(names, others []string) bool {
-	return !slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(others, name) })
 }
 
 // sharedUntil is when an authorization ends for orders that it was not made for.

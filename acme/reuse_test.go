@@ -55,14 +55,6 @@ func TestServes(t *testing.T) {
 		{"a profile that asks both", func(_ *Authorization, p *Profile) { p.Authorization = AuthorizeByBoth }, true},
 		{"a proof that is good for longer than an hour (RDP-8)", func(a *Authorization, _ *Profile) { a.ReuseUntil = now.Add(2 * hour) }, true},
 		{"a proof that is good for its own order only (RDP-8)", func(a *Authorization, _ *Profile) { a.ReuseUntil = now.Add(time.Minute) }, false},
-		{"a record for the CA of the profile", func(a *Authorization, p *Profile) {
-			a.Challenges[0].Type, p.Challenges = DNSPersist01, []ChallengeType{DNSPersist01}
-			a.Challenges[0].IssuerDomainNames, p.IssuerDomainNames = []string{"ca.example"}, []string{"other.example", "ca.example"}
-		}, true},
-		{"a record that may be for another CA", func(a *Authorization, p *Profile) {
-			a.Challenges[0].Type, p.Challenges = DNSPersist01, []ChallengeType{DNSPersist01}
-			a.Challenges[0].IssuerDomainNames, p.IssuerDomainNames = []string{"ca.example", "other.example"}, []string{"ca.example"}
-		}, false},
 	} {
 		a := Authorization{
 			Order: "o", Status: AuthorizationValid, Identifier: Identifier{Type: DNSIdentifier, Value: "a.example.org"}, Expires: now.Add(100 * hour),
