@@ -3,7 +3,10 @@
 package clients
 
 import (
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"strings"
 	"testing"
 )
 
@@ -25,13 +28,21 @@ func TestCaddy(t *testing.T) {
 		"admin":   map[string]any{"disabled": true, "config": map[string]any{"persist": false}},
 		"storage": map[string]any{"module": "file_system", "root": st.path("caddy")},
 		"apps": map[string]any{
-			"http": map[string]any{"servers": map[string]any{"site": map[string]any{
-				"listen": []string{st.tlsAddress()}, "protocols": []string{"h1", "h2"},
-				"automatic_https":         map[string]any{"disable": true},
-				"tls_connection_policies": []any{map[string]any{"default_sni": address}},
-			}}},
+			"http": map[string]any{
+				"http_port": s.HTTPPort, "https_port": s.TLSPort,
+				"servers": map[string]any{"site": map[string]any{
+					"listen": []string{st.tlsAddress()}, "protocols": []string{"h1", "h2"},
+					"automatic_https":         map[string]any{"disable_redirects": true},
+					"tls_connection_policies": []any{map[string]any{"default_sni": address}},
+					"routes": []any{map[string]any{
+						"match":  []any{map[string]any{"host": []string{bound, plain, brief, address}}},
+						"handle": []any{map[string]any{"handler": "static_response", "body": "here"}},
+					}},
+				}},
+			},
+			// Caddy has a CA of its own, unused here, whose root it would put into the machine's trust.
+			"pki": map[string]any{"certificate_authorities": map[string]any{"local": map[string]any{"install_trust": false}}},
 			"tls": map[string]any{
-				"certificates": map[string]any{"automate": []string{bound, plain, brief, address}},
 				"automation": map[string]any{
 					"renew_interval": "1s",
 					"policies": []any{
@@ -46,6 +57,12 @@ func TestCaddy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	before := caddyRoots(t)
+	t.Cleanup(func() {
+		if after := caddyRoots(t); after != before {
+			t.Errorf("Caddy put %d roots of its own into this machine's trust", after-before)
+		}
+	})
 	startProcess(t, st.dir, []string{"HOME=" + st.dir}, program, "run", "--config", write(t, st.path("caddy.json"), string(config)))
 
 	for name, way := range map[string]string{
@@ -86,4 +103,19 @@ func caddyPolicy(issuer map[string]any, names ...string) map[string]any {
 func withRatio(policy map[string]any, ratio float64) map[string]any {
 	policy["renewal_window_ratio"] = ratio
 	return policy
+}
+
+// caddyRoots counts Caddy's own roots among those that this machine trusts.
+func caddyRoots(t *testing.T) (n int) {
+	t.Helper()
+	for rest := read(t, systemBundle); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return n
+		}
+		root, err := x509.ParseCertificate(block.Bytes) // some that people trust cannot be read by everybody
+		if err == nil && strings.HasPrefix(root.Subject.CommonName, "Caddy Local Authority") {
+			n++
+		}
+	}
 }

@@ -54,8 +54,10 @@ func startDNS(t *testing.T) *nameServer {
 			t.Fatalf("name server: %v", err)
 		}
 		t.Cleanup(func() {
-			listening.Shutdown()
-			<-ended
+			_ = listening.Shutdown() // what serving ended with says the same
+			if err := <-ended; err != nil {
+				t.Errorf("name server: %v", err)
+			}
 		})
 	}
 	return s

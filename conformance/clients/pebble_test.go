@@ -81,7 +81,7 @@ func startPebble(t *testing.T) server {
 					t.Fatal(err)
 				}
 				var status struct{ Status string }
-				json.NewDecoder(resp.Body).Decode(&status) // the other Pebble says 404 without a body
+				_ = json.NewDecoder(resp.Body).Decode(&status) // the other Pebble says 404 without a body
 				resp.Body.Close()
 				said = append(said, status.Status)
 			}

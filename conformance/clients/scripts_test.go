@@ -65,6 +65,9 @@ esac
 	}
 }
 
+// systemBundle is what programs of Debian trust.
+const systemBundle = "/etc/ssl/certs/ca-certificates.crt"
+
 // newUacme is the client in C. Debian builds it on libcurl with GnuTLS, which reads no
 // environment variable for its trust and for which uacme has no option. So that it
 // stays unmodified, and the machine too, it runs in a mount namespace where the
@@ -87,7 +90,6 @@ esac
 		hook, env = "/usr/share/uacme/ualpn.sh", []string{"PATH=" + st.startUalpn(t) + ":" + os.Getenv("PATH")}
 	}
 	r := st.runner(env...)
-	const systemBundle = "/etc/ssl/certs/ca-certificates.crt"
 	isolate := []string{"--mount"}
 	if os.Geteuid() != 0 {
 		isolate = append(isolate, "--map-root-user")

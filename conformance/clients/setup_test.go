@@ -7,10 +7,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -72,7 +75,12 @@ func (st setup) serveSite(t *testing.T, folder string) {
 	web := &http.Server{Handler: http.FileServer(http.Dir(folder)), ReadHeaderTimeout: time.Minute}
 	ended := make(chan error, 1)
 	go func() { ended <- web.Serve(listener) }()
-	t.Cleanup(func() { web.Close(); <-ended })
+	t.Cleanup(func() {
+		web.Close()
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("web server of the challenges: %v", err)
+		}
+	})
 }
 
 // serveChallengeCertificates is the TLS server of those clients that only write the
@@ -148,15 +156,28 @@ func keyFromPEM(t *testing.T, file string) crypto.Signer {
 	}
 }
 
-// freeAddress is one that nobody listens on now.
+// nextPort makes sure that no two tests are given the same port: some are used only
+// minutes later. Runs at the same time begin in different places.
+var nextPort atomic.Uint32
+
+const (
+	firstPort = 15000
+	ports     = 17000 // up to 32000, below those that systems give to outgoing connections
+)
+
+// freeAddress is one that nobody listens on now, and that nobody gets by chance.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		n := (uint32(os.Getpid())*100 + nextPort.Add(1)) % ports
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+int(n))))
+		if err == nil {
+			defer listener.Close()
+			return listener.Addr().String()
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	t.Fatal("a hundred ports in a row are in use")
+	return ""
 }
 
 func freePort(t *testing.T) int {
