@@ -38,6 +38,9 @@ type Certificate struct {
 	// RenewedAt is when a certificate was issued that renews this one, so that
 	// only the other counts from there on (SL-22).
 	RenewedAt time.Time `cbor:"21,keyasint,omitzero"`
+	// CountsNames says that it was issued while certificates for one set of names
+	// were limited, and counts (SL-21). Nobody else pays for an index.
+	CountsNames bool `cbor:"23,keyasint,omitempty"`
 	// Alternates are further chains for this leaf, each to another root
 	// (R8555-7.4.2-2).
 	Alternates []ChainHash `cbor:"22,keyasint,omitempty"`

@@ -116,7 +116,9 @@ type Orders interface {
 	ByMember(acme.MemberID, Page) ([]acme.Order, string, error)
 	List(Page) ([]acme.Order, string, error)
 	// OpenByAccount and OpenByMember count orders that are not over at a time.
-	// No count goes beyond limit, and nothing but an index is read for it.
+	// No count goes beyond limit, and nothing but an index is read for it. Time
+	// goes by whole seconds here: what ends within the second asked about is
+	// over.
 	OpenByAccount(id acme.AccountID, at time.Time, limit int) (OpenOrders, error)
 	OpenByMember(id acme.MemberID, at time.Time, limit int) (OpenOrders, error)
 	// ProcessingFor counts the orders of an account that are processing for
@@ -207,11 +209,11 @@ type Certificates interface {
 	Revoked(backend string, p Page) ([]acme.Certificate, string, error)
 	// Live counts the certificates of a member that at a time are neither
 	// expired nor revoked nor renewed, up to limit, and says when the first of
-	// them ends.
+	// them ends; by whole seconds, as certificates have them.
 	Live(id acme.MemberID, at time.Time, limit int) (n int, ends time.Time, err error)
 	// IssuedFor returns when certificates for exactly those identifiers were
 	// issued since a time, whoever ordered them: the latest limit of them,
-	// earliest first.
+	// earliest first. Only those with CountsNames are found.
 	IssuedFor(set acme.NameSet, since time.Time, limit int) ([]time.Time, error)
 	// Chain and PutChain keep the shared upper part of chains, once each.
 	Chain(acme.ChainHash) (acme.Chain, error)

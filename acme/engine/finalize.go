@@ -352,7 +352,7 @@ func (e *Engine) newCertificate(o acme.Order, sub storage.Submission, leaf *x509
 		ID: id, Order: o.ID, Account: o.Account, Directory: o.Directory, Member: o.Member, Backend: sub.Backend,
 		Profile: o.Profile, Leaf: leaf.Raw, Serial: acme.SerialOctets(leaf.SerialNumber), AuthorityKeyID: leaf.AuthorityKeyId,
 		KeyHash: sub.Contract.KeyHash, Identifiers: o.Identifiers, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
-		IssuedAt: e.now(),
+		IssuedAt: e.now(), CountsNames: e.cfg.Limits.NameSet.Bounded(),
 	}, nil
 }
 

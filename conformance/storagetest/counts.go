@@ -19,6 +19,9 @@ var counts = []testCase{
 	{"jobs/queued", jobsQueued},
 }
 
+// second is a time without a part of a second: what limits look at has none.
+func second(n int) time.Time { return at(n).Truncate(time.Second) }
+
 func openOrders(t *testing.T, s storage.Store) {
 	with := func(n int, status acme.OrderStatus, expires time.Time) acme.Order {
 		o := order(n)
@@ -39,32 +42,34 @@ func openOrders(t *testing.T, s storage.Store) {
 			return err
 		})
 	}
-	open(at(0), 10, 0, 0, time.Time{})
-	elsewhere, nobody := with(8, acme.OrderReady, at(50)), with(9, acme.OrderProcessing, at(50))
+	open(second(0), 10, 0, 0, time.Time{})
+	elsewhere, nobody := with(8, acme.OrderReady, second(50)), with(9, acme.OrderProcessing, second(50))
 	elsewhere.Account, elsewhere.Member = accountID(2), member(2)
 	nobody.Account, nobody.Member = accountID(2), ""
-	a, b, c, d := with(1, acme.OrderPending, at(30)), with(2, acme.OrderReady, at(20)), with(3, acme.OrderReady, farFuture), with(4, acme.OrderProcessing, at(10))
-	put(t, s, a, b, c, d, with(5, acme.OrderValid, at(50)), with(6, acme.OrderInvalid, at(50)), elsewhere, nobody)
-	open(at(0), 10, 3, 1, at(20))
-	open(at(0), 2, 2, 1, at(20))
+	a, b, c, d := with(1, acme.OrderPending, second(30)), with(2, acme.OrderReady, second(20)), with(3, acme.OrderReady, second(90000)), with(4, acme.OrderProcessing, second(10))
+	put(t, s, a, b, c, d, with(5, acme.OrderValid, second(50)), with(6, acme.OrderInvalid, second(50)), elsewhere, nobody)
+	open(second(0), 10, 3, 1, second(20))
+	open(second(0), 2, 2, 1, second(20))
 	// The moment an order expires it is over; a CA at work knows no such moment.
-	open(at(20).Add(-1), 10, 3, 1, at(20))
-	open(at(20), 10, 2, 1, at(30))
-	open(at(30), 10, 1, 1, farFuture)
+	open(second(20).Add(-time.Second), 10, 3, 1, second(20))
+	open(second(20), 10, 2, 1, second(30))
+	open(second(30), 10, 1, 1, second(90000))
+	open(second(29).Add(59*time.Second+999*time.Millisecond), 10, 2, 1, second(30))
+	open(second(30).Add(999*time.Millisecond), 10, 1, 1, second(90000))
 	// What moves on is counted where it is, once.
 	a.Status, c.Status, d.Status = acme.OrderReady, acme.OrderProcessing, acme.OrderValid
 	put(t, s, a, a, c, d)
-	open(at(0), 10, 2, 1, at(20))
+	open(second(0), 10, 2, 1, second(20))
 	a.Status, b.Status, c.Status = acme.OrderInvalid, acme.OrderInvalid, acme.OrderInvalid
 	put(t, s, a, b, c)
-	open(at(0), 10, 0, 0, time.Time{})
+	open(second(0), 10, 0, 0, time.Time{})
 	view(t, s, func(tx storage.Tx) error {
-		got, err := tx.Orders().OpenByAccount(accountID(2), at(0), 10)
-		same(t, "of the other account", got, storage.OpenOrders{Waiting: 1, Processing: 1, Expires: at(50)})
+		got, err := tx.Orders().OpenByAccount(accountID(2), second(0), 10)
+		same(t, "of the other account", got, storage.OpenOrders{Waiting: 1, Processing: 1, Expires: second(50)})
 		if err != nil {
 			return err
 		}
-		got, err = tx.Orders().OpenByMember("", at(0), 10)
+		got, err = tx.Orders().OpenByMember("", second(0), 10)
 		same(t, "of nobody", got, storage.OpenOrders{})
 		return err
 	})
@@ -117,20 +122,20 @@ func liveCertificates(t *testing.T, s storage.Store) {
 			return nil
 		})
 	}
-	live(at(0), 10, 0, time.Time{})
-	a, b := with(1, at(30), nil), with(2, at(20), nil)
-	put(t, s, a, b, with(3, at(40), nil),
-		with(4, at(50), func(c *acme.Certificate) { c.Revocation = &acme.Revocation{At: at(1)} }),
-		with(5, at(50), func(c *acme.Certificate) { c.RenewedAt = at(1) }),
-		with(6, at(50), func(c *acme.Certificate) { c.Member = member(2) }),
-		with(7, at(50), func(c *acme.Certificate) { c.Member = "" }))
-	live(at(0), 10, 3, at(20))
-	live(at(0), 2, 2, at(20))
-	live(at(20).Add(-1), 10, 3, at(20))
-	live(at(20), 10, 2, at(30))
-	b.RenewedAt, a.Revocation = at(5), &acme.Revocation{At: at(5)}
+	live(second(0), 10, 0, time.Time{})
+	a, b := with(1, second(30), nil), with(2, second(20), nil)
+	put(t, s, a, b, with(3, second(40), nil),
+		with(4, second(50), func(c *acme.Certificate) { c.Revocation = &acme.Revocation{At: second(1)} }),
+		with(5, second(50), func(c *acme.Certificate) { c.RenewedAt = second(1) }),
+		with(6, second(50), func(c *acme.Certificate) { c.Member = member(2) }),
+		with(7, second(50), func(c *acme.Certificate) { c.Member = "" }))
+	live(second(0), 10, 3, second(20))
+	live(second(0), 2, 2, second(20))
+	live(second(20).Add(-time.Second), 10, 3, second(20))
+	live(second(20), 10, 2, second(30))
+	b.RenewedAt, a.Revocation = second(5), &acme.Revocation{At: second(5)}
 	put(t, s, a, b)
-	live(at(0), 10, 1, at(40))
+	live(second(0), 10, 1, second(40))
 }
 
 func issuedFor(t *testing.T, s storage.Store) {
@@ -139,7 +144,9 @@ func issuedFor(t *testing.T, s storage.Store) {
 		c.IssuedAt, c.Identifiers = when, names
 		return c
 	}
-	put(t, s, with(1, at(30), name(1), name(2)), with(2, at(10), name(2), name(1)), with(3, at(20), name(1), name(2)),
+	uncounted := with(6, at(15), name(1), name(2))
+	uncounted.CountsNames = false
+	put(t, s, uncounted, with(1, at(30), name(1), name(2)), with(2, at(10), name(2), name(1)), with(3, at(20), name(1), name(2)),
 		with(4, at(20), name(1)), with(5, at(20), name(2), name(3)))
 	issued := func(set []acme.Identifier, since time.Time, limit int, want ...time.Time) {
 		t.Helper()

@@ -142,10 +142,10 @@ func (o modelOrders) open(at time.Time, limit int, whose func(acme.Order) bool) 
 	for _, r := range all(o.m.orders, whose) {
 		switch r.Status {
 		case acme.OrderPending, acme.OrderReady:
-			if r.Expires.After(at) {
+			if ends := r.Expires.Truncate(time.Second); ends.After(at.Truncate(time.Second)) {
 				n.Waiting = min(n.Waiting+1, limit)
-				if n.Expires.IsZero() || r.Expires.Before(n.Expires) {
-					n.Expires = r.Expires
+				if n.Expires.IsZero() || ends.Before(n.Expires) {
+					n.Expires = ends
 				}
 			}
 		case acme.OrderProcessing:
@@ -269,11 +269,11 @@ func (c modelCertificates) Revoked(backend string, p storage.Page) ([]acme.Certi
 }
 func (c modelCertificates) Live(id acme.MemberID, at time.Time, limit int) (n int, ends time.Time, err error) {
 	for _, r := range all(c.m.certificates, func(r acme.Certificate) bool {
-		return r.Member == id && r.NotAfter.After(at) && r.Revocation == nil && r.RenewedAt.IsZero()
+		return r.Member == id && r.NotAfter.Truncate(time.Second).After(at.Truncate(time.Second)) && r.Revocation == nil && r.RenewedAt.IsZero()
 	}) {
 		n = min(n+1, limit)
 		if ends.IsZero() || r.NotAfter.Before(ends) {
-			ends = r.NotAfter
+			ends = r.NotAfter.Truncate(time.Second)
 		}
 	}
 	return n, ends, nil
@@ -281,7 +281,7 @@ func (c modelCertificates) Live(id acme.MemberID, at time.Time, limit int) (n in
 func (c modelCertificates) IssuedFor(set acme.NameSet, since time.Time, limit int) ([]time.Time, error) {
 	var found []time.Time
 	for _, r := range all(c.m.certificates, func(r acme.Certificate) bool {
-		return acme.NameSetOf(r.Identifiers) == set && !r.IssuedAt.Before(since)
+		return r.CountsNames && acme.NameSetOf(r.Identifiers) == set && !r.IssuedAt.Before(since)
 	}) {
 		found = append(found, r.IssuedAt)
 	}

@@ -140,6 +140,7 @@ func randomOperation(r *rand.Rand) operation {
 		c := certificate(n)
 		c.Account, c.Member, c.NotAfter, c.Serial, c.KeyHash = accountID(m), member(m), at(m), certificate(m).Serial, certificate(m).KeyHash
 		c.Identifiers, c.IssuedAt = certificate(m).Identifiers, at(r.IntN(6))
+		c.CountsNames = r.IntN(4) > 0
 		if some {
 			c.Revocation = nil
 		}

@@ -23,10 +23,12 @@ var certificateTable = table[acme.Certificate]{
 			entry(append([]byte{'h'}, c.KeyHash[:]...), id),
 			entry(under('c', string(c.Account)), id),
 			entry(appendTime([]byte{'e'}, c.NotAfter), id),
-			entry(appendTime(appendSet([]byte{issuedForSet}, acme.NameSetOf(c.Identifiers)), c.IssuedAt), id),
+		}
+		if c.CountsNames {
+			es = append(es, entry(appendTime(appendSet([]byte{issuedForSet}, acme.NameSetOf(c.Identifiers)), c.IssuedAt), id))
 		}
 		if c.Member != "" && c.Revocation == nil && c.RenewedAt.IsZero() {
-			es = append(es, entry(appendTime(under(liveByMember, string(c.Member)), c.NotAfter), id))
+			es = append(es, liveEntry(c))
 		}
 		if c.Member != "" {
 			es = append(es, entry(under('q', string(c.Member)), id))

@@ -1,15 +1,20 @@
 package bolt
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"math"
 	"time"
 
 	"acmebridge/acme"
 	"acmebridge/storage"
 )
 
-// The counts walk entries and read no record. An open order has an entry for
-// its account and one for its member: of the waiting ones with the time at
-// which they expire, of the processing ones with what they are for.
+// The counts walk entries and read no record, so their entries need not lead to
+// one: who it is about, a time, and which record, each as short as will do. An
+// open order has an entry for its account and one for its member: of the
+// waiting ones with the second at which they expire, of the processing ones
+// with what they are for.
 const (
 	openByAccount = 'a'
 	openByMember  = 'b'
@@ -21,31 +26,62 @@ const (
 	openProcessing = 0x02
 )
 
+// marked begins the entries of a count for one owner.
+func marked(letter byte, owner string) []byte {
+	return appendMark(append(make([]byte, 0, 40), letter), owner)
+}
+
+// appendMark adds what stands for an id: 64 bits that nobody can choose.
+func appendMark(b []byte, id string) []byte {
+	sum := sha256.Sum256([]byte(id))
+	return append(b, sum[:8]...)
+}
+
+// secondsLength is the length of a time in the entries of counts.
+const secondsLength = 4
+
+// appendSeconds adds a time to the second, from 2000 to 2136; what lies outside
+// is taken for the nearer end.
+func appendSeconds(b []byte, t time.Time) []byte {
+	s := min(max(t.Unix()-secondsFrom, 0), math.MaxUint32)
+	return binary.BigEndian.AppendUint32(b, uint32(s))
+}
+
+const secondsFrom = 946_684_800
+
+func keySeconds(b []byte) time.Time {
+	return time.Unix(int64(binary.BigEndian.Uint32(b))+secondsFrom, 0).UTC()
+}
+
 func openEntries(o *acme.Order) (es []string) {
-	owners := [][]byte{under(openByAccount, string(o.Account))}
+	owners := [][]byte{marked(openByAccount, string(o.Account))}
 	if o.Member != "" {
-		owners = append(owners, under(openByMember, string(o.Member)))
+		owners = append(owners, marked(openByMember, string(o.Member)))
 	}
 	for _, owner := range owners {
 		switch o.Status {
 		case acme.OrderPending, acme.OrderReady:
-			es = append(es, entry(appendTime(append(owner, openWaiting), o.Expires), string(o.ID)))
+			es = append(es, string(appendMark(appendSeconds(append(owner, openWaiting), o.Expires), string(o.ID))))
 		case acme.OrderProcessing:
-			es = append(es, entry(appendSet(append(owner, openProcessing), acme.NameSetOf(o.Identifiers)), string(o.ID)))
+			es = append(es, string(appendMark(appendSet(append(owner, openProcessing), acme.NameSetOf(o.Identifiers)), string(o.ID))))
 		case acme.OrderValid, acme.OrderInvalid:
 		}
 	}
 	return es
 }
 
+func liveEntry(c *acme.Certificate) string {
+	return string(appendMark(appendSeconds(marked(liveByMember, string(c.Member)), c.NotAfter), string(c.ID)))
+}
+
 func appendSet(b []byte, set acme.NameSet) []byte { return append(b, set[:]...) }
 
 func (c orders) OpenByAccount(id acme.AccountID, at time.Time, limit int) (storage.OpenOrders, error) {
-	return c.open(under(openByAccount, string(id)), at, limit)
+	return c.open(marked(openByAccount, string(id)), at, limit)
 }
 
 func (c orders) OpenByMember(id acme.MemberID, at time.Time, limit int) (storage.OpenOrders, error) {
-	return c.open(under(openByMember, string(id)), at, limit)
+	return c.open(marked(openByMember, string(id)), at, limit)
 }
 
 func (c orders) open(owner []byte, at time.Time, limit int) (n storage.OpenOrders, err error) {
@@ -57,7 +93,7 @@ func (c orders) open(owner []byte, at time.Time, limit int) (n storage.OpenOrder
 }
 
 func (c orders) ProcessingFor(id acme.AccountID, set acme.NameSet, limit int) (int, error) {
-	return count(c.tx, appendSet(append(under(openByAccount, string(id)), openProcessing), set), limit)
+	return count(c.tx, appendSet(append(marked(openByAccount, string(id)), openProcessing), set), limit)
 }
 
 func (c jobs) Queued(backend string, limit int) (int, error) {
@@ -72,21 +108,20 @@ func (c certificates) Live(id acme.MemberID, at time.Time, limit int) (int, time
 	if err := c.mayRead(); err != nil {
 		return 0, time.Time{}, err
 	}
-	prefix := under(liveByMember, string(id))
+	prefix := marked(liveByMember, string(id))
 	known, ok := c.state.tallies.Get(string(prefix))
-	now := tally{after: string(appendTime(nil, at))}
-	switch {
-	case ok && known.after <= now.after:
+	now := tally{after: string(appendSeconds(nil, at))}
+	if ok && known.after <= now.after {
 		now.n = known.n
-		c.state.scan(c.indexes, prefix, []byte(string(prefix)+known.after+afterAll), func(k []byte) bool {
-			if string(k[len(prefix):len(prefix)+timeLength]) > now.after {
+		c.state.scan(c.indexes, prefix, nextSecond(prefix, known.after), func(k []byte) bool {
+			if string(k[len(prefix):len(prefix)+secondsLength]) > now.after {
 				return false
 			}
 			now.n--
 			return true
 		})
-	default:
-		c.state.scan(c.indexes, prefix, []byte(string(prefix)+now.after+afterAll), func([]byte) bool { now.n++; return true })
+	} else {
+		c.state.scan(c.indexes, prefix, nextSecond(prefix, now.after), func([]byte) bool { now.n++; return true })
 	}
 	if c.writable && (!ok || now.after > known.after) {
 		c.state.tallies = c.state.tallies.With(string(prefix), now)
@@ -101,22 +136,21 @@ type tally struct {
 	n     int
 }
 
-// afterAll sorts behind every id that follows a time.
-const afterAll = "\xff"
+// nextSecond is where the entries below a prefix begin that are after a second.
+func nextSecond(prefix []byte, second string) []byte {
+	from := append(prefix[:len(prefix):len(prefix)], second...)
+	return append(from, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff) // longer than a mark
+}
 
 // keepUp changes the tally that an entry belongs to.
 func (s *state) keepUp(key string, by int) {
-	if key[0] != liveByMember || s.tallies.Len() == 0 {
+	const owner = 1 + 8
+	if key[0] != liveByMember || s.tallies.Len() == 0 || len(key) < owner+secondsLength {
 		return
 	}
-	_, rest, ok := cutText([]byte(key[1:]))
-	if !ok || len(rest) < timeLength {
-		return
-	}
-	prefix := key[:len(key)-len(rest)]
-	if known, ok := s.tallies.Get(prefix); ok && string(rest[:timeLength]) > known.after {
+	if known, ok := s.tallies.Get(key[:owner]); ok && key[owner:owner+secondsLength] > known.after {
 		known.n += by
-		s.tallies = s.tallies.With(prefix, known)
+		s.tallies = s.tallies.With(key[:owner], known)
 	}
 }
 
@@ -150,19 +184,18 @@ func count(t *tx, prefix []byte, limit int) (n int, err error) {
 	return n, nil
 }
 
-// countFrom is count for entries that go on with a time, of those after one. It
-// returns the first of their times.
+// countFrom is count for entries that go on with a second, of those after a
+// time. It returns the first of their times.
 func countFrom(t *tx, prefix []byte, after time.Time, limit int) (n int, first time.Time, err error) {
 	if err := t.mayRead(); err != nil {
 		return 0, time.Time{}, err
 	}
-	from := appendTime(prefix[:len(prefix):len(prefix)], after.Add(1))
-	t.state.scan(t.indexes, prefix, from, func(k []byte) bool {
+	t.state.scan(t.indexes, prefix, nextSecond(prefix, string(appendSeconds(nil, after))), func(k []byte) bool {
 		if n >= limit {
 			return false
 		}
 		if n == 0 {
-			first = keyTime(k[len(prefix):])
+			first = keySeconds(k[len(prefix):])
 		}
 		n++
 		return true

@@ -29,7 +29,9 @@ var certificateKind = kind[acme.Certificate]{
 			entry("key", string(c.KeyHash[:]), id),
 			entry("account", string(c.Account), id),
 			entry("expiry", sortable(c.NotAfter)+id),
-			issuedFor(acme.NameSetOf(c.Identifiers)) + sortable(c.IssuedAt) + id,
+		}
+		if c.CountsNames {
+			es = append(es, issuedFor(acme.NameSetOf(c.Identifiers))+sortable(c.IssuedAt)+id)
 		}
 		if c.Member != "" && c.Revocation == nil && c.RenewedAt.IsZero() {
 			es = append(es, under("live", string(c.Member))+sortable(c.NotAfter)+id)

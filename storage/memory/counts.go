@@ -40,7 +40,7 @@ func (c orders) OpenByMember(id acme.MemberID, at time.Time, limit int) (storage
 
 func (c orders) open(owner string, at time.Time, limit int) (n storage.OpenOrders, err error) {
 	first := ""
-	n.Waiting, first, err = count(c.tx, c.collection, owner+"waiting", sortable(at.Add(1)), limit)
+	n.Waiting, first, err = count(c.tx, c.collection, owner+"waiting", sortable(nextSecond(at)), limit)
 	if err != nil {
 		return n, err
 	}
@@ -49,7 +49,7 @@ func (c orders) open(owner string, at time.Time, limit int) (n storage.OpenOrder
 		if err != nil {
 			return n, err
 		}
-		n.Expires = o.Expires
+		n.Expires = o.Expires.Truncate(time.Second)
 	}
 	n.Processing, _, err = count(c.tx, c.collection, owner+"processing", "", limit)
 	return n, err
@@ -66,12 +66,12 @@ func (c jobs) Queued(backend string, limit int) (int, error) {
 }
 
 func (c certificates) Live(id acme.MemberID, at time.Time, limit int) (int, time.Time, error) {
-	n, first, err := count(c.tx, c.collection, under("live", string(id)), sortable(at.Add(1)), limit)
+	n, first, err := count(c.tx, c.collection, under("live", string(id)), sortable(nextSecond(at)), limit)
 	if err != nil || n == 0 {
 		return 0, time.Time{}, err
 	}
 	r, err := c.Get(acme.CertificateID(first[sortableLength:]))
-	return n, r.NotAfter, err
+	return n, r.NotAfter.Truncate(time.Second), err
 }
 
 func issuedFor(set acme.NameSet) string { return "issued\x00\x01" + string(set[:]) }
@@ -98,6 +98,9 @@ func (c certificates) IssuedFor(set acme.NameSet, since time.Time, limit int) ([
 	})
 	return all, failed
 }
+
+// nextSecond is when what ends within the second of a time is over.
+func nextSecond(at time.Time) time.Time { return at.Truncate(time.Second).Add(time.Second) }
 
 // count returns how many entries begin with prefix, from one on, and the rest
 // of the first of them.
