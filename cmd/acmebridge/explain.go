@@ -39,6 +39,9 @@ func writeExplanation(w io.Writer, x admin.Explanation) {
 		case a.Order != x.Order.ID:
 			fmt.Fprintf(w, "    proved for order %s\n", a.Order)
 		}
+		if a.CAACheckedAt != nil {
+			fmt.Fprintf(w, "    CAA records allowed it %s\n", when(a.CAACheckedAt))
+		}
 		for _, c := range a.Challenges {
 			fmt.Fprintf(w, "    %s is %s", c.Type, c.Status)
 			if c.Attempts > 0 {
@@ -50,6 +53,13 @@ func writeExplanation(w io.Writer, x admin.Explanation) {
 			fmt.Fprintln(w)
 			if c.Problem != nil {
 				fmt.Fprintf(w, "      %s: %s\n", c.Problem.Type, show(c.Problem.Detail))
+			}
+			for i, t := range c.Trials {
+				fmt.Fprintf(w, "      attempt %d, %s\n", i+1, when(t.At))
+				for _, step := range t.Steps {
+					fmt.Fprintf(w, "        %s\n", show(step))
+				}
+				fmt.Fprintf(w, "        %s\n", show(t.Detail))
 			}
 		}
 	}

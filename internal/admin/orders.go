@@ -67,6 +67,8 @@ type Authorization struct {
 	// is proved when there is no order to say so.
 	Sharing []string `json:"sharing,omitempty"`
 	Profile string   `json:"profile,omitempty"`
+	// CAACheckedAt is when CAA records last allowed a certificate.
+	CAACheckedAt *time.Time `json:"caa_checked_at,omitempty"`
 }
 
 // Challenge is the wire form of a challenge. Its token stays out: whoever has
@@ -77,6 +79,15 @@ type Challenge struct {
 	Attempts    int        `json:"attempts"`
 	ValidatedAt *time.Time `json:"validated_at,omitempty"`
 	Problem     *Problem   `json:"problem,omitempty"`
+	// Trials are the attempts that failed.
+	Trials []Trial `json:"trials,omitempty"`
+}
+
+// Trial is the wire form of an attempt at a challenge that failed.
+type Trial struct {
+	At     *time.Time `json:"at"`
+	Detail string     `json:"detail"`
+	Steps  []string   `json:"steps,omitempty"`
 }
 
 // Submission is the wire form of what was asked of a CA.
@@ -226,7 +237,7 @@ func viewProblem(p *acme.Problem) *Problem {
 }
 
 func viewAuthorization(a acme.Authorization) Authorization {
-	return Authorization{
+	v := Authorization{
 		ID: string(a.ID), Order: string(a.Order), Account: string(a.Account), Identifier: viewIdentifier(a.Identifier),
 		Wildcard: a.Wildcard, Status: string(a.Status), Expires: timeOf(a.Expires), Profile: string(a.Profile),
 		Sharing: views(a.Sharing, func(id acme.OrderID) string { return string(id) }),
@@ -234,9 +245,14 @@ func viewAuthorization(a acme.Authorization) Authorization {
 			return Challenge{
 				Type: string(c.Type), Status: string(c.Status), Attempts: c.Attempts,
 				ValidatedAt: timeOf(c.ValidatedAt), Problem: viewProblem(c.Problem),
+				Trials: views(c.Trials, func(t acme.Trial) Trial { return Trial{At: timeOf(t.At), Detail: t.Detail, Steps: t.Steps} }),
 			}
 		}),
 	}
+	if a.CAA != nil {
+		v.CAACheckedAt = timeOf(a.CAA.At)
+	}
+	return v
 }
 
 func viewSubmission(s storage.Submission) Submission {
