@@ -83,8 +83,10 @@ func readAlternate(path string, s *state) (alternate, error) {
 		}
 	}
 	for i, cert := range certs {
-		if !cert.BasicConstraintsValid || !cert.IsCA || cert.KeyUsage&x509.KeyUsageCertSign == 0 {
-			return a, fmt.Errorf("certificate %d, of %q, is not a CA certificate", i+1, cert.Subject)
+		// Many roots say nothing of their key usage, which allows all of it.
+		signs := cert.KeyUsage&x509.KeyUsageCertSign != 0 || cert == last && cert.KeyUsage == 0
+		if !cert.BasicConstraintsValid || !cert.IsCA || !signs {
+			return a, fmt.Errorf("certificate %d, of %q, is not a CA certificate with the key usage keyCertSign", i+1, cert.Subject)
 		}
 		if cert == last {
 			break

@@ -19,7 +19,8 @@ type Authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-// NewAuthority makes a root that is valid from a day before now to ten years after.
+// NewAuthority makes a root that is valid from a day before now to ten years
+// after. As OpenSSL makes them, it says nothing of its key usage.
 func NewAuthority(tb testing.TB, name string, now time.Time) *Authority {
 	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -28,7 +29,7 @@ func NewAuthority(tb testing.TB, name string, now time.Time) *Authority {
 	}
 	a := &Authority{key: key}
 	template := authority(now.AddDate(10, 0, 0), now)
-	template.Subject = pkix.Name{CommonName: name}
+	template.Subject, template.KeyUsage = pkix.Name{CommonName: name}, 0
 	template.SubjectKeyId = []byte(name)
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
