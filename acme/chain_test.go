@@ -178,6 +178,15 @@ func TestCheckChainAccepts(t *testing.T) { // D10, SC-9
 			i.leaf.NotBefore = i.contract.NotBefore
 		}},
 		{"empty subject", func(i *issuance) { i.contract.Subject = SubjectEmpty; i.leaf.Subject = pkix.Name{} }},
+		{"a subject of the CA's", func(i *issuance) {
+			i.contract.Subject = SubjectByCA
+			i.leaf.Subject = pkix.Name{
+				CommonName: "A.net", Organization: []string{"Bank"}, OrganizationalUnit: []string{"IT"}, Locality: []string{"Oslo"}, Province: []string{"Oslo"}, Country: []string{"NO"},
+			}
+		}},
+		{"a subject of the CA's without a common name", func(i *issuance) {
+			i.contract.Subject, i.leaf.Subject = SubjectByCA, pkix.Name{Organization: []string{"Bank"}}
+		}},
 		{"no name fits", func(i *issuance) { i.contract.CommonName = ""; i.leaf.Subject = pkix.Name{} }},
 		{"no keyUsage", func(i *issuance) { i.leaf.KeyUsage = 0 }},
 		{"RSA for key encipherment", func(i *issuance) {
@@ -281,6 +290,17 @@ func TestCheckChainRefuses(t *testing.T) { // SC-9: a mutation each
 		{"an organization", 0, "subject", "O=Bank", func(i *issuance) { i.leaf.Subject.Organization = []string{"Bank"} }},
 		{"an organization instead", 0, "subject", "O=a.net", func(i *issuance) { i.leaf.Subject = pkix.Name{Organization: []string{"a.net"}} }},
 		{"a common name against the profile", 0, "subject", "an empty one", func(i *issuance) { i.contract.Subject = SubjectEmpty }},
+		{"a subject of the CA's with another name", 0, "subject", "CN=evil.net", func(i *issuance) {
+			i.contract.Subject, i.leaf.Subject = SubjectByCA, pkix.Name{CommonName: "evil.net", Organization: []string{"Bank"}}
+		}},
+		{"a subject of the CA's with two names", 0, "subject", "one common name", func(i *issuance) {
+			i.contract.Subject = SubjectByCA
+			i.leaf.Subject = pkix.Name{CommonName: "a.net", ExtraNames: []pkix.AttributeTypeAndValue{{Type: oidCommonName, Value: "a.net"}, {Type: oidCommonName, Value: "a.net"}}}
+		}},
+		{"a subject of the CA's with an e-mail address", 0, "subject", "organization and place", func(i *issuance) {
+			i.contract.Subject = SubjectByCA
+			i.leaf.Subject = pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}, Value: "x@a.net"}}}
+		}},
 		{"a subject rule from the future", 0, "subject", "unknown rule", func(i *issuance) { i.contract.Subject = "structured" }},
 		{"empty subject, names not critical", 0, "names", "critical", func(i *issuance) {
 			i.contract.Subject, i.leaf.Subject = SubjectEmpty, pkix.Name{}

@@ -90,6 +90,8 @@ func checkLeafSubject(c Contract, leaf *x509.Certificate) error {
 	case SubjectCommonName, "":
 	case SubjectEmpty:
 		want = ""
+	case SubjectByCA:
+		return checkLeafSubjectByCA(c, leaf)
 	default:
 		return differs(0, "subject", "the unknown rule "+quote(string(c.Subject)), "a rule of the profile")
 	}
@@ -112,6 +114,29 @@ func checkLeafSubject(c Contract, leaf *x509.Certificate) error {
 	}
 	return differs(0, "subject", quote(leaf.Subject.String()), "CN="+want+" alone")
 }
+
+// checkLeafSubjectByCA wants a subject that names nobody else's host: at most
+// one common name, which was ordered, and beside it only what says who and
+// where. What that says is between the CA and the account that it belongs to.
+func checkLeafSubjectByCA(c Contract, leaf *x509.Certificate) error {
+	commonNames := 0
+	for _, part := range leaf.Subject.Names {
+		value, text := part.Value.(string)
+		switch {
+		case part.Type.Equal(oidCommonName):
+			ordered := slices.ContainsFunc(c.Identifiers, func(id Identifier) bool { return id.Type == DNSIdentifier && id.Value == lowerASCII(value) })
+			if commonNames++; commonNames > 1 || !text || !ordered {
+				return differs(0, "subject", quote(leaf.Subject.String()), "one common name, and one that was ordered")
+			}
+		case !text || !slices.ContainsFunc(placeOIDs, part.Type.Equal):
+			return differs(0, "subject", quote(leaf.Subject.String()), "a common name, organization and place")
+		}
+	}
+	return nil
+}
+
+// placeOIDs are country, locality, state, organization and its unit (X.520).
+var placeOIDs = []asn1.ObjectIdentifier{{2, 5, 4, 6}, {2, 5, 4, 7}, {2, 5, 4, 8}, {2, 5, 4, 10}, {2, 5, 4, 11}}
 
 // checkLeafUsages wants the contract's extended key usages, no more, no less.
 func checkLeafUsages(c Contract, leaf *x509.Certificate) error {

@@ -92,6 +92,9 @@ const (
 	SubjectCommonName SubjectRule = "common_name"
 	// SubjectEmpty leaves it empty; the names are in the SAN, then critical.
 	SubjectEmpty SubjectRule = "empty"
+	// SubjectByCA leaves it to the CA, whose templates put in what they like:
+	// a common name that was ordered, and beside it organization and place.
+	SubjectByCA SubjectRule = "by_ca"
 )
 
 // DatesRule says what a profile does with notBefore and notAfter.

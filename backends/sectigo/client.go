@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/url"
 	"time"
+
+	"acmebridge/internal/secret"
 )
 
 // Client is a connection to one account. It may be used by several goroutines.
@@ -31,11 +33,11 @@ func (c *Client) Close() { c.web.close() }
 
 // SetCredentials changes who logs in. It drops the tokens, and a refused login
 // is forgotten.
-func (c *Client) SetCredentials(ctx context.Context, cfg Config) error {
-	if cfg.Username == "" || cfg.Password.Empty() {
+func (c *Client) SetCredentials(ctx context.Context, username string, password secret.Secret) error {
+	if username == "" || password.Empty() {
 		return ErrNoCredentials
 	}
-	return c.session.replace(ctx, cfg.Username, cfg.Password)
+	return c.session.replace(ctx, username, password)
 }
 
 // ResetLogin allows another login after one that was refused. It is for an
@@ -52,7 +54,7 @@ func (c *Client) Login(ctx context.Context) (until time.Time, err error) {
 }
 
 // LoginRefused returns why no login is tried any more, nil when one would be.
-func (c *Client) LoginRefused(ctx context.Context) error { return c.session.breaker(ctx) }
+func (c *Client) LoginRefused() error { return c.session.breaker() }
 
 // call makes a request with a token. A reply of 401 is answered with new
 // tokens and the same request, once: the CA checks tokens before all else.

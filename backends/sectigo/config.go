@@ -26,6 +26,9 @@ type Config struct {
 	// tokens.
 	Username string
 	Password secret.Secret
+	// Reload, when set, is asked for the password before each login, so that
+	// one that was corrected in its file is tried without a restart.
+	Reload func() (secret.Secret, error)
 	// Cache keeps the tokens between runs of a command; nil keeps them in
 	// memory only, as a server should (SK-3).
 	Cache *Cache

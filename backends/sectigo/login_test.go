@@ -104,14 +104,14 @@ func TestRefusedLogin(t *testing.T) {
 			if n := len(w.ca.Journal("login")); n != 1 {
 				t.Errorf("%d logins, want 1", n)
 			}
-			if err := w.client.LoginRefused(t.Context()); !errors.Is(err, want) {
+			if err := w.client.LoginRefused(); !errors.Is(err, want) {
 				t.Errorf("the breaker says %v", err)
 			}
 			w.ca.SetLogin("ok")
 			if err := w.client.ResetLogin(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := w.client.Licenses(t.Context()); err != nil || w.client.LoginRefused(t.Context()) != nil {
+			if _, err := w.client.Licenses(t.Context()); err != nil || w.client.LoginRefused() != nil {
 				t.Errorf("after the reset: %v", err)
 			}
 		})
@@ -129,11 +129,43 @@ func TestChangedPassword(t *testing.T) {
 	if _, err := w.client.Licenses(t.Context()); !errors.Is(err, sectigo.ErrLoginRefused) {
 		t.Errorf("with the old password: %v", err)
 	}
-	if err := w.client.SetCredentials(t.Context(), sectigo.Config{Username: username, Password: secret.New([]byte("another"))}); err != nil {
+	if err := w.client.SetCredentials(t.Context(), username, secret.New([]byte("another"))); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.client.Licenses(t.Context()); err != nil {
 		t.Errorf("with the new password: %v", err)
+	}
+}
+
+// TestCorrectedPassword: a password that was corrected in its file is tried,
+// and one that was not is left alone.
+func TestCorrectedPassword(t *testing.T) {
+	t.Parallel()
+	now := secret.New([]byte("wrong"))
+	w := newWorld(t, sectigotest.Config{})
+	client := w.connect(t, func(c *sectigo.Config) {
+		c.Password, c.Reload = now, func() (secret.Secret, error) {
+			if now.Empty() {
+				return now, errors.New("the file is gone")
+			}
+			return now, nil
+		}
+	})
+	for range 5 {
+		if _, err := client.Licenses(t.Context()); !errors.Is(err, sectigo.ErrLoginRefused) {
+			t.Fatal(err)
+		}
+	}
+	now = secret.Secret{}
+	if _, err := client.Licenses(t.Context()); err == nil || !strings.Contains(err.Error(), "the file is gone") || sectigo.OutcomeOf(err) != sectigo.NotSent {
+		t.Errorf("without the file: %v", err)
+	}
+	if n := len(w.ca.Journal("login")); n != 1 {
+		t.Errorf("%d logins, want 1", n)
+	}
+	now = secret.New([]byte(password))
+	if _, err := client.Licenses(t.Context()); err != nil || client.LoginRefused() != nil {
+		t.Errorf("with the right password: %v", err)
 	}
 }
 

@@ -156,6 +156,9 @@ func (s *session) refresh(ctx context.Context) (tokens, error) {
 
 func (s *session) login(ctx context.Context) (tokens, error) {
 	const op = "log in"
+	if err := s.reload(); err != nil {
+		return tokens{}, &Error{Op: op, Outcome: NotSent, cause: err}
+	}
 	switch {
 	case s.refused != nil:
 		return tokens{}, fmt.Errorf("sectigo: no login is tried any more after this one, because the CA locks accounts: %w", s.refused)
@@ -195,6 +198,22 @@ func (s *session) login(ctx context.Context) (tokens, error) {
 	return s.read(op, got, tokens{})
 }
 
+// reload asks for the password anew, if there is somebody to ask. Another one
+// than before deserves another attempt.
+func (s *session) reload() error {
+	if s.client.cfg.Reload == nil {
+		return nil
+	}
+	password, err := s.client.cfg.Reload()
+	if err != nil || password.Equal(s.password) {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.password, s.refused, s.pace = password, nil, pace{}
+	return nil
+}
+
 func (s *session) read(op string, got reply, old tokens) (tokens, error) {
 	var shape struct {
 		Access  string `json:"accessToken"`
@@ -232,7 +251,7 @@ func (s *session) reset(ctx context.Context) error {
 	return nil
 }
 
-func (s *session) breaker(context.Context) error {
+func (s *session) breaker() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.refused

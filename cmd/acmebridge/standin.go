@@ -28,6 +28,7 @@ type standinFlags struct {
 	listen, control, journal, tlsRoot string
 	layout                            string
 	faults, outcomes                  []string
+	subject                           map[string]string
 }
 
 func (p *program) standinSectigoCommand() *cobra.Command {
@@ -87,6 +88,7 @@ Layouts of archives:
 	flags.StringVar(&cfg.List, "list", "", "shape of the batch list: items or content for pages, off for none (default: a plain list)")
 	flags.IntVar(&cfg.PageSize, "page-size", 0, "size of pages")
 	flags.StringVar(&f.layout, "layout", string(sectigotest.LayoutPEMChain), "how archives are made up")
+	flags.StringToStringVar(&f.subject, "subject", nil, "what the template fixes in subjects, for example 'O=CipherTrace Inc,L=Menlo Park,ST=California,C=US' (default: nothing)")
 	flags.StringVar(&cfg.Key, "key", "ec", "key of the CA: ec or rsa")
 	flags.Uint64Var(&cfg.Seed, "seed", 1, "makes faults by chance come the same way again")
 	flags.StringArrayVar(&f.faults, "fault", nil, "something that goes wrong (may be given again)")
@@ -115,7 +117,10 @@ func (p *program) standinSectigo(ctx context.Context, f standinFlags, cfg sectig
 	if p.file != "" || p.data != "" {
 		return usagef("it has neither a configuration nor data of a server; leave out --config and --data")
 	}
-	cfg.Layout = sectigotest.Layout(f.layout)
+	cfg.Layout, cfg.Profiles = sectigotest.Layout(f.layout), sectigotest.TRISAProfiles()
+	for i := range cfg.Profiles {
+		cfg.Profiles[i].Subject = f.subject
+	}
 	if err := cfg.Check(); err != nil {
 		return usageError{err}
 	}
@@ -172,7 +177,7 @@ func (p *program) standinSectigo(ctx context.Context, f standinFlags, cfg sectig
 		go func() { ended <- ca.ServeControl(serving, control) }()
 		fmt.Fprintf(p.stdout, "  control  http://%s\n", control.Addr())
 	}
-	for _, profile := range sectigotest.TRISAProfiles() {
+	for _, profile := range cfg.Profiles {
 		fmt.Fprintf(p.stdout, "  profile  %d, authority %d, %s\n", profile.ID, profile.AuthorityID, profile.Name)
 	}
 	for range parts {

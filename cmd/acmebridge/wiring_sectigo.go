@@ -25,7 +25,7 @@ func (p *parts) openSectigo(name string) (backends.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := sectigo.Config{URL: s.URL, Username: s.Username, Password: password, UserAgent: "acmebridge/" + version()}
+	cfg := sectigo.Config{URL: s.URL, Username: s.Username, Password: password, Reload: s.Password, UserAgent: "acmebridge/" + version()}
 	if s.CAFile != "" {
 		content, err := os.ReadFile(s.CAFile)
 		if err != nil {

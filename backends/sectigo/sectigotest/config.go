@@ -102,6 +102,13 @@ func (cfg Config) Check() error {
 			return fmt.Errorf("sectigotest: there is no %s", what)
 		}
 	}
+	for _, p := range cfg.Profiles {
+		for field := range p.Subject {
+			if !slices.Contains([]string{"O", "L", "ST", "C"}, field) {
+				return fmt.Errorf("sectigotest: no template fixes %q; there are O, L, ST and C", field)
+			}
+		}
+	}
 	for _, d := range []time.Duration{cfg.Created, cfg.Processing, cfg.TTL, cfg.AccessLifetime, cfg.RefreshLifetime, cfg.ListDelay, cfg.Validity} {
 		if d < 0 {
 			return errors.New("sectigotest: no time can be negative")

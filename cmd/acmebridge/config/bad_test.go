@@ -254,6 +254,9 @@ var bad = []struct {
 	{"one folder for two", "backends:\n  local: {type: localca, dir: a}\n  two: {type: localca, dir: ./a}\n", []string{
 		"f:3:29: backends.two.dir: is the folder of backend local already",
 	}},
+	{"a subject by a CA without templates", "profiles: {tls: {backend: local, subject: by_ca}}\n", []string{
+		"f:1:43: profiles.tls.subject: by_ca is for a CA with templates of its own; local has none",
+	}},
 	{"sectigo without anything", "profiles: {tls: {backend: ca}}\nbackends:\n  ca: {type: sectigo, url: 'https://iot.sectigo.com/api'}\n", []string{
 		"f:3:3: backends.ca.username: is missing; it names the user to log in as",
 		"f:3:3: backends.ca.password_file: is missing; or give the password in the variable ACMEBRIDGE_BACKENDS_CA_PASSWORD",

@@ -166,6 +166,9 @@ func checkProfiles(c *Config, r *report) {
 		case b.Type == TypeLocalCA && p.Validity > b.LocalCA.IssuerValidity:
 			r.add(key+".validity", "is longer than the issuer lives; the most is backends.%s.issuer_validity, %s", p.Backend, FormatDuration(b.LocalCA.IssuerValidity))
 		}
+		if p.Subject == acme.SubjectByCA && c.Backends[p.Backend].Type == TypeLocalCA {
+			r.add(key+".subject", "by_ca is for a CA with templates of its own; %s has none", p.Backend)
+		}
 		if p.ReuseAuthorizations > p.AuthorizationLifetime {
 			r.add(key+".reuse_authorizations", "is longer than a proof stands, authorization_lifetime, %s", FormatDuration(p.AuthorizationLifetime))
 		}
