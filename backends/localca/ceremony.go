@@ -12,6 +12,8 @@ import (
 	"io"
 	"math/big"
 	"time"
+
+	"acmebridge/internal/keyfile"
 )
 
 const (
@@ -46,7 +48,7 @@ func Rotate(cfg Config) error {
 }
 
 func (c Config) folder() folder {
-	return folder{dir: c.Dir, passphrase: c.Passphrase, random: c.Random, iterations: c.iterations, create: createFile}
+	return folder{dir: c.Dir, passphrase: c.Passphrase, random: c.Random, iterations: c.iterations, create: keyfile.Create}
 }
 
 func (f folder) init(cfg Config) error {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"acmebridge/internal/keyfile"
 )
 
 // KeyType names a kind of CA key.
@@ -78,7 +80,7 @@ type Config struct {
 	Now    func() time.Time
 	Random io.Reader
 
-	// iterations is kdfIterations, but for tests that make many CAs.
+	// iterations is keyfile.Iterations, but for tests that make many CAs.
 	iterations int
 }
 
@@ -153,7 +155,7 @@ func (c Config) complete() (Config, error) {
 		c.Now = time.Now
 	}
 	if c.iterations == 0 {
-		c.iterations = kdfIterations
+		c.iterations = keyfile.Iterations
 	}
 	if c.Random == nil {
 		c.Random = rand.Reader

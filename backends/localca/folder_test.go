@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"acmebridge/internal/keyfile"
 )
 
 type asn1BitString = asn1.BitString
@@ -81,15 +83,15 @@ func TestPulledPlug(t *testing.T) {
 				f.create = func(dir, name string, data []byte) error {
 					if done == steps {
 						if littered {
-							// What a crash in the middle of createFile leaves.
-							if err := os.WriteFile(filepath.Join(dir, tempPrefix+name+"-1"), data[:len(data)/2], 0o600); err != nil {
+							// What a crash in the middle of keyfile.Create leaves.
+							if err := os.WriteFile(filepath.Join(dir, keyfile.TempPrefix+name+"-1"), data[:len(data)/2], 0o600); err != nil {
 								t.Fatal(err)
 							}
 						}
 						return errPlug
 					}
 					done++
-					return createFile(dir, name, data)
+					return keyfile.Create(dir, name, data)
 				}
 				if _, err := f.begin(full); !errors.Is(err, errPlug) {
 					t.Fatalf("after %d steps: got %v, want the plug pulled", steps, err)
@@ -131,7 +133,7 @@ func TestPulledPlugInRotation(t *testing.T) {
 		if strings.HasSuffix(name, ".pem") {
 			return errPlug
 		}
-		return createFile(dir, name, data)
+		return keyfile.Create(dir, name, data)
 	}
 	if err := ca.Rotate(); !errors.Is(err, errPlug) {
 		t.Fatalf("got %v, want the plug pulled", err)
@@ -152,25 +154,6 @@ func TestPulledPlugInRotation(t *testing.T) {
 	}
 	if n := ca.state.Load().current().number; n != 2 {
 		t.Errorf("issuer %d is in use after the rotation", n)
-	}
-}
-
-// TestCreateFileNeverReplaces: two processes that both make a CA must not end
-// up with the key of one and the certificate of the other.
-func TestCreateFileNeverReplaces(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	if err := createFile(dir, "root.key", []byte("first")); err != nil {
-		t.Fatal(err)
-	}
-	if err := createFile(dir, "root.key", []byte("second")); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("got %v, want that it exists", err)
-	}
-	if got, _ := os.ReadFile(dir + "/root.key"); string(got) != "first" {
-		t.Errorf("the file holds %q", got)
-	}
-	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
-		t.Errorf("left lying about: %v", entries)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io/fs"
 	"time"
+
+	"acmebridge/internal/keyfile"
 )
 
 // Status describes one key of the CA, for people.
@@ -88,13 +90,13 @@ func (f folder) statusOf(certFile, keyFile, role string, cert *x509.Certificate)
 	if key, ok := cert.PublicKey.(*ecdsa.PublicKey); ok && key.Curve.Params().BitSize == 384 {
 		s.KeyType = P384
 	}
-	block, err := readPEM(f.path(keyFile))
+	block, err := keyfile.ReadPEM(f.path(keyFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		s.Key = "not here"
 	case err != nil:
 		return Status{}, err
-	case block.Type == sealedKeyType:
+	case block.Type == keyfile.SealedType:
 		s.Key = "encrypted file"
 	default:
 		s.Key = "file"

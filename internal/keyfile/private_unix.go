@@ -1,6 +1,6 @@
 //go:build unix
 
-package localca
+package keyfile
 
 import (
 	"fmt"
@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// private returns an error unless the file can be reached by its owner alone
+// Private returns an error unless the file can be reached by its owner alone
 // and the owner is who we are (SK-2).
-func private(path string, info fs.FileInfo) error {
+func Private(path string, info fs.FileInfo) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is not a regular file", path)
 	}

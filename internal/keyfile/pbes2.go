@@ -1,4 +1,4 @@
-package localca
+package keyfile
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ import (
 // clients of several clouds along.
 //
 // CBC does not authenticate. That is enough here: a key that was tampered with
-// no longer matches its certificate, and then the CA does not start.
+// no longer matches its certificate, and then nobody signs with it.
 
 var (
 	oidPBES2          = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 13}
@@ -62,19 +62,19 @@ type aesAlgorithm struct {
 }
 
 const (
-	// kdfIterations costs a fraction of a second at a start and makes guessing
+	// Iterations, of the derivation in new files, costs a fraction of a second at a start and makes guessing
 	// as slow as current advice for this function wants it.
-	kdfIterations = 600_000
+	Iterations = 600_000
 	// maxIterations bounds the time that a file can make a start take.
 	maxIterations = 20_000_000
 	aesKeyBytes   = 32
 )
 
-// errPassphrase is what a wrong passphrase shows as; damage looks the same.
-var errPassphrase = errors.New("the passphrase is wrong, or the file is damaged")
+// ErrPassphrase is what a wrong passphrase shows as; damage looks the same.
+var ErrPassphrase = errors.New("the passphrase is wrong, or the file is damaged")
 
-// sealKey encrypts the DER of a PKCS #8 private key.
-func sealKey(der, passphrase []byte, random io.Reader, iterations int) ([]byte, error) {
+// Seal encrypts the DER of a PKCS #8 private key.
+func Seal(der, passphrase []byte, random io.Reader, iterations int) ([]byte, error) {
 	if len(passphrase) == 0 {
 		return nil, errors.New("the passphrase is empty")
 	}
@@ -102,8 +102,8 @@ func sealKey(der, passphrase []byte, random io.Reader, iterations int) ([]byte, 
 	})
 }
 
-// openKey is the reverse of sealKey.
-func openKey(sealed, passphrase []byte) ([]byte, error) {
+// Open is the reverse of Seal.
+func Open(sealed, passphrase []byte) ([]byte, error) {
 	var info encryptedPrivateKeyInfo
 	if rest, err := asn1.Unmarshal(sealed, &info); err != nil || len(rest) != 0 {
 		return nil, errors.New("the encryption is not of the kind used here; convert the key with openssl pkcs8 -topk8 -v2 aes-256-cbc")
@@ -119,7 +119,7 @@ func openKey(sealed, passphrase []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%d iterations are out of bounds", kdf.Iterations)
 	}
 	if len(info.Data) == 0 || len(info.Data)%aes.BlockSize != 0 {
-		return nil, errPassphrase
+		return nil, ErrPassphrase
 	}
 	block, err := sealingCipher(passphrase, kdf.Salt, kdf.Iterations)
 	if err != nil {
@@ -131,7 +131,7 @@ func openKey(sealed, passphrase []byte) ([]byte, error) {
 	// ask twice either: this is a file, not a service.
 	pad := int(der[len(der)-1])
 	if pad < 1 || pad > aes.BlockSize || !bytes.HasSuffix(der, bytes.Repeat([]byte{byte(pad)}, pad)) {
-		return nil, errPassphrase
+		return nil, ErrPassphrase
 	}
 	return der[:len(der)-pad], nil
 }

@@ -2,7 +2,6 @@ package localca
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/pem"
 	"errors"
 	"os"
@@ -10,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"acmebridge/internal/keyfile"
 )
 
 func TestEncryptedKeys(t *testing.T) {
@@ -34,7 +35,7 @@ func TestEncryptedKeys(t *testing.T) {
 		t.Errorf("the key file begins %.40q: %v", data, err)
 	}
 	secret = []byte("wrong")
-	if _, err := Open(cfg); !errors.Is(err, errPassphrase) {
+	if _, err := Open(cfg); !errors.Is(err, keyfile.ErrPassphrase) {
 		t.Errorf("got %v, want a wrong passphrase", err)
 	}
 	cfg.Passphrase = func() ([]byte, error) { return nil, errPlug }
@@ -95,38 +96,6 @@ func openssl(t *testing.T, args ...string) string {
 		t.Fatalf("openssl %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return string(out)
-}
-
-// FuzzOpenKey: whatever is in a key file, reading it ends, and only what was
-// sealed with the passphrase opens with it.
-func FuzzOpenKey(f *testing.F) {
-	pass := []byte("pass")
-	// Few iterations keep the fuzzer fast: it must not spend its time there.
-	seal := func(key []byte) []byte {
-		der, err := sealKey(key, pass, rand.Reader, 1)
-		if err != nil {
-			f.Fatal(err)
-		}
-		return der
-	}
-	f.Add(seal([]byte("a key")), []byte("a key"))
-	f.Add(seal(bytes.Repeat([]byte{16}, 16)), []byte{})
-	f.Add([]byte{0x30, 0}, bytes.Repeat([]byte{1}, 100))
-	f.Fuzz(func(t *testing.T, sealed, key []byte) {
-		if len(sealed) < 2000 && !bytes.Contains(sealed, []byte{2, 3}) && !bytes.Contains(sealed, []byte{2, 4}) { // no large counts
-			_, _ = openKey(sealed, pass)
-		}
-		der, err := sealKey(key, pass, rand.Reader, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := openKey(der, pass); err != nil || !bytes.Equal(got, key) {
-			t.Errorf("sealed and opened, %x is %x: %v", key, got, err)
-		}
-		if got, err := openKey(der, []byte("other")); err == nil && len(key) > 0 && bytes.Equal(got, key) {
-			t.Error("any passphrase opens it")
-		}
-	})
 }
 
 func opensslFails(t *testing.T, args ...string) string {

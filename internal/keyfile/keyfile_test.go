@@ -1,0 +1,63 @@
+package keyfile_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"os"
+	"testing"
+
+	"acmebridge/internal/keyfile"
+)
+
+// TestCreateNeverReplaces: two processes that both make a CA must not end
+// up with the key of one and the certificate of the other.
+func TestCreateNeverReplaces(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := keyfile.Create(dir, "root.key", []byte("first")); err != nil {
+		t.Fatal(err)
+	}
+	if err := keyfile.Create(dir, "root.key", []byte("second")); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("got %v, want that it exists", err)
+	}
+	if got, _ := os.ReadFile(dir + "/root.key"); string(got) != "first" {
+		t.Errorf("the file holds %q", got)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+		t.Errorf("left lying about: %v", entries)
+	}
+}
+
+// FuzzOpen: whatever is in a key file, reading it ends, and only what was
+// sealed with the passphrase opens with it.
+func FuzzOpen(f *testing.F) {
+	pass := []byte("pass")
+	// Few iterations keep the fuzzer fast: it must not spend its time there.
+	seal := func(key []byte) []byte {
+		der, err := keyfile.Seal(key, pass, rand.Reader, 1)
+		if err != nil {
+			f.Fatal(err)
+		}
+		return der
+	}
+	f.Add(seal([]byte("a key")), []byte("a key"))
+	f.Add(seal(bytes.Repeat([]byte{16}, 16)), []byte{})
+	f.Add([]byte{0x30, 0}, bytes.Repeat([]byte{1}, 100))
+	f.Fuzz(func(t *testing.T, sealed, key []byte) {
+		if len(sealed) < 2000 && !bytes.Contains(sealed, []byte{2, 3}) && !bytes.Contains(sealed, []byte{2, 4}) { // no large counts
+			_, _ = keyfile.Open(sealed, pass)
+		}
+		der, err := keyfile.Seal(key, pass, rand.Reader, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := keyfile.Open(der, pass); err != nil || !bytes.Equal(got, key) {
+			t.Errorf("sealed and opened, %x is %x: %v", key, got, err)
+		}
+		if got, err := keyfile.Open(der, []byte("other")); err == nil && len(key) > 0 && bytes.Equal(got, key) {
+			t.Error("any passphrase opens it")
+		}
+	})
+}
