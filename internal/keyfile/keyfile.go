@@ -64,7 +64,7 @@ func Read(path string, passphrase func() ([]byte, error)) (key *ecdsa.PrivateKey
 	case block.Type == PlainType && passphrase != nil:
 		return nil, false, fmt.Errorf("%s is not encrypted although a passphrase is configured: encrypt it with openssl pkcs8 -topk8 -v2 aes-256-cbc, or configure none", path)
 	case block.Type != PlainType:
-		return nil, false, fmt.Errorf("%s holds a PEM block of type %q; a key is a %q", path, block.Type, PlainType)
+		return nil, false, fmt.Errorf("%s holds a PEM block of type %q; a CA key is a %q", path, block.Type, PlainType)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
