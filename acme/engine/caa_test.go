@@ -101,6 +101,54 @@ func TestCAAOfTheRegistry(t *testing.T) {
 	})
 }
 
+// TestCAAOfReusedProofs: a proof that serves later orders brings the look at the
+// CAA records with it, for eight hours; after that the records are looked at
+// again, by the method of the proof, and that serves the next orders
+// (R8659-BR-1).
+func TestCAAOfReusedProofs(t *testing.T) {
+	w, h := newWorld(t), &holders{}
+	w.withCAA(h)
+	w.backend = w.ca
+	w.profile.ReuseAuthorizations, w.profile.AuthorizationLifetime = 30*24*time.Hour, 30*24*time.Hour
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.end()
+		a := r.account()
+		for i, tt := range []struct {
+			after time.Duration
+			asked int
+		}{
+			{0, 1}, // when it is proved
+			{7 * time.Hour, 0},
+			{2 * time.Hour, 1},
+			{7 * time.Hour, 0},
+			{2 * time.Hour, 1},
+		} {
+			time.Sleep(tt.after)
+			o := r.order(a, "a.example.org")
+			if i == 0 {
+				if _, _, err := r.Respond(t.Context(), a, o.Authorizations[0], acme.HTTP01); err != nil {
+					t.Fatal(err)
+				}
+			}
+			o, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.example.org"))
+			if err != nil || o.Status == acme.OrderInvalid {
+				t.Fatalf("order %d is %s, %v", i, o.Status, err)
+			}
+			asked := h.questions()
+			if len(asked) != tt.asked {
+				t.Errorf("for order %d the holder was asked %d times, want %d", i, len(asked), tt.asked)
+			}
+			for _, q := range asked {
+				if q.Method != acme.HTTP01 {
+					t.Errorf("for order %d the method was %q", i, q.Method)
+				}
+			}
+		}
+	})
+}
+
 // TestCAAIsSlow: name servers that do not answer keep a finalize request no
 // longer than clients wait, and further requests put no further questions.
 func TestCAAIsSlow(t *testing.T) {
