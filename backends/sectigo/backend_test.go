@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -155,6 +156,34 @@ func TestPollAgainLater(t *testing.T) {
 		w.ca.Mend()
 		if got, err := b.Poll(t.Context(), ticket); err != nil || len(got.Chain) != 2 {
 			t.Errorf("after %s: a chain of %d, %v", kind, len(got.Chain), err)
+		}
+	}
+}
+
+// TestPauseAskedFor: a CA that says when to come again is taken at its word,
+// up to an hour (SC-15).
+func TestPauseAskedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sectigotest.Config{})
+	b := w.backend(t, w.client)
+	ticket, err := b.Submit(t.Context(), w.request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for header, want := range map[string]time.Duration{
+		"120": 2 * time.Minute, "864000": time.Hour, begin.Add(90 * time.Second).Format(http.TimeFormat): 90 * time.Second,
+	} {
+		w.ca.Mend()
+		w.breaks(t, sectigotest.Fault{Endpoint: "batch", Kind: "status", Status: 503, RetryAfter: header})
+		if got, err := b.Poll(t.Context(), ticket); err != nil || got.After != want || got.Chain != nil {
+			t.Errorf("%s: %s, %v; want %s", header, got.After, err, want)
+		}
+	}
+	for _, header := range []string{"", "-5", "soon", "0"} {
+		w.ca.Mend()
+		w.breaks(t, sectigotest.Fault{Endpoint: "batch", Kind: "status", Status: 503, RetryAfter: header})
+		if got, err := b.Poll(t.Context(), ticket); err == nil {
+			t.Errorf("%q: %+v", header, got)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package sectigo
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,12 +11,20 @@ import (
 )
 
 // Poll implements backends.Backend: one look at the batch, and more only when
-// its status says too little.
+// its status says too little. A CA that asks for a pause gets it (SC-15).
 func (b *Backend) Poll(ctx context.Context, text backends.Ticket) (backends.Result, error) {
 	t, err := readTicket(text)
 	if err != nil {
 		return backends.Result{}, err
 	}
+	result, err := b.poll(ctx, t)
+	if e := (*Error)(nil); errors.As(err, &e) && e.RetryAfter > 0 {
+		return backends.Result{After: e.RetryAfter, Note: fmt.Sprintf("batch %d: the CA is to be left alone for %s", t.batch, e.RetryAfter)}, nil
+	}
+	return result, err
+}
+
+func (b *Backend) poll(ctx context.Context, t ticket) (backends.Result, error) {
 	batch, err := b.client.Batch(ctx, t.batch)
 	if err != nil {
 		return backends.Result{}, err

@@ -269,13 +269,13 @@ type Fault struct {
 
 // faultKinds says what each kind does, in words for the help of a command.
 var faultKinds = []struct{ Name, What string }{
-	{"status", "answer with Status and do nothing"},
-	{"status-after", "do it and answer with Status all the same"},
+	{"status", "answer with that status and do nothing"},
+	{"status-after", "do it and answer with that status all the same"},
 	{"reset-before", "cut the connection before doing anything"},
 	{"reset-after", "do it and cut the connection: the reply is lost"},
 	{"half-body", "do it, and cut the connection in the middle of the answer"},
-	{"slow-headers", "let Delay pass before anything is answered"},
-	{"slow-body", "let Delay pass in the middle of the answer"},
+	{"slow-headers", "let the delay pass before anything is answered"},
+	{"slow-body", "let the delay pass in the middle of the answer"},
 	{"redirect", "send the client elsewhere"},
 	{"html", "do it and answer 200 with a page for people"},
 	{"empty", "do it and answer 200 with nothing"},
