@@ -202,17 +202,18 @@ func (e *Engine) mayOpen(tx storage.Tx, m *acme.Member, o acme.Order) error {
 			return acme.OverLimit(untilOneEnds(n, now), now, "your account has %d orders that are not over, which is its limit; finalize them, or deactivate one of their authorizations", limit)
 		}
 	}
-	if m != nil && m.OpenOrders > 0 {
-		n, err := tx.Orders().OpenByMember(m.ID, now, m.OpenOrders)
-		if err != nil {
+	var open storage.OpenOrders
+	if m != nil && (m.OpenOrders > 0 || m.Certificates > 0) {
+		var err error
+		if open, err = tx.Orders().OpenByMember(m.ID, now, max(m.OpenOrders, m.Certificates)); err != nil {
 			return err
 		}
-		if n.Waiting+n.Processing >= m.OpenOrders {
-			e.Counters.OverMember.Add(1)
-			return acme.OverLimit(untilOneEnds(n, now), now, "your member has %d orders that are not over, which is its limit; finalize them, or ask the operator for more", m.OpenOrders)
-		}
 	}
-	if err := e.mayHaveMore(tx, m, o, true); err != nil {
+	if m != nil && m.OpenOrders > 0 && open.Waiting+open.Processing >= m.OpenOrders {
+		e.Counters.OverMember.Add(1)
+		return acme.OverLimit(untilOneEnds(open, now), now, "your member has %d orders that are not over, which is its limit; finalize them, or ask the operator for more", m.OpenOrders)
+	}
+	if err := e.mayHaveMore(tx, m, o, open); err != nil {
 		return err
 	}
 	return e.mayRepeat(tx, o)
@@ -221,30 +222,19 @@ func (e *Engine) mayOpen(tx storage.Tx, m *acme.Member, o acme.Order) error {
 // mayHaveMore holds the certificates of a member against its limit (SL-22). A
 // renewal takes the place of what it renews. Before an order is placed, every
 // open one counts as the certificate that it may become; afterwards it is
-// itself among them.
-func (e *Engine) mayHaveMore(tx storage.Tx, m *acme.Member, o acme.Order, placing bool) error {
+// itself among them, so none is open.
+func (e *Engine) mayHaveMore(tx storage.Tx, m *acme.Member, o acme.Order, open storage.OpenOrders) error {
 	if m == nil || m.Certificates == 0 || o.Renews {
 		return nil
 	}
 	now := e.now()
 	live, ends, err := tx.Certificates().Live(m.ID, now, m.Certificates)
-	if err != nil {
+	if err != nil || live+open.Waiting+open.Processing < m.Certificates {
 		return err
 	}
 	wait := ends.Sub(now)
-	taken := live
-	if placing && live < m.Certificates {
-		open, err := tx.Orders().OpenByMember(m.ID, now, m.Certificates)
-		if err != nil {
-			return err
-		}
-		taken += open.Waiting + open.Processing
-		if until := untilOneEnds(open, now); live == 0 || until < wait {
-			wait = until
-		}
-	}
-	if taken < m.Certificates {
-		return nil
+	if until := untilOneEnds(open, now); live < m.Certificates && (live == 0 || until < wait) {
+		wait = until
 	}
 	e.Counters.OverMember.Add(1)
 	return acme.OverLimit(wait, now, "your member has, or has ordered, %d certificates, which is its limit (%d of them are live); renew with replaces, revoke what is not needed, or ask the operator for more", m.Certificates, live)
@@ -284,7 +274,7 @@ func (e *Engine) mayFinish(tx storage.Tx, m *acme.Member, o acme.Order, placed i
 			o.Renews, moved = !gone, moved || gone
 		}
 		if moved {
-			if err := e.mayHaveMore(tx, m, o, false); err != nil {
+			if err := e.mayHaveMore(tx, m, o, storage.OpenOrders{}); err != nil {
 				return err
 			}
 		}
