@@ -64,7 +64,7 @@ type Rates struct {
 	Requests             Rate `key:"requests" doc:"Requests of one address, of every kind. Off in both presets."`
 	NewAccounts          Rate `key:"new_accounts" doc:"New accounts of one address, an IPv6 one with its /64 (SL-19). Preset public: 10/3h, private: off."`
 	NetworkAccounts      Rate `key:"network_accounts" doc:"New accounts of one IPv6 /48 (SL-19). Preset public: 100/3h, private: off."`
-	NewOrders            Rate `key:"new_orders" doc:"New orders of one account (SL-18); renewals in time pass. Preset public: 300/3h, private: off."`
+	NewOrders            Rate `key:"new_orders" doc:"New orders and pre-authorizations of one account (SL-18); renewals in time pass. Preset public: 300/3h, private: off."`
 	CertificatesPerNames Rate `key:"certificates_per_names" doc:"Certificates for exactly one set of names, whoever orders them (SL-21); renewals in time pass. Counted from the records. Preset public: 5/7d, private: off."`
 	FailedValidations    Rate `key:"failed_validations" doc:"Failed validations of one name by one account (SL-14). Both presets: 5/1h."`
 	Revocations          Rate `key:"revocations" doc:"Revocations that one account asks for (SL-23). Preset public: 60/1h, private: off."`
