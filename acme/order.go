@@ -53,6 +53,9 @@ type Order struct {
 	// order was placed: the new one takes its place, and passes the limits that
 	// renewals pass (SL-40).
 	Renews bool `cbor:"20,keyasint,omitempty"`
+	// AttachedTo is the earlier order whose certificate this one shares: nothing
+	// of its own was asked of the CA (D9).
+	AttachedTo OrderID `cbor:"21,keyasint,omitempty"`
 }
 
 // Event is one line in the life of an order.

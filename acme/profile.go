@@ -145,6 +145,13 @@ type Profile struct {
 	// ResubmitOnDoubt allows a second submission when nothing proves that the
 	// first one arrived or not. It can buy twice, so it is off.
 	ResubmitOnDoubt bool
+	// Reattach says what becomes of an order with a new key while the CA works on
+	// one for the same names, and ReattachWithin how long after its issue a
+	// certificate also serves a later order with the same key; zero is never.
+	Reattach       ReattachRule
+	ReattachWithin time.Duration
+	// Approval wants a person to look at each order before anything is sent.
+	Approval ApprovalPolicy
 	// CAA wants the holders of domains asked, by their CAA records, whether the
 	// CA may issue (RFC 8659).
 	CAA bool

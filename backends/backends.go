@@ -66,6 +66,8 @@ type Result struct {
 	After time.Duration
 	// Note says what the CA is waiting for, for the operator.
 	Note string
+	// Approval says that somebody at the CA has to approve the request first.
+	Approval bool
 }
 
 // refusal is the CA's no.

@@ -21,6 +21,9 @@ const (
 	// JobSubmit asks the CA. A submission found with an attempt but without a
 	// ticket was interrupted, and is looked up before anything is sent.
 	JobSubmit JobKind = "submit"
+	// JobApprove waits for an operator's approval; its step ends an order that
+	// nobody approved in time.
+	JobApprove JobKind = "approve"
 	// JobPoll asks the CA whether it is done.
 	JobPoll JobKind = "poll"
 	// JobExpire ends an order that nobody finalized in time.
@@ -62,7 +65,19 @@ type Job struct {
 	// Failures counts the attempts that failed since one got somewhere. It is
 	// what a job is parked for; being asked for long is no failure.
 	Failures int `cbor:"12,keyasint,omitempty"`
+	// Waits says on whose approval the order waits: that of an operator here, or
+	// of somebody at the CA. It is empty when it waits for neither.
+	Waits Approver `cbor:"13,keyasint,omitempty"`
 }
+
+// Approver says who has to approve an order.
+type Approver string
+
+// The approvers.
+const (
+	ApproverHere Approver = "here"
+	ApproverAtCA Approver = "ca"
+)
 
 // Lease says which run of the program works on a job, and until when.
 type Lease struct {
@@ -101,6 +116,13 @@ type Submission struct {
 	// FirstMiss is when the first of them was: one look proves nothing (SC-4).
 	Misses    int       `cbor:"15,keyasint,omitempty"`
 	FirstMiss time.Time `cbor:"16,keyasint,omitzero"`
+	// Need is what the certificate is for, where a later order may share it: an
+	// order for the same finds this one. It is zero for what costs nothing.
+	Need acme.Need `cbor:"17,keyasint,omitzero"`
+	// ApproveBy is until when a person has to approve before anything is sent;
+	// zero when nobody has to. Approval is who did.
+	ApproveBy time.Time      `cbor:"18,keyasint,omitzero"`
+	Approval  *acme.Approval `cbor:"19,keyasint,omitempty"`
 }
 
 // BlockedKey is a key that may never be used again, and why.

@@ -107,7 +107,8 @@ type Accounts interface {
 	List(Page) ([]acme.Account, string, error)
 }
 
-// Orders keeps orders, with indexes by account and by member.
+// Orders keeps orders, with indexes by account, by member and by the order that
+// they are attached to.
 type Orders interface {
 	Get(acme.OrderID) (acme.Order, error)
 	Put(acme.Order) error
@@ -124,6 +125,9 @@ type Orders interface {
 	// ProcessingFor counts the orders of an account that are processing for
 	// exactly those identifiers, up to limit.
 	ProcessingFor(id acme.AccountID, set acme.NameSet, limit int) (int, error)
+	// Attached lists the orders that are processing and wait for what was asked
+	// of a CA for that other order, oldest first.
+	Attached(to acme.OrderID, p Page) ([]acme.Order, string, error)
 }
 
 // OpenOrders counts orders that are not over.
@@ -176,15 +180,20 @@ type Jobs interface {
 	Count() (all, parked int, err error)
 	// Queued counts the jobs for a backend that are not parked, up to limit.
 	Queued(backend string, limit int) (int, error)
+	// Waiting lists the jobs of orders that wait for somebody to approve them.
+	Waiting(Page) ([]Job, string, error)
 }
 
-// Submissions keeps what was asked of the CAs.
+// Submissions keeps what was asked of the CAs, with indexes by key and by need.
 type Submissions interface {
 	Get(acme.SubmissionID) (Submission, error)
 	// Put inserts or replaces. A key that another submission has is
 	// ErrConflict: one reference never stands for two purchases (SC-2).
 	Put(Submission) error
 	ByKey(key string) (Submission, error)
+	// ByNeed lists what was asked for a need, the latest first. What serves no
+	// need that anybody could share is not among it.
+	ByNeed(need acme.Need, p Page) ([]Submission, string, error)
 }
 
 // Certificates keeps issued certificates, with indexes by serial, by RFC 9773

@@ -173,6 +173,8 @@ type client struct {
 	account acme.Account
 	order   acme.OrderID
 	pause   time.Duration // before it finalizes
+	// stopAt is when it gives up; never when empty.
+	stopAt acme.OrderStatus
 }
 
 // goOn takes the order as far as it gets before the server dies, if it does.
@@ -197,6 +199,9 @@ func (c *client) goOn(r *run) {
 	for range 20 {
 		o, _, err := r.Order(ctx, c.account.ID, c.order)
 		if err != nil {
+			return
+		}
+		if o.Status == c.stopAt {
 			return
 		}
 		switch o.Status {

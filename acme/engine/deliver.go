@@ -48,6 +48,15 @@ func deliver(tx storage.Tx, o acme.Order, sub storage.Submission, c acme.Certifi
 	if err := tx.Jobs().Delete(orderJob(o.ID)); err != nil {
 		return o, err
 	}
+	err := eachAttached(tx, o.ID, func(x acme.Order) error {
+		if err := markRenewed(tx, x, now); err != nil {
+			return err
+		}
+		return putOrder(tx, acme.Deliver(x, c.ID, now))
+	})
+	if err != nil {
+		return o, err
+	}
 	o = acme.Deliver(o, c.ID, now)
 	return o, putOrder(tx, o)
 }

@@ -132,7 +132,7 @@ type Engine struct {
 
 // Counters count what happened since the start, for metrics.
 type Counters struct {
-	OrdersCreated, OrdersValid, OrdersInvalid, Validations, ValidationsFailed,
+	OrdersCreated, OrdersAttached, OrdersValid, OrdersInvalid, Validations, ValidationsFailed,
 	Submissions, Quarantined, Orphans, Parked, Rescued, Revocations, StepFailures,
 	OverOpenOrders, OverProcessing, OverNameSet, OverMember, Shed atomic.Int64
 }
@@ -192,6 +192,9 @@ func New(cfg Config) (*Engine, error) {
 					return nil, fmt.Errorf("engine: profile %s: %w", name, err)
 				}
 			}
+		}
+		if p.Approval.Required && p.Approval.Within <= 0 {
+			return nil, fmt.Errorf("engine: profile %s wants approvals, but leaves no time for them", name)
 		}
 		if p.CAA && (cfg.CAA == nil || len(p.IssuerDomainNames) == 0) {
 			return nil, fmt.Errorf("engine: profile %s wants CAA, which needs a checker and the names of its CA", name)

@@ -37,9 +37,16 @@ func (e *Engine) Finalize(ctx context.Context, owner acme.Account, id acme.Order
 		if err := e.renewCAA(ctx, owner, f.order, f.profile); err != nil {
 			return acme.Order{}, 0, err
 		}
-		if issued, err := e.close(ctx, owner, f); err != nil || issued.Status == acme.OrderValid {
-			return issued, 0, err
+		closed, err := e.close(ctx, owner, f)
+		if err != nil || closed.Status == acme.OrderValid {
+			return closed, 0, err
 		}
+		f.order = closed
+	}
+	if f.order.AttachedTo != "" {
+		shared, cancelShared := e.watchers.watch(string(jobOf(f.order)))
+		defer cancelShared()
+		done = shared
 	}
 	o, retry, err := e.Order(ctx, owner.ID, id)
 	if err == nil && o.Status == acme.OrderProcessing {
@@ -143,7 +150,7 @@ func (e *Engine) close(ctx context.Context, owner acme.Account, f finalization) 
 	if err != nil {
 		return acme.Order{}, err
 	}
-	if f.authority.issuer == nil {
+	if f.authority.issuer == nil || f.profile.Approval.Required {
 		return e.closeQueued(ctx, owner, f, sub)
 	}
 	chain, err := f.authority.issuer.Issue(request(f.order, sub, f.csr.SPKI))
@@ -180,24 +187,56 @@ func (e *Engine) close(ctx context.Context, owner acme.Account, f finalization) 
 	return o, err
 }
 
+// closeQueued hands an order to the work half, unless an earlier one for the
+// same need serves it, or stands in its way (D9).
 func (e *Engine) closeQueued(ctx context.Context, owner acme.Account, f finalization, sub storage.Submission) (acme.Order, error) {
 	var o acme.Order
 	j := storage.Job{
 		ID: orderJob(f.order.ID), Kind: storage.JobSubmit, Attempt: 1, Account: owner.ID,
 		Subject: string(f.order.ID), Backend: sub.Backend,
 	}
+	sub.Need = acme.NeedOf(f.order)
+	if f.profile.Approval.Required {
+		awaitApproval(&sub, &j, f.profile, e.now())
+	}
 	// Born leased to this run: it goes straight into its lane, if that has room.
-	mine := e.lanes.room(laneOf(j), j.Account) && e.inflight.take(string(j.ID))
+	mine := j.Waits == "" && e.lanes.room(laneOf(j), j.Account) && e.inflight.take(string(j.ID))
 	launched := false
 	defer func() { // whatever comes, a panic too, nobody holds what nobody steps
 		if mine && !launched {
 			e.inflight.release(string(j.ID))
 		}
 	}()
-	repeated := false
+	var (
+		repeated bool
+		became   acme.Reattachment
+		earlier  storage.Submission
+	)
 	err := e.commit(ctx, func(tx storage.Tx) error {
 		var err error
-		if o, repeated, err = e.recheck(tx, owner.ID, f); err != nil || repeated {
+		c, err := e.stillFinalizable(tx, owner.ID, f)
+		if o, repeated = c.order, c.repeated; err != nil || repeated {
+			return err
+		}
+		if became, earlier, err = e.reattach(tx, o, f); err != nil {
+			return err
+		}
+		switch became {
+		case acme.AttachOpen:
+			o, err = e.attach(tx, o, f.csrHash, earlier)
+			return err
+		case acme.AttachIssued:
+			o, err = e.attachIssued(tx, o, f.csrHash, earlier)
+			return err
+		case acme.Wait:
+			return e.stillAtWork(tx, earlier.Order, "its certificate will be for another key")
+		case acme.Supersede:
+			if err := e.supersede(tx, o.ID, earlier); err != nil {
+				return err
+			}
+		case acme.AskAnew:
+		}
+		if err := e.mayFinish(tx, c.member, o, c.placed); err != nil {
 			return err
 		}
 		if err := e.mayProcess(tx, o); err != nil {
@@ -210,9 +249,10 @@ func (e *Engine) closeQueued(ctx context.Context, owner acme.Account, f finaliza
 			return err
 		}
 		job := j
-		if mine {
+		switch {
+		case mine:
 			e.lease(&job, now)
-		} else {
+		case job.Waits == "":
 			job.Due = now
 		}
 		if err := tx.Jobs().Put(job); err != nil {
@@ -220,8 +260,13 @@ func (e *Engine) closeQueued(ctx context.Context, owner acme.Account, f finaliza
 		}
 		return putOrder(tx, o)
 	}, failpoint.Finalize)
+	if err == nil && !repeated && became == acme.Supersede {
+		e.watchers.tell(string(orderJob(earlier.Order)))
+	}
 	switch {
 	case err != nil || repeated:
+	case o.AttachedTo != "":
+		e.attached(o)
 	case mine:
 		launched = true
 		e.launch(j)
@@ -277,29 +322,44 @@ func (e *Engine) closeMismatch(ctx context.Context, owner acme.Account, f finali
 	return o, err
 }
 
-// recheck decides once more inside of the transaction that closes the order:
-// of any number of requests at once, one closes it (SP-11), and only while
-// account, external key, member and authorizations are in force (SP-9).
+// recheck decides once more inside of the transaction that closes the order
+// with a certificate of its own.
 func (e *Engine) recheck(tx storage.Tx, owner acme.AccountID, f finalization) (acme.Order, bool, error) {
+	c, err := e.stillFinalizable(tx, owner, f)
+	if err == nil && !c.repeated {
+		err = e.mayFinish(tx, c.member, c.order, c.placed)
+	}
+	return c.order, c.repeated, err
+}
+
+// closing is an order that may be closed, as it stands in the transaction that
+// does it.
+type closing struct {
+	order    acme.Order
+	repeated bool
+	member   *acme.Member
+	placed   int // the version of the member's record that the order was placed by
+}
+
+// stillFinalizable says inside of the transaction whether the order may be
+// closed: of any number of requests at once, one closes it (SP-11), and only
+// while account, external key, member and authorizations are in force (SP-9).
+func (e *Engine) stillFinalizable(tx storage.Tx, owner acme.AccountID, f finalization) (c closing, err error) {
 	h, err := e.holder(tx, owner)
 	if err != nil {
-		return acme.Order{}, false, err
+		return c, err
 	}
-	o, repeated, err := e.finalizable(tx, owner, f.order.ID, f.csrHash)
-	if err != nil || repeated {
-		return o, repeated, err
+	if c.order, c.repeated, err = e.finalizable(tx, owner, f.order.ID, f.csrHash); err != nil || c.repeated {
+		return c, err
 	}
-	placed := o.MemberVersion
-	if o.MemberVersion, err = h.entitled(f.profile, o.Identifiers); err != nil {
-		return o, false, err
+	c.member, c.placed = h.member, c.order.MemberVersion
+	if c.order.MemberVersion, err = h.entitled(f.profile, c.order.Identifiers); err != nil {
+		return c, err
 	}
-	if err := e.mayFinish(tx, h.member, o, placed); err != nil {
-		return o, false, err
+	if stale, err := e.staleCAA(tx, c.order, f.profile); err != nil || len(stale) > 0 {
+		return c, orProblem(caaStale(stale), err)
 	}
-	if stale, err := e.staleCAA(tx, o, f.profile); err != nil || len(stale) > 0 {
-		return o, false, orProblem(caaStale(stale), err)
-	}
-	return o, false, certificateKeyFree(tx, f.csr.KeyHash)
+	return c, certificateKeyFree(tx, f.csr.KeyHash)
 }
 
 // newSubmission freezes what is asked of the CA, under a key of ours.

@@ -203,7 +203,9 @@ func TestOpenOrders(t *testing.T) {
 // TestProcessing: an account has so many orders with a CA, and so many for the
 // same names; an order that has to wait stays ready (SL-17).
 func TestProcessing(t *testing.T) {
-	limited(t, engine.Limits{Processing: 3, SameNames: 2}, func(w *world) { w.fake.issueAfter, w.profile.Hold = 5*time.Hour, 0 }, func(r *run) {
+	limited(t, engine.Limits{Processing: 3, SameNames: 2}, func(w *world) {
+		w.fake.issueAfter, w.profile.Hold, w.profile.Reattach = 5*time.Hour, 0, acme.ReattachNew
+	}, func(r *run) {
 		a, ctx := r.account(), r.w.t.Context()
 		finalize := func(o acme.Order, name string) error {
 			_, _, err := r.Finalize(ctx, a, o.ID, csrFor(r.w.t, newKey(r.w.t), name))

@@ -29,6 +29,8 @@ type Explanation struct {
 	Job            *storage.Job
 	ValidationJobs []storage.Job
 	Certificate    *acme.Certificate
+	// Attached are the orders that wait for the same certificate.
+	Attached []acme.OrderID
 }
 
 // Explain gathers the life of an order.
@@ -46,8 +48,14 @@ func (o Operator) Explain(ctx context.Context, id acme.OrderID) (Explanation, er
 				x.ValidationJobs = append(x.ValidationJobs, j)
 			}
 		}
-		if j, err := tx.Jobs().Get(orderJob(id)); err == nil {
+		if j, err := tx.Jobs().Get(jobOf(x.Order)); err == nil && !x.Order.Status.Final() {
 			x.Job = &j
+		}
+		if err := eachAttached(tx, id, func(o acme.Order) error {
+			x.Attached = append(x.Attached, o.ID)
+			return nil
+		}); err != nil {
+			return x, err
 		}
 		if x.Order.Submission != "" {
 			s, err := tx.Submissions().Get(x.Order.Submission)
@@ -109,6 +117,9 @@ func (o Operator) Retry(ctx context.Context, id acme.OrderID, resend bool) error
 		if err != nil {
 			return err
 		}
+		if order.AttachedTo != "" && !order.Status.Final() {
+			return fmt.Errorf("order %s shares the certificate that order %s waits for; retry that one", id, order.AttachedTo)
+		}
 		j, err := tx.Jobs().Get(orderJob(id))
 		if errors.Is(err, storage.ErrNotFound) || err == nil && j.Parked == "" {
 			return fmt.Errorf("order %s is %s and not parked, so there is nothing to retry", id, order.Status)
@@ -145,7 +156,8 @@ func (o Operator) Retry(ctx context.Context, id acme.OrderID, resend bool) error
 }
 
 // Abandon fails an order that is processing, for a reason that its client is
-// told. What the CA may still deliver for it is never used.
+// told, and with it those that are attached to it. What the CA may still deliver
+// for it is never used.
 func (o Operator) Abandon(ctx context.Context, id acme.OrderID, reason string) error {
 	err := o.e.commit(ctx, func(tx storage.Tx) error {
 		order, err := tx.Orders().Get(id)
@@ -159,7 +171,7 @@ func (o Operator) Abandon(ctx context.Context, id acme.OrderID, reason string) e
 			return err
 		}
 		p := acme.Problemf(acme.Unauthorized, "the operator ended the order: %s", reason)
-		return putOrder(tx, acme.Fail(order, p, o.e.now()))
+		return o.e.endBadly(tx, order, p)
 	}, failpoint.OperatorDecision)
 	if errors.Is(err, storage.ErrNotFound) {
 		err = fmt.Errorf("order %s: %w", id, ErrNoSuch)

@@ -204,7 +204,7 @@ func (e *Engine) Order(ctx context.Context, owner acme.AccountID, id acme.OrderI
 		}
 		o = o.At(e.now())
 		if o.Status == acme.OrderProcessing {
-			retryAfter, err = e.retryAfter(tx, orderJob(id), 3*time.Second)
+			retryAfter, err = e.retryAfter(tx, jobOf(o), 3*time.Second)
 		}
 		return err
 	})
@@ -225,6 +225,8 @@ func (e *Engine) retryAfter(tx storage.Tx, id storage.JobID, soon time.Duration)
 		return late, nil
 	case j.Lease.Holder != "":
 		return soon, nil
+	case j.Kind == storage.JobApprove:
+		return max(min(j.Due.Sub(e.now()), approvalPoll), soon), nil
 	}
 	return min(max(j.Due.Sub(e.now())+time.Second, soon), late), nil
 }

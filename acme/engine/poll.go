@@ -74,11 +74,17 @@ func (e *Engine) pollLater(ctx context.Context, l loaded, r backends.Result) err
 		}
 		now := e.now()
 		stored.Lease, stored.Due, stored.LastError, stored.Failures = storage.Lease{}, now.Add(pause), "", 0
+		if stored.Waits = ""; r.Approval {
+			stored.Waits = storage.ApproverAtCA
+		}
 		if until := l.sub.Deadline; stored.Due.After(until) && until.After(now) {
 			stored.Due = until
 		}
 		if r.Note != "" && (len(l.order.History) == 0 || l.order.History[len(l.order.History)-1].What != r.Note) {
-			o := l.order
+			o, err := tx.Orders().Get(l.order.ID)
+			if err != nil {
+				return err
+			}
 			o.Note(now, r.Note)
 			if err := putOrder(tx, o); err != nil {
 				return err

@@ -118,16 +118,17 @@ func TestSickCA(t *testing.T) {
 		defer r.end()
 		defer close(sick.release)
 		a, b := r.account(), r.account()
-		csr := csrFor(t, newKey(t), "x.example.org")
-		for range 600 {
-			o, err := r.NewOrder(t.Context(), a, engine.OrderRequest{Identifiers: dns("x.example.org"), Profile: "sick"})
+		key := newKey(t)
+		for i := range 600 {
+			name := fmt.Sprintf("x%d.example.org", i)
+			o, err := r.NewOrder(t.Context(), a, engine.OrderRequest{Identifiers: dns(name), Profile: "sick"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if _, _, err := r.Respond(t.Context(), a, o.Authorizations[0], acme.HTTP01); err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := r.Finalize(t.Context(), a, o.ID, csr); err != nil {
+			if _, _, err := r.Finalize(t.Context(), a, o.ID, csrFor(t, key, name)); err != nil {
 				t.Fatal(err)
 			}
 		}

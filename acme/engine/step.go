@@ -46,6 +46,8 @@ func (e *Engine) attempt(ctx context.Context, j storage.Job) (err error) {
 		return e.stepValidate(ctx, j)
 	case storage.JobSubmit:
 		return e.stepSubmit(ctx, j)
+	case storage.JobApprove:
+		return e.stepApprove(ctx, j)
 	case storage.JobPoll:
 		return e.stepPoll(ctx, j)
 	case storage.JobExpire:

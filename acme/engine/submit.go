@@ -153,7 +153,10 @@ func (e *Engine) ticketed(ctx context.Context, l loaded, t backends.Ticket, w fa
 		}
 		stored.Kind, stored.Attempt, stored.LastError, stored.Failures = storage.JobPoll, 0, "", 0
 		stored.Lease, stored.Due = storage.Lease{}, e.now()
-		o := l.order
+		o, err := tx.Orders().Get(l.order.ID) // another one may be attached since
+		if err != nil {
+			return err
+		}
 		o.Note(e.now(), "the CA has accepted the request")
 		if err := putOrder(tx, o); err != nil {
 			return err
@@ -274,7 +277,10 @@ func (e *Engine) sendAgain(ctx context.Context, l loaded) error {
 		}
 		sub := l.sub
 		sub.SentAt = time.Time{}
-		o := l.order
+		o, err := tx.Orders().Get(l.order.ID)
+		if err != nil {
+			return err
+		}
 		o.Note(e.now(), "sending the request once more: the CA does not show it, and the profile allows it")
 		if err := putOrder(tx, o); err != nil {
 			return err
@@ -306,7 +312,7 @@ func (e *Engine) fail(ctx context.Context, l loaded, p *acme.Problem) error {
 		if err := tx.Submissions().Put(l.sub); err != nil {
 			return err
 		}
-		return putOrder(tx, acme.Fail(o, p, e.now()))
+		return e.endBadly(tx, o, p)
 	}, failpoint.Fail)
 	if err == nil {
 		e.watchers.tell(string(l.job.ID))

@@ -19,6 +19,12 @@ func writeExplanation(w io.Writer, x admin.Explanation) {
 	if o.Replaces != "" {
 		fmt.Fprintf(w, "  replaces    %s\n", show(o.Replaces))
 	}
+	if o.AttachedTo != "" {
+		fmt.Fprintf(w, "  attached    to order %s: both share one certificate\n", o.AttachedTo)
+	}
+	for _, id := range x.Attached {
+		fmt.Fprintf(w, "  shared by   order %s\n", id)
+	}
 	if o.Problem != nil {
 		fmt.Fprintf(w, "  problem     %s: %s\n", o.Problem.Type, show(o.Problem.Detail))
 		for _, part := range o.Problem.Parts {
@@ -90,6 +96,11 @@ func writeExplanation(w io.Writer, x admin.Explanation) {
 
 func writeSubmission(w io.Writer, s admin.Submission, x admin.Explanation) {
 	fmt.Fprintf(w, "\nRequest to the CA\n  backend     %s\n  our key     %s\n  recorded    %s\n", s.Backend, s.Key, when(s.CreatedAt))
+	if a := s.Approval; a != nil {
+		fmt.Fprintf(w, "  approved    %s by %s: %s\n", when(&a.At), show(a.By), show(a.Reason))
+	} else if s.ApproveBy != nil && x.Order.Status == "processing" {
+		fmt.Fprintf(w, "  approval    missing; the order ends without one at %s\n", when(s.ApproveBy))
+	}
 	switch {
 	case s.SentAt != nil:
 		fmt.Fprintf(w, "  sent        %s, %s\n", when(s.SentAt), attempts(s.Attempts))
@@ -118,6 +129,8 @@ func writeSubmission(w io.Writer, s admin.Submission, x admin.Explanation) {
 func writeJob(w io.Writer, j admin.Job) {
 	fmt.Fprintf(w, "  %s", j.Kind)
 	switch {
+	case j.Waits == "here":
+		fmt.Fprintf(w, " waits for an operator until %s\n", when(j.Due))
 	case j.Parked != "":
 		fmt.Fprintf(w, " is parked after %s: %s\n", attempts(j.Attempt), show(j.Parked))
 	case j.LeasedUntil != nil:
@@ -156,6 +169,14 @@ func advice(x admin.Explanation) string {
 	switch {
 	case x.Job == nil:
 		return fmt.Sprintf("no step will move it on, which should not happen: 'order abandon %s --reason TEXT' ends it", id)
+	case x.Job.Waits == "here":
+		return fmt.Sprintf(`look at what is ordered, and by whom. Then
+  to go on:   acmebridge order approve %[1]s --reason TEXT
+  to end it:  acmebridge order reject %[1]s --reason TEXT`, id)
+	case x.Job.Waits == "ca" && x.Job.Parked == "":
+		return offlineOr(x, "have the request approved at the CA; it goes on by itself then")
+	case x.Order.AttachedTo != "" && x.Job.Parked != "":
+		return fmt.Sprintf("see what 'acmebridge order explain %s' says: that order waits for a person", x.Order.AttachedTo)
 	case x.Job.Parked == "":
 		return offlineOr(x, "nothing, it goes on by itself")
 	case x.Submission != nil && x.Submission.SentAt != nil && x.Submission.Ticket == "":

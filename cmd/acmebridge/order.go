@@ -16,13 +16,14 @@ import (
 func (p *program) orderCommand() *cobra.Command {
 	return group("order", "Orders, and what has become of them",
 		"  acmebridge order list --status processing\n  acmebridge order explain ID",
-		p.orderListCommand(), p.orderShowCommand(), p.orderExplainCommand(), p.orderRetryCommand(), p.orderAbandonCommand())
+		p.orderListCommand(), p.orderShowCommand(), p.orderExplainCommand(), p.orderRetryCommand(), p.orderAbandonCommand(),
+		p.orderApproveCommand(), p.orderRejectCommand())
 }
 
 func (p *program) orderListCommand() *cobra.Command {
 	var account, member, status string
 	var limit int
-	var parked, asJSON bool
+	var parked, waiting, asJSON bool
 	c := &cobra.Command{
 		Use: "list", Short: "List orders, oldest first",
 		Example: "  acmebridge order list\n  acmebridge order list --parked\n  acmebridge order list --account ID --status processing --json", Args: noArguments,
@@ -31,8 +32,13 @@ func (p *program) orderListCommand() *cobra.Command {
 				return usagef("--limit: write how many orders to show; 0 is all")
 			}
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
-				if parked {
+				switch {
+				case parked && waiting:
+					return usagef("give --parked or --waiting-approval")
+				case parked:
 					return p.listParked(c, a, asJSON)
+				case waiting:
+					return p.listWaiting(c, a, asJSON)
 				}
 				all, err := collect(c.Context(), a, "/v1/orders", url.Values{"account": {account}}, func(o admin.Order) bool {
 					return (status == "" || o.Status == status) && (member == "" || o.Member == member)
@@ -54,6 +60,7 @@ func (p *program) orderListCommand() *cobra.Command {
 	c.Flags().IntVar(&limit, "limit", 0, "only the newest of them, this many (0: all)")
 	c.Flags().StringVar(&status, "status", "", "only those in this status: pending, ready, processing, valid or invalid")
 	c.Flags().BoolVar(&parked, "parked", false, "what waits for a person, and why")
+	c.Flags().BoolVar(&waiting, "waiting-approval", false, "what waits for somebody to approve it, here or at the CA")
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return c
 }

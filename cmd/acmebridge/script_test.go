@@ -55,6 +55,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"ready":      cmdReady,
 	"issue":      cmdIssue,
 	"place":      cmdPlace,
+	"order":      cmdOrder,
 	"newer":      cmdNewer,
 	"plaintext":  cmdPlaintext,
 	"terminate":  cmdTerminate,

@@ -138,6 +138,7 @@ func (s *service) bindAdmin() error {
 	}
 	server := s.server("admin socket", mux)
 	server.WriteTimeout = 0 // a backup takes as long as it takes
+	server.ConnContext = admin.ConnContext
 	s.servers = append(s.servers, listening{"admin socket", socket, server, false})
 	if s.cfg.AdminListen == "" {
 		return nil

@@ -57,6 +57,7 @@ func jobID(n int) storage.JobID      { return mint[storage.JobID]("job", n) }
 func name(n int) acme.Identifier {
 	return acme.Identifier{Type: acme.DNSIdentifier, Value: fmt.Sprintf("h%d.example.org", n), Sent: fmt.Sprintf("H%d.example.org", n)}
 }
+func need(n int) acme.Need            { return hash("need", n) }
 func certID(n int) acme.CertificateID { return mint[acme.CertificateID]("certificate", n) }
 
 func problem(n int) *acme.Problem {
@@ -118,7 +119,7 @@ func submission(n int) storage.Submission {
 	return full(storage.Submission{
 		ID: mint[acme.SubmissionID]("submission", n), Key: fmt.Sprintf("reference-%d", n), Order: orderID(n), Account: accountID(n), Backend: "local",
 		CSR: blob("csr", n, 400), SentAt: at(n + 1), Attempts: 2, Ticket: "batch 17", CreatedAt: at(n), Deadline: at(n + 600),
-		Quarantine: [][]byte{blob("leaf", n, 50), blob("issuer", n, 60)}, Evidence: "found by label", Misses: 2, FirstMiss: at(n + 7),
+		Quarantine: [][]byte{blob("leaf", n, 50), blob("issuer", n, 60)}, Evidence: "found by label", Misses: 2, FirstMiss: at(n + 7), Need: need(n),
 		Contract: acme.Contract{
 			Profile: "tls", Identifiers: []acme.Identifier{name(n)}, KeyHash: hash("certificate key", n), Usages: []acme.Usage{acme.ServerAuth, acme.ClientAuth},
 			Subject: acme.SubjectCommonName, CommonName: name(n).Value, NotBefore: at(n), NotAfter: at(n + 100),

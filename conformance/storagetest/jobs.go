@@ -15,6 +15,7 @@ var jobCases = []testCase{
 	{"jobs/leased by others", jobsLeased},
 	{"jobs/parked", jobsParked},
 	{"jobs/count", jobsCount},
+	{"jobs/waiting for approval", jobsWaiting},
 }
 
 // due checks what is due at a time and when the next one is.
@@ -197,4 +198,34 @@ func jobsCount(t *testing.T, s storage.Store) {
 		t.Errorf("Update: %v, want the error of its function", err)
 	}
 	count(2, 2)
+}
+
+func jobsWaiting(t *testing.T, s storage.Store) {
+	with := func(n int, approver storage.Approver) storage.Job {
+		j := dueJob(n)
+		j.Waits = approver
+		return j
+	}
+	waiting := func(want ...storage.Job) {
+		t.Helper()
+		view(t, s, func(tx storage.Tx) error {
+			for limit := range 5 {
+				got, err := pages(limit, tx.Jobs().Waiting)
+				if err != nil {
+					return err
+				}
+				same(t, fmt.Sprintf("waiting, in pages of %d", limit), got, want)
+			}
+			return nil
+		})
+	}
+	waiting()
+	here, atCA, parked := with(1, storage.ApproverHere), with(2, storage.ApproverAtCA), with(3, storage.ApproverAtCA)
+	parked.Parked = "why" // waiting and parked are two things
+	put(t, s, atCA, with(4, ""), parked, here)
+	waiting(here, atCA, parked)
+	here.Waits = ""
+	put(t, s, here)
+	update(t, s, func(tx storage.Tx) error { return tx.Jobs().Delete(atCA.ID) })
+	waiting(parked)
 }

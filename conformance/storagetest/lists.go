@@ -39,6 +39,15 @@ var lists = []testCase{
 			return func(p storage.Page) ([]acme.Order, string, error) { return tx.Orders().ByMember(member(0), p) }
 		}, func(o acme.Order) acme.Order { o.Member = ""; return o })
 	}},
+	{"orders/attached", func(t *testing.T, s storage.Store) {
+		listing(t, s, func(n int) acme.Order {
+			o := order(n)
+			o.AttachedTo = orderID(50 + n%2)
+			return o
+		}, func(tx storage.Tx) listFunc[acme.Order] { return tx.Orders().List }, func(tx storage.Tx) listFunc[acme.Order] {
+			return func(p storage.Page) ([]acme.Order, string, error) { return tx.Orders().Attached(orderID(50), p) }
+		}, func(o acme.Order) acme.Order { o.Status = acme.OrderValid; return o })
+	}},
 	{"external keys/lists", func(t *testing.T, s storage.Store) {
 		listing(t, s, func(n int) acme.ExternalAccountKey {
 			k := externalKey(n)
@@ -87,6 +96,7 @@ var lists = []testCase{
 	{"certificates/expiring", expiring},
 	{"certificates/by serial, RFC 9773 id and key", bySerial},
 	{"submissions/by key", submissionsByKey},
+	{"submissions/by need", submissionsByNeed},
 	{"authorizations/valid", validAuthorizations},
 	{"authorizations/list", func(t *testing.T, s storage.Store) {
 		valid := func(n int) acme.Authorization {
@@ -248,6 +258,41 @@ func submissionsByKey(t *testing.T, s storage.Store) {
 		}
 		return nil
 	})
+}
+
+func submissionsByNeed(t *testing.T, s storage.Store) {
+	with := func(n, created int, of acme.Need) storage.Submission {
+		x := submission(n)
+		x.CreatedAt, x.Need = at(created), of
+		return x
+	}
+	asked := func(of acme.Need, want ...storage.Submission) {
+		t.Helper()
+		view(t, s, func(tx storage.Tx) error {
+			for limit := range len(want) + 2 {
+				got, err := pages(limit, func(p storage.Page) ([]storage.Submission, string, error) { return tx.Submissions().ByNeed(of, p) })
+				if err != nil {
+					return fmt.Errorf("by need in pages of %d: %w", limit, err)
+				}
+				same(t, fmt.Sprintf("by need in pages of %d", limit), got, want)
+			}
+			return nil
+		})
+	}
+	asked(need(1))
+	first, latest, middle := with(1, 10, need(1)), with(2, 30, need(1)), with(3, 20, need(1))
+	other, ancient, none := with(4, 40, need(2)), with(5, 0, need(1)), with(6, 50, acme.Need{})
+	ancient.CreatedAt = at(0).AddDate(-100, 0, 0) // before 1970, too
+	put(t, s, first, latest, middle, other, ancient, none)
+	asked(need(1), latest, middle, first, ancient)
+	asked(need(2), other)
+	asked(need(3))
+	asked(acme.Need{})
+	// What is known of a request changes, and leaves it where it is.
+	middle.Ticket, latest.Need = "another ticket", need(2)
+	put(t, s, middle, latest)
+	asked(need(1), middle, first, ancient)
+	asked(need(2), other, latest)
 }
 
 func validAuthorizations(t *testing.T, s storage.Store) {

@@ -161,6 +161,10 @@ func (o modelOrders) ProcessingFor(id acme.AccountID, set acme.NameSet, limit in
 	}))), nil
 }
 
+func (o modelOrders) Attached(to acme.OrderID, p storage.Page) ([]acme.Order, string, error) {
+	return whole(all(o.m.orders, func(r acme.Order) bool { return r.AttachedTo == to && r.Status == acme.OrderProcessing }), p)
+}
+
 type modelAuthorizations struct{ m model }
 
 func (z modelAuthorizations) Get(id acme.AuthorizationID) (acme.Authorization, error) {
@@ -213,6 +217,10 @@ func (j modelJobs) Queued(backend string, limit int) (int, error) {
 	return min(limit, len(all(j.m.jobs, func(r storage.Job) bool { return r.Backend == backend && r.Parked == "" }))), nil
 }
 
+func (j modelJobs) Waiting(p storage.Page) ([]storage.Job, string, error) {
+	return whole(all(j.m.jobs, func(r storage.Job) bool { return r.Waits != "" }), p)
+}
+
 func isParked(j storage.Job) bool { return j.Parked != "" }
 
 type modelSubmissions struct{ m model }
@@ -228,6 +236,12 @@ func (s modelSubmissions) ByKey(key string) (storage.Submission, error) {
 		}
 	}
 	return storage.Submission{}, storage.ErrNotFound
+}
+
+func (s modelSubmissions) ByNeed(n acme.Need, p storage.Page) ([]storage.Submission, string, error) {
+	found := all(s.m.submissions, func(r storage.Submission) bool { return r.Need == n && n != acme.Need{} })
+	slices.SortStableFunc(found, func(a, b storage.Submission) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	return whole(found, p)
 }
 
 type modelCertificates struct{ m model }

@@ -106,8 +106,9 @@ func randomOperation(r *rand.Rand) operation {
 		o.Account, o.Member = accountID(m), member(m)
 		o.Identifiers, o.Expires = order(m).Identifiers, at(50+r.IntN(6))
 		o.Status = []acme.OrderStatus{acme.OrderPending, acme.OrderReady, acme.OrderProcessing, acme.OrderProcessing, acme.OrderValid, acme.OrderInvalid}[r.IntN(6)]
+		o.AttachedTo = orderID(m)
 		if some {
-			o.Member, o.Problem = "", nil
+			o.Member, o.Problem, o.AttachedTo = "", nil, ""
 		}
 		return put("order", o)
 	case 2:
@@ -127,11 +128,18 @@ func randomOperation(r *rand.Rand) operation {
 		if r.IntN(4) == 0 {
 			j.Parked = "why"
 		}
+		if r.IntN(2) == 0 {
+			j.Waits = ""
+		}
 		return put("job", j)
 	case 6:
 		return operation{fmt.Sprintf("delete job %d", n), func(tx storage.Tx) error { return tx.Jobs().Delete(jobID(n)) }}
 	case 7:
 		s := submission(n)
+		s.Need, s.CreatedAt = need(m%3), at(n+10*m) // never twice the same for one need
+		if m == 5 {
+			s.Need = acme.Need{}
+		}
 		if some {
 			s.Key = fmt.Sprintf("another reference of %d", n)
 		}

@@ -14,10 +14,12 @@ type contents struct {
 	Accounts, AccountsByMember, AccountsByKey []acme.Account
 	Orders, OrdersByAccount, OrdersByMember   []acme.Order
 	Authorizations, Valid                     []acme.Authorization
-	Jobs, Due, Parked, Leased                 []storage.Job
+	OrdersAttached                            []acme.Order
+	Jobs, Due, Parked, Leased, Waiting        []storage.Job
 	All, ParkedCount                          int
 	Next                                      time.Time
 	Submissions, SubmissionsByKey             []storage.Submission
+	SubmissionsByNeed                         []storage.Submission
 	Certificates, CertificatesByAccount       []acme.Certificate
 	CertificatesByMember, BySerial, Expiring  []acme.Certificate
 	Revoked                                   []acme.Certificate
@@ -65,6 +67,7 @@ func (c *contents) read(tx storage.Tx) error {
 	listInto(&c.Authorizations, fail, tx.Authorizations().List)
 	listInto(&c.Publications, fail, tx.Publications().List)
 	listInto(&c.Parked, fail, tx.Jobs().Parked)
+	listInto(&c.Waiting, fail, tx.Jobs().Waiting)
 	listInto(&c.Leased, fail, func(p storage.Page) ([]storage.Job, string, error) { return tx.Jobs().LeasedByOthers("me", p) })
 	listInto(&c.Expiring, fail, func(p storage.Page) ([]acme.Certificate, string, error) {
 		return tx.Certificates().Expiring(time.Time{}, farFuture, p)
@@ -99,6 +102,8 @@ func (c *contents) read(tx storage.Tx) error {
 		listInto(&c.ExternalKeysByMember, fail, func(p storage.Page) ([]acme.ExternalAccountKey, string, error) {
 			return tx.ExternalKeys().ByMember(member(n), p)
 		})
+		listInto(&c.OrdersAttached, fail, func(p storage.Page) ([]acme.Order, string, error) { return tx.Orders().Attached(orderID(n), p) })
+		listInto(&c.SubmissionsByNeed, fail, func(p storage.Page) ([]storage.Submission, string, error) { return tx.Submissions().ByNeed(need(n), p) })
 		getInto(&c.AccountsByKey, fail)(tx.Accounts().ByKey("default", account(n).KeyHash))
 		getInto(&c.Authorizations, fail)(tx.Authorizations().Get(authorization(n).ID))
 		for _, wildcard := range []bool{true, false} {

@@ -89,6 +89,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	mux.HandleFunc("GET /v1/status", h.answer(h.status))
 	h.mountAccounts(mux)
 	h.mountOrders(mux)
+	h.mountApprovals(mux)
 	h.mountCertificates(mux)
 	h.mountExternalKeys(mux)
 	h.mountMembers(mux)

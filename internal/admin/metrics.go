@@ -64,6 +64,7 @@ func newCollector(cfg MetricsConfig) *collector {
 		value      *atomic.Int64
 	}{
 		{"orders_created_total", "Orders placed.", &n.OrdersCreated},
+		{"orders_attached_total", "Orders that share the certificate of an earlier one.", &n.OrdersAttached},
 		{"orders_valid_total", "Orders that ended with a certificate.", &n.OrdersValid},
 		{"orders_invalid_total", "Orders that ended without one.", &n.OrdersInvalid},
 		{"validations_total", "Attempts at challenges.", &n.Validations},

@@ -29,6 +29,7 @@ type Order struct {
 	Submission     string       `json:"submission,omitempty"`
 	Certificate    string       `json:"certificate,omitempty"`
 	Replaces       string       `json:"replaces,omitempty"`
+	AttachedTo     string       `json:"attached_to,omitempty"`
 	Problem        *Problem     `json:"problem,omitempty"`
 	History        []Event      `json:"history,omitempty"`
 }
@@ -106,6 +107,8 @@ type Submission struct {
 	Misses      int        `json:"misses,omitempty"`
 	Quarantined int        `json:"quarantined,omitempty"`
 	KeyHash     string     `json:"key_hash"`
+	ApproveBy   *time.Time `json:"approve_by,omitempty"`
+	Approval    *Approval  `json:"approval,omitempty"`
 }
 
 // Job is the wire form of due work.
@@ -120,6 +123,8 @@ type Job struct {
 	Parked      string     `json:"parked,omitempty"`
 	LastError   string     `json:"last_error,omitempty"`
 	LeasedUntil *time.Time `json:"leased_until,omitempty"`
+	// Waits says who has to approve the order: "here" or "ca".
+	Waits string `json:"waits,omitempty"`
 }
 
 // Explanation is everything there is to know of an order.
@@ -130,6 +135,8 @@ type Explanation struct {
 	Job            *Job            `json:"job,omitempty"`
 	ValidationJobs []Job           `json:"validation_jobs,omitempty"`
 	Certificate    *Certificate    `json:"certificate,omitempty"`
+	// Attached are the orders that wait for the same certificate.
+	Attached []string `json:"attached,omitempty"`
 	// Offline says that no server is at work on it.
 	Offline bool `json:"offline"`
 }
@@ -214,6 +221,7 @@ func viewOrder(o acme.Order) Order {
 		Authorizations: views(o.Authorizations, func(id acme.AuthorizationID) string { return string(id) }),
 		CreatedAt:      timeOf(o.CreatedAt), Expires: timeOf(o.Expires), NotBefore: timeOf(o.NotBefore), NotAfter: timeOf(o.NotAfter),
 		Submission: string(o.Submission), Certificate: string(o.Certificate), Replaces: o.Replaces, Problem: viewProblem(o.Problem),
+		AttachedTo: string(o.AttachedTo),
 	}
 	for _, e := range o.History {
 		v.History = append(v.History, Event{At: e.At.UTC(), What: e.What})
@@ -260,19 +268,22 @@ func viewSubmission(s storage.Submission) Submission {
 		ID: string(s.ID), Key: s.Key, Order: string(s.Order), Account: string(s.Account), Backend: s.Backend,
 		CreatedAt: timeOf(s.CreatedAt), SentAt: timeOf(s.SentAt), Attempts: s.Attempts, Ticket: s.Ticket,
 		Deadline: timeOf(s.Deadline), Evidence: s.Evidence, Misses: s.Misses, Quarantined: len(s.Quarantine),
-		KeyHash: hex.EncodeToString(s.Contract.KeyHash[:]),
+		KeyHash: hex.EncodeToString(s.Contract.KeyHash[:]), ApproveBy: timeOf(s.ApproveBy), Approval: viewApproval(s.Approval),
 	}
 }
 
 func viewJob(j storage.Job) Job {
 	return Job{
 		ID: string(j.ID), Kind: string(j.Kind), Due: timeOf(j.Due), Attempt: j.Attempt, Account: string(j.Account),
-		Subject: j.Subject, Backend: j.Backend, Parked: j.Parked, LastError: j.LastError, LeasedUntil: timeOf(j.Lease.Until),
+		Subject: j.Subject, Backend: j.Backend, Parked: j.Parked, LastError: j.LastError, LeasedUntil: timeOf(j.Lease.Until), Waits: string(j.Waits),
 	}
 }
 
 func viewExplanation(x engine.Explanation) Explanation {
 	v := Explanation{Order: viewOrder(x.Order), Authorizations: views(x.Authorizations, viewAuthorization)}
+	for _, id := range x.Attached {
+		v.Attached = append(v.Attached, string(id))
+	}
 	if x.Submission != nil {
 		s := viewSubmission(*x.Submission)
 		v.Submission = &s

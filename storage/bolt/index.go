@@ -37,10 +37,10 @@ const foldAt = 65536
 
 // letters are those of all indexes. New ones come at the end, because a record
 // of the log counts on their order.
-const letters = "cdehklmnopqrsvwx" + "abfgj"
+const letters = "cdehklmnopqrsvwx" + "abfgj" + "tuy"
 
 // lettersOf says how many of them each schema has, from schema 1 on.
-var lettersOf = []int{16, 21}
+var lettersOf = []int{16, 21, 24}
 
 // state is what is committed but not yet in the bucket of the indexes, and the
 // counts, which would otherwise be the one page that every commit writes.

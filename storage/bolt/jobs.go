@@ -27,6 +27,9 @@ var jobTable = table[storage.Job]{
 		if j.Backend != "" && j.Parked == "" {
 			es = append(es, entry(under(queuedJobs, j.Backend), string(j.ID)))
 		}
+		if j.Waits != "" {
+			es = append(es, entry([]byte{'y'}, string(j.ID)))
+		}
 		return es
 	},
 }
@@ -90,6 +93,10 @@ func (c jobs) LeasedByOthers(holder string, p storage.Page) ([]storage.Job, stri
 
 func (c jobs) Parked(p storage.Page) ([]storage.Job, string, error) {
 	return listBy(c.tx, jobTable, []byte{'w'}, byID, p, nil, nil)
+}
+
+func (c jobs) Waiting(p storage.Page) ([]storage.Job, string, error) {
+	return listBy(c.tx, jobTable, []byte{'y'}, byID, p, nil, nil)
 }
 
 func (c jobs) Count() (all, parked int, err error) {

@@ -22,6 +22,7 @@ type migration func(tx *bbolt.Tx) error
 // released: there is no way back (SS-18).
 var migrations = []migration{
 	addIndexes(16, 21), // open orders, live certificates, what is queued
+	addIndexes(21, 24), // needs, attached orders, what waits for approval
 }
 
 // addIndexes makes the indexes that the letters from one on up to another one

@@ -17,8 +17,8 @@ import (
 )
 
 // TestAddIndexes: a file of schema 1, its indexes half in the bucket and half
-// in the log, has those of schema 2 after the next start, and the counts that
-// rest on them are right (SS-18).
+// in the log, has those of today after the next start, and the counts and lists
+// that rest on them are right (SS-18).
 func TestAddIndexes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -30,7 +30,10 @@ func TestAddIndexes(t *testing.T) {
 	if err := s.Update(t.Context(), func(tx storage.Tx) error {
 		o := waiting.order
 		o.ID, o.Status = mint[acme.OrderID](time.Now()), acme.OrderProcessing
-		return firstError(waiting.newOrder(tx), tx.Orders().Put(o), tx.Jobs().Put(storage.Job{ID: "ca", Due: time.Now(), Backend: "local"}))
+		o.AttachedTo = lives[0].order.ID
+		return firstError(waiting.newOrder(tx), tx.Orders().Put(o),
+			tx.Submissions().Put(storage.Submission{ID: mint[acme.SubmissionID](time.Now()), Key: "needed", CreatedAt: time.Now(), Need: acme.NeedOf(o)}),
+			tx.Jobs().Put(storage.Job{ID: "ca", Due: time.Now(), Backend: "local", Waits: storage.ApproverAtCA}))
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +53,15 @@ func TestAddIndexes(t *testing.T) {
 		live, _, err3 := tx.Certificates().Live(member, now, 100)
 		queued, err4 := tx.Jobs().Queued("local", 10)
 		issued, err5 := tx.Certificates().IssuedFor(acme.NameSetOf(lives[3].order.Identifiers), now.Add(-time.Hour), 10)
+		attached, _, err6 := tx.Orders().Attached(lives[0].order.ID, storage.Page{})
+		toApprove, _, err7 := tx.Jobs().Waiting(storage.Page{})
+		if len(attached) != 1 || len(toApprove) != 1 {
+			t.Errorf("%d attached, %d to approve", len(attached), len(toApprove))
+			return errors.Join(err6, err7)
+		}
+		if asked, _, err := tx.Submissions().ByNeed(acme.NeedOf(attached[0]), storage.Page{}); err != nil || len(asked) != 1 {
+			t.Errorf("asked for the need: %d, %v", len(asked), err)
+		}
 		if open.Waiting != 1 || open.Processing != 1 || byMember != open || live != len(lives) || queued != 1 || len(issued) != 0 {
 			t.Errorf("open %+v and %+v, %d live, %d queued, %d issued", open, byMember, live, queued, len(issued))
 		}
@@ -62,12 +74,12 @@ func TestAddIndexes(t *testing.T) {
 	}
 	fill(t, s, 3)
 	shut(t, s)
-	if r := checked(t, path); r.Schema != 2 || r.Entries <= before {
+	if r := checked(t, path); r.Schema != uint64(len(lettersOf)) || r.Entries <= before {
 		t.Errorf("schema %d with %d entries, of %d before", r.Schema, r.Entries, before)
 	}
 }
 
-// toSchema1 takes out of a file what schema 2 has added.
+// toSchema1 takes out of a file what later schemas have added.
 func toSchema1(t *testing.T, path string) {
 	t.Helper()
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout})

@@ -91,6 +91,9 @@ var orderTable = table[acme.Order]{
 		if o.Member != "" {
 			es = append(es, entry(under('p', string(o.Member)), string(o.ID)))
 		}
+		if o.AttachedTo != "" && o.Status == acme.OrderProcessing {
+			es = append(es, entry(under('u', string(o.AttachedTo)), string(o.ID)))
+		}
 		return append(es, openEntries(o)...)
 	},
 }
@@ -104,6 +107,10 @@ func (c orders) ByAccount(a acme.AccountID, p storage.Page) ([]acme.Order, strin
 
 func (c orders) ByMember(m acme.MemberID, p storage.Page) ([]acme.Order, string, error) {
 	return listBy(c.tx, orderTable, under('p', string(m)), byID, p, nil, nil)
+}
+
+func (c orders) Attached(to acme.OrderID, p storage.Page) ([]acme.Order, string, error) {
+	return listBy(c.tx, orderTable, under('u', string(to)), byID, p, nil, nil)
 }
 
 func (c orders) List(p storage.Page) ([]acme.Order, string, error) { return list(c.tx, orderTable, p) }
@@ -150,11 +157,14 @@ type submissions struct{ *tx }
 var submissionTable = table[storage.Submission]{
 	letter: 'S', name: "submissions",
 	id: func(s *storage.Submission) string { return string(s.ID) },
-	entries: func(s *storage.Submission) []string {
-		if s.Key == "" {
-			return nil
+	entries: func(s *storage.Submission) (es []string) {
+		if s.Key != "" {
+			es = append(es, entry(under('s', s.Key), string(s.ID)))
 		}
-		return []string{entry(under('s', s.Key), string(s.ID))}
+		if s.Need != (acme.Need{}) {
+			es = append(es, entry(appendLatestFirst(forNeed(s.Need), s.CreatedAt), string(s.ID)))
+		}
+		return es
 	},
 }
 
@@ -177,6 +187,14 @@ func (c submissions) Put(s storage.Submission) error {
 
 func (c submissions) ByKey(key string) (storage.Submission, error) {
 	return first(c.tx, submissionTable, under('s', key), byID)
+}
+
+// forNeed begins the entries of what was asked for a need. The latest is the
+// first.
+func forNeed(n acme.Need) []byte { return append([]byte{'t'}, n[:]...) }
+
+func (c submissions) ByNeed(n acme.Need, p storage.Page) ([]storage.Submission, string, error) {
+	return listBy(c.tx, submissionTable, forNeed(n), cursor{fixed: timeLength}, p, nil, nil)
 }
 
 type externalKeys struct{ *tx }

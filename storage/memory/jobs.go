@@ -28,6 +28,9 @@ var jobKind = kind[storage.Job]{
 		if j.Backend != "" && j.Parked == "" {
 			es = append(es, entry("queued", j.Backend, string(j.ID)))
 		}
+		if j.Waits != "" {
+			es = append(es, entry("waiting", string(j.ID)))
+		}
 		return es
 	},
 }
@@ -117,6 +120,10 @@ func (c jobs) LeasedByOthers(holder string, p storage.Page) ([]storage.Job, stri
 
 func (c jobs) Parked(p storage.Page) ([]storage.Job, string, error) {
 	return listBy(c.tx, c.collection, jobKind, under("parked"), p)
+}
+
+func (c jobs) Waiting(p storage.Page) ([]storage.Job, string, error) {
+	return listBy(c.tx, c.collection, jobKind, under("waiting"), p)
 }
 
 func (c jobs) Count() (all, parked int, err error) {

@@ -81,6 +81,9 @@ var orderKind = kind[acme.Order]{
 		if o.Member != "" {
 			es = append(es, entry("member", string(o.Member), string(o.ID)))
 		}
+		if o.AttachedTo != "" && o.Status == acme.OrderProcessing {
+			es = append(es, entry("attached", string(o.AttachedTo), string(o.ID)))
+		}
 		return append(es, openEntries(o)...)
 	},
 }
@@ -97,6 +100,10 @@ func (c orders) ByAccount(a acme.AccountID, p storage.Page) ([]acme.Order, strin
 
 func (c orders) ByMember(m acme.MemberID, p storage.Page) ([]acme.Order, string, error) {
 	return listBy(c.tx, c.collection, orderKind, under("member", string(m)), p)
+}
+
+func (c orders) Attached(to acme.OrderID, p storage.Page) ([]acme.Order, string, error) {
+	return listBy(c.tx, c.collection, orderKind, under("attached", string(to)), p)
 }
 
 func (c orders) List(p storage.Page) ([]acme.Order, string, error) {
@@ -147,11 +154,14 @@ type submissions struct {
 var submissionKind = kind[storage.Submission]{
 	name: "submissions",
 	key:  func(s storage.Submission) string { return string(s.ID) },
-	index: func(s storage.Submission) []string {
-		if s.Key == "" {
-			return nil
+	index: func(s storage.Submission) (es []string) {
+		if s.Key != "" {
+			es = append(es, entry("key", s.Key))
 		}
-		return []string{entry("key", s.Key)}
+		if s.Need != (acme.Need{}) {
+			es = append(es, under("need", string(s.Need[:]))+latestFirst(s.CreatedAt)+string(s.ID))
+		}
+		return es
 	},
 }
 
@@ -169,6 +179,10 @@ func (c submissions) Put(s storage.Submission) error {
 func (c submissions) ByKey(k string) (storage.Submission, error) {
 	key, _ := find(c.collection, entry("key", k))
 	return c.Get(acme.SubmissionID(key))
+}
+
+func (c submissions) ByNeed(n acme.Need, p storage.Page) ([]storage.Submission, string, error) {
+	return listBy(c.tx, c.collection, submissionKind, under("need", string(n[:])), p)
 }
 
 type externalKeys struct {

@@ -33,6 +33,10 @@ var bad = []struct {
 	{"dates of no kind", "profiles:\n  tls: {backend: local, dates: any}\n", []string{
 		"f:2:32: profiles.tls.dates: must be exact, upper_bound or refuse",
 	}},
+	{"approvers of nothing", "profiles:\n  tls: {backend: local, approvers: [alice, alice]}\n", []string{
+		"f:2:25: profiles.tls.approvers: nobody has to approve anything; set approval: required, or leave the approvers out",
+		"f:2:44: profiles.tls.approvers[1]: is listed twice",
+	}},
 	{"key of no backend type", "backends:\n  local: {type: localca, url: 'https://ca.example/'}\n", []string{
 		"f:2:26: backends.local.url: unknown key; did you mean backends.NAME.url?",
 	}},

@@ -179,6 +179,12 @@ func checkProfiles(c *Config, r *report) {
 		if i := slices.Index(p.Challenges, acme.DNSPersist01); i >= 0 && len(c.Backends[p.Backend].CAAIdentities) == 0 {
 			r.add(at(key+".challenges", i), "dns-persist-01 needs backends.%s.caa_identities, the domain names by which records name the CA", p.Backend)
 		}
+		if len(p.Approvers) > 0 {
+			checkChoices(key+".approvers", p.Approvers, r)
+			if p.Approval != ApprovalRequired {
+				r.add(key+".approvers", "nobody has to approve anything; set approval: required, or leave the approvers out")
+			}
+		}
 		checkRenewal(p, key+".renewal", r)
 		if p.CAA && len(c.Backends[p.Backend].CAAIdentities) == 0 {
 			r.add(key+".caa", "needs backends.%s.caa_identities, the domain names by which CAA records name the CA", p.Backend)

@@ -123,6 +123,10 @@ type Directory struct {
 	PlainContacts    bool                     `key:"plain_contacts" doc:"Take contacts that are a mail address without mailto:, as X-Road Security Servers send them."`
 }
 
+// ApprovalRequired is the approval rule of a profile whose orders wait for a
+// person.
+const ApprovalRequired = "required"
+
 // Profile is what may be ordered.
 type Profile struct {
 	Description           string                 `key:"description" doc:"One line for clients that list profiles."`
@@ -143,6 +147,11 @@ type Profile struct {
 	Renewal               Renewal                `key:"renewal" doc:"When clients that ask are told to renew (RFC 9773)."`
 	LenientReplaces       bool                   `key:"lenient_replaces" default:"false" doc:"Take an order whose replaces names a certificate that it cannot replace as an ordinary order, instead of refusing it. For clients that always send replaces."`
 	ResubmitOnDoubt       bool                   `key:"resubmit_on_doubt" default:"false" doc:"Ask the CA again when nothing tells whether it got the request. This can buy a certificate twice."`
+	Reattach              acme.ReattachRule      `key:"reattach" default:"refuse" enum:"refuse,swap,new" doc:"What becomes of an order with a new key while the CA works on one of the same account for the same names: refuse tells the client when to finalize again, swap lets the later one take the place of the earlier one as long as nothing was sent, new buys another certificate. An order with the same key always shares what is under way."`
+	ReattachWithin        time.Duration          `key:"reattach_within" default:"1d" min:"0s" max:"90d" doc:"How long after its issue a certificate serves later orders of the same account for the same names and key, so that a client that gave up gets what was bought for it; never beyond half of its life. 0s: never. Certificates that are signed here cost nothing and are always made anew."`
+	Approval              string                 `key:"approval" default:"none" enum:"none,required" doc:"required makes each finalized order wait until an operator approves it (acmebridge order approve), before the CA hears of it."`
+	Approvers             []string               `key:"approvers" doc:"Users of this machine who may approve and reject orders, by login name. Empty: whoever may operate the server."`
+	ApprovalWithin        time.Duration          `key:"approval_within" default:"3d" min:"1m" max:"90d" doc:"Time to approve an order; then it ends."`
 	CAA                   bool                   `key:"caa" default:"false" doc:"Ask the CAA records of each name whether the CA may issue, when control is proved and again at finalize when that was 8 hours ago (RFC 8659, RFC 8657). Needs caa_identities of the backend. Private CAs, which no CAA record names, go without."`
 }
 

@@ -63,8 +63,13 @@ func (c *Config) AcmeProfiles() map[acme.ProfileName]acme.Profile {
 			LenientReplaces:       p.LenientReplaces,
 			Renewal:               renewal,
 			ResubmitOnDoubt:       p.ResubmitOnDoubt,
-			CAA:                   p.CAA,
-			IssuerDomainNames:     slices.Clone(c.Backends[p.Backend].CAAIdentities),
+			Reattach:              p.Reattach,
+			ReattachWithin:        p.ReattachWithin,
+			Approval: acme.ApprovalPolicy{
+				Required: p.Approval == ApprovalRequired, Approvers: slices.Clone(p.Approvers), Within: p.ApprovalWithin,
+			},
+			CAA:               p.CAA,
+			IssuerDomainNames: slices.Clone(c.Backends[p.Backend].CAAIdentities),
 		}
 	}
 	return all

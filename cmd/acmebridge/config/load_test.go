@@ -239,6 +239,11 @@ profiles:
     lenient_replaces: true
     renewal: {window_start: 1/2, window_end: 8h, explanation_url: "https://example.org/renewals?x=1"}
     resubmit_on_doubt: true
+    reattach: swap
+    reattach_within: 12h
+    approval: required
+    approvers: [alice, bob]
+    approval_within: 36h
     caa: true
 backends:
   local: {type: localca, caa_identities: [ca.example, ca.example.net]}
@@ -256,7 +261,9 @@ backends:
 		Subject:  acme.SubjectEmpty,
 		Validity: 36 * time.Hour, OrderLifetime: 2 * time.Hour, AuthorizationLifetime: 3 * time.Hour,
 		Hold: 4 * time.Second, IssuanceDeadline: 5 * time.Hour, ResubmitOnDoubt: true,
-		Dates: acme.DatesUpperBound, LenientReplaces: true, ReuseAuthorizations: 150 * time.Minute,
+		Reattach: acme.ReattachSwap, ReattachWithin: 12 * time.Hour,
+		Approval: acme.ApprovalPolicy{Required: true, Approvers: []string{"alice", "bob"}, Within: 36 * time.Hour},
+		Dates:    acme.DatesUpperBound, LenientReplaces: true, ReuseAuthorizations: 150 * time.Minute,
 		CAA: true, IssuerDomainNames: []string{"ca.example", "ca.example.net"},
 		Renewal: acme.RenewalPolicy{
 			Start: acme.RenewalPoint{Part: 1, Whole: 2}, End: acme.RenewalPoint{Left: 8 * time.Hour}, Explanation: "https://example.org/renewals?x=1",
@@ -358,10 +365,10 @@ func TestWarnings(t *testing.T) {
 validation: {http_port: 5002, allow: [127.0.0.1/32]}
 storage: {bolt: {allow_network_fs: true}}
 cors: {origins: ["*"]}
-profiles: {tls: {backend: local, resubmit_on_doubt: true}}
+profiles: {tls: {backend: local, resubmit_on_doubt: true, reattach: new}}
 `, "ACMEBRIDGE_BACKENDS_LOCAL_PASSPHRASE=xyzzy-hunter2")
 	got := strings.Join(loud.Warnings(), "\n")
-	for _, want := range []string{"validation.allow", "http_port", "allow_network_fs", "cors.origins", "profiles.tls.resubmit_on_doubt", "ACMEBRIDGE_BACKENDS_LOCAL_PASSPHRASE"} {
+	for _, want := range []string{"validation.allow", "http_port", "allow_network_fs", "cors.origins", "profiles.tls.resubmit_on_doubt", "profiles.tls.reattach", "ACMEBRIDGE_BACKENDS_LOCAL_PASSPHRASE"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no warning about %s in:\n%s", want, got)
 		}

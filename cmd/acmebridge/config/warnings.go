@@ -53,6 +53,9 @@ func (c *Config) Warnings() []string {
 		if c.Profiles[name].ResubmitOnDoubt {
 			all = append(all, "profiles."+name+".resubmit_on_doubt is set: a certificate may be bought twice")
 		}
+		if c.Profiles[name].Reattach == acme.ReattachNew {
+			all = append(all, "profiles."+name+".reattach is new: a client that gives up and comes back with another key buys again each time")
+		}
 		if c.Profiles[name].CAA && len(c.Validation.Resolvers) == 0 {
 			// R8657-5-2: whoever can forge the records decides.
 			all = append(all, "profiles."+name+".caa relies on the DNS servers of the system: list servers in validation.resolvers that check DNSSEC, and that nobody can get in between")
