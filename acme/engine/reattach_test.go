@@ -214,7 +214,7 @@ func TestOneFate(t *testing.T) {
 		"the deadline": func(*run, acme.OrderID) { time.Sleep(8 * 24 * time.Hour) },
 		"a wrong certificate": func(r *run, _ acme.OrderID) {
 			r.w.fake.set(func(f *fakeCA) { f.mutate = func(c [][]byte) [][]byte { return c[1:] } })
-			time.Sleep(6 * time.Hour)
+			time.Sleep(7 * time.Hour)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
