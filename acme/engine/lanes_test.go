@@ -73,6 +73,8 @@ func TestLanesHaveRoomForOthers(t *testing.T) {
 		if n := dead.Load(); n != 2000 {
 			t.Errorf("%d of the 2000 had their turn in the end", n)
 		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		if len(l.lanes[laneValidate].busy) != 0 {
 			t.Errorf("accounts without a task are remembered: %v", l.lanes[laneValidate].busy)
 		}
