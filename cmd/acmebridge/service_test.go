@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -136,7 +137,15 @@ func TestHealth(t *testing.T) {
 	}
 	// LG-4: no label of any metric has a value that a client chose.
 	_, body := fetch(t, http.DefaultClient, base+"/metrics", "")
+	limits := strings.Fields("new_orders failed_validations revocations open_orders processing certificates_per_names member " +
+		"bad_signatures requests new_accounts network_accounts external_key_failures polls")
 	for line := range strings.Lines(body) {
+		if limit, ok := strings.CutPrefix(line, `acmebridge_limited_total{limit="`); ok {
+			if name, _, _ := strings.Cut(limit, `"`); !slices.Contains(limits, name) {
+				t.Errorf("a limit that nobody knows: %s", line)
+			}
+			continue
+		}
 		if labels, ok := strings.CutPrefix(line, "acmebridge_"); ok && strings.Contains(labels, "{") &&
 			!strings.HasPrefix(labels, "nonces_refused_total{reason=") && !strings.HasPrefix(labels, "build_info{version=") {
 			t.Errorf("a label that nobody has agreed to: %s", line)
