@@ -5,6 +5,7 @@ package bolt
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -470,6 +471,44 @@ func TestProbeSurvives(t *testing.T) {
 	cancel()
 	if err := Probe(ctx, path); !errors.Is(err, context.Canceled) {
 		t.Errorf("Probe with a context that is done: %v", err)
+	}
+}
+
+// TestPagesInACircle: SS-6. A page that leads back to itself ends the check,
+// and takes neither all memory nor all time before.
+func TestPagesInACircle(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "test.db")
+	s := open(t, dir, unsynced)
+	fill(t, s, 300)
+	shut(t, s)
+	bad, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A page is its number, flags (1: branch), how many entries, how many pages
+	// more; an entry of a branch is where its key is, how long, and the page.
+	page, circles := os.Getpagesize(), 0
+	for at := 2 * page; at+page <= len(bad); at += page {
+		if binary.NativeEndian.Uint16(bad[at+8:]) != 1 {
+			continue
+		}
+		entries := int(binary.NativeEndian.Uint16(bad[at+10:]))
+		for i := range entries {
+			copy(bad[at+16+16*i+8:], bad[at:at+8])
+			circles++
+		}
+	}
+	if circles == 0 {
+		t.Fatal("the file has no branch page to make a circle of")
+	}
+	write(t, path, bad)
+	if err := Probe(t.Context(), path); !errors.Is(err, storage.ErrDamaged) {
+		t.Errorf("Probe: %v, want %v", err, storage.ErrDamaged)
+	}
+	if _, err := Check(t.Context(), path); !errors.Is(err, storage.ErrDamaged) {
+		t.Errorf("Check: %v, want %v", err, storage.ErrDamaged)
 	}
 }
 

@@ -62,12 +62,17 @@ func ProbeMain() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var a answer
-	err := errors.New("storage/bolt: no such check: " + mode)
-	switch mode {
-	case "quick":
-		err = quickCheck(os.Getenv(childPath))
-	case "full":
-		a.Report, err = fullCheck(ctx, os.Getenv(childPath))
+	path := os.Getenv(childPath)
+	err := boundMemory(memoryFor(path))
+	switch {
+	case err != nil:
+		err = fmt.Errorf("storage/bolt: check %s: bound the memory of the process that does it: %w", path, err)
+	case mode == "quick":
+		err = quickCheck(path)
+	case mode == "full":
+		a.Report, err = fullCheck(ctx, path)
+	default:
+		err = errors.New("storage/bolt: no such check: " + mode)
 	}
 	if err != nil {
 		a.Error = err.Error()
@@ -81,6 +86,17 @@ func ProbeMain() {
 		os.Exit(1)
 	}
 	os.Exit(0)
+}
+
+// memoryFor is more than a check of the file needs: bbolt remembers each page
+// that it has seen.
+func memoryFor(path string) uint64 {
+	const atLeast = 256 << 20
+	info, err := os.Stat(path)
+	if err != nil {
+		return atLeast // what is wrong comes out when it is opened
+	}
+	return atLeast + uint64(info.Size())/8
 }
 
 func ask(ctx context.Context, mode, path string) (Report, error) {
