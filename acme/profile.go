@@ -150,6 +150,10 @@ type Profile struct {
 	// certificate also serves a later order with the same key; zero is never.
 	Reattach       ReattachRule
 	ReattachWithin time.Duration
+	// RetryAfter is the shortest pause that clients are told to make between two
+	// looks at an order that its CA works on. Those that count their looks stay
+	// longer with a longer one.
+	RetryAfter time.Duration
 	// Approval wants a person to look at each order before anything is sent.
 	Approval ApprovalPolicy
 	// CAA wants the holders of domains asked, by their CAA records, whether the

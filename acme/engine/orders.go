@@ -205,6 +205,7 @@ func (e *Engine) Order(ctx context.Context, owner acme.AccountID, id acme.OrderI
 		o = o.At(e.now())
 		if o.Status == acme.OrderProcessing {
 			retryAfter, err = e.retryAfter(tx, jobOf(o), 3*time.Second)
+			retryAfter = max(retryAfter, e.cfg.Profiles[o.Profile].RetryAfter)
 		}
 		return err
 	})

@@ -100,6 +100,25 @@ func TestReattachSameKey(t *testing.T) {
 	})
 }
 
+// TestRetryAfterOfProfile: a profile may make clients stay that count their
+// looks, from the answer to finalize on.
+func TestRetryAfterOfProfile(t *testing.T) {
+	slow(t, func(w *world) { w.profile.RetryAfter = 7 * time.Minute }, func(r *run) {
+		a := r.account()
+		o, wait, err := r.finalize(a, r.ready(a, "a.net"), newKey(r.w.t))
+		if err != nil || wait != 7*time.Minute {
+			r.w.t.Errorf("finalize says to wait %s, %v", wait, err)
+		}
+		if _, wait, err := r.Order(r.w.t.Context(), a.ID, o.ID); err != nil || wait != 7*time.Minute {
+			r.w.t.Errorf("the order says to wait %s, %v", wait, err)
+		}
+		time.Sleep(7 * time.Hour)
+		if _, wait, err := r.Order(r.w.t.Context(), a.ID, o.ID); err != nil || wait != 0 {
+			r.w.t.Errorf("the order that is valid says to wait %s, %v", wait, err)
+		}
+	})
+}
+
 // TestNotShared: what differs in anything that matters is asked for by itself.
 func TestNotShared(t *testing.T) {
 	slow(t, func(w *world) { w.profile.ReattachWithin, w.fake.issueAfter = 24*time.Hour, 0 }, func(r *run) {

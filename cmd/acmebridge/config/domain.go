@@ -65,6 +65,7 @@ func (c *Config) AcmeProfiles() map[acme.ProfileName]acme.Profile {
 			ResubmitOnDoubt:       p.ResubmitOnDoubt,
 			Reattach:              p.Reattach,
 			ReattachWithin:        p.ReattachWithin,
+			RetryAfter:            p.RetryAfter,
 			Approval: acme.ApprovalPolicy{
 				Required: p.Approval == ApprovalRequired, Approvers: slices.Clone(p.Approvers), Within: p.ApprovalWithin,
 			},

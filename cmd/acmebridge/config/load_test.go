@@ -241,6 +241,7 @@ profiles:
     resubmit_on_doubt: true
     reattach: swap
     reattach_within: 12h
+    retry_after: 5m
     approval: required
     approvers: [alice, bob]
     approval_within: 36h
@@ -261,7 +262,7 @@ backends:
 		Subject:  acme.SubjectEmpty,
 		Validity: 36 * time.Hour, OrderLifetime: 2 * time.Hour, AuthorizationLifetime: 3 * time.Hour,
 		Hold: 4 * time.Second, IssuanceDeadline: 5 * time.Hour, ResubmitOnDoubt: true,
-		Reattach: acme.ReattachSwap, ReattachWithin: 12 * time.Hour,
+		Reattach: acme.ReattachSwap, ReattachWithin: 12 * time.Hour, RetryAfter: 5 * time.Minute,
 		Approval: acme.ApprovalPolicy{Required: true, Approvers: []string{"alice", "bob"}, Within: 36 * time.Hour},
 		Dates:    acme.DatesUpperBound, LenientReplaces: true, ReuseAuthorizations: 150 * time.Minute,
 		CAA: true, IssuerDomainNames: []string{"ca.example", "ca.example.net"},
