@@ -287,7 +287,7 @@ func TestAttachedAtMost(t *testing.T) {
 		}
 		o := r.ready(a, "a.net")
 		_, _, err := r.finalize(a, o, key)
-		problemOf(r.w.t, err, acme.RateLimited)
+		wantProblem(r.w.t, err, acme.RateLimited)
 		r.wantStatus(a, o.ID, acme.OrderReady)
 		r.wantBought(1)
 	})
@@ -300,6 +300,7 @@ func TestAttachedIsHeld(t *testing.T) {
 		a, key := r.account(), newKey(r.w.t)
 		orders := []acme.Order{r.ready(a, "a.net"), r.ready(a, "a.net")}
 		var wg sync.WaitGroup
+		begun := time.Now()
 		for _, o := range orders {
 			wg.Go(func() {
 				if o, _, err := r.finalize(a, o, key); err != nil || o.Status != acme.OrderValid {
@@ -309,6 +310,9 @@ func TestAttachedIsHeld(t *testing.T) {
 		}
 		wg.Wait()
 		r.wantBought(1)
+		if took := time.Since(begun); took >= 8*time.Second {
+			r.w.t.Errorf("the answers came after %s", took)
+		}
 	})
 }
 
