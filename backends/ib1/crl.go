@@ -1,0 +1,223 @@
+package ib1
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+)
+
+// Revocation is one entry of a list.
+type Revocation struct {
+	Serial *big.Int
+	At     time.Time
+	// Reason is the code of RFC 5280; those of ReasonName are used.
+	Reason int
+	// NotAfter is the end of the certificate; zero when it is not known.
+	NotAfter time.Time
+}
+
+// reasons are the codes that lists of a framework may have (section 7), by name.
+var reasons = []struct {
+	code int
+	name string
+}{
+	{0, "unspecified"}, {1, "keyCompromise"}, {3, "affiliationChanged"}, {4, "superseded"}, {5, "cessationOfOperation"}, {9, "privilegeWithdrawn"},
+}
+
+// ErrReason reports a reason that must not stand in a list.
+var ErrReason = errors.New("ib1: this reason is not used")
+
+// ReasonByName returns the code of a reason.
+func ReasonByName(name string) (int, error) {
+	var names []string
+	for _, r := range reasons {
+		if r.name == name {
+			return r.code, nil
+		}
+		names = append(names, r.name)
+	}
+	return 0, fmt.Errorf("%w: %q; use one of %q", ErrReason, name, names)
+}
+
+// Retained returns the entries that a new list must still have, given when the
+// list before it was made. A certificate stays listed until one list has been
+// made after its end; in the Signing tree it stays for ever, because signatures
+// are verified long after the certificate has ended.
+func (t Tree) Retained(all []Revocation, previous time.Time) []Revocation {
+	if t == Signing {
+		return slices.Clone(all)
+	}
+	var kept []Revocation
+	for _, r := range all {
+		if r.NotAfter.IsZero() || !previous.After(r.NotAfter) {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
+// ListRequest says what a revocation list holds.
+type ListRequest struct {
+	// Number is larger than that of every list of this authority before. It must
+	// have been made durable before the list is asked for: after a crash the
+	// number is not used again, whether or not the list had been signed.
+	Number     *big.Int
+	ThisUpdate time.Time
+	// NextUpdate is a week after ThisUpdate unless set, a year for a root.
+	NextUpdate time.Time
+	Revoked    []Revocation
+	// Partition is set when the list has a part of what the authority revoked.
+	Partition *Partition
+}
+
+// Partition describes a list that is one of several.
+type Partition struct {
+	// URL is where it is published: to the byte that of the certificates whose
+	// list it is.
+	URL string
+	// OnlyUserCerts is set when it lists no CA.
+	OnlyUserCerts bool
+}
+
+// MaxListInterval is how far apart the lists of an issuer may be, at most.
+const MaxListInterval = 10 * day
+
+// SignList makes the revocation list of the authority, in DER. Entries of one
+// serial number become one, the earliest.
+func (a *Authority) SignList(r ListRequest) ([]byte, error) {
+	if err := a.maySign(a.IsRoot()); err != nil {
+		return nil, err
+	}
+	template, err := a.list(r)
+	if err != nil {
+		return nil, fmt.Errorf("ib1: make the revocation list of %s: %w", a.cert.Subject, err)
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, template, a.cert, a.signer)
+	if err != nil {
+		return nil, fmt.Errorf("ib1: sign the revocation list of %s: %w", a.cert.Subject, err)
+	}
+	list, err := x509.ParseRevocationList(der)
+	if err == nil {
+		err = list.CheckSignatureFrom(a.cert)
+	}
+	if err != nil || len(list.RevokedCertificateEntries) != len(template.RevokedCertificateEntries) || list.Number.Cmp(r.Number) != 0 {
+		return nil, fmt.Errorf("ib1: the revocation list that was signed is not what was asked for: %w", err)
+	}
+	return der, nil
+}
+
+func (a *Authority) list(r ListRequest) (*x509.RevocationList, error) {
+	this := r.ThisUpdate.UTC().Truncate(time.Second)
+	next := r.NextUpdate.UTC().Truncate(time.Second)
+	if r.NextUpdate.IsZero() {
+		next = this.Add(7 * day)
+		if a.IsRoot() {
+			next = last(this, 365*day)
+		}
+	}
+	latest := last(this, MaxListInterval)
+	if a.IsRoot() {
+		latest = this.AddDate(1, 0, 0).Add(-time.Second)
+	}
+	switch {
+	case r.Number == nil || r.Number.Sign() < 1 || r.Number.BitLen() > 159:
+		return nil, errors.New("its number is not positive and below 2^159")
+	case this.Before(a.cert.NotBefore):
+		return nil, fmt.Errorf("the authority begins only on %s: look at the clock", stamp(a.cert.NotBefore))
+	case this.After(a.cert.NotAfter):
+		return nil, fmt.Errorf("the authority ended on %s: its last list stays as it is", stamp(a.cert.NotAfter))
+	case !next.After(this) || next.After(latest):
+		return nil, fmt.Errorf("the next list is due on %s; after %s and not after %s is right", stamp(next), stamp(this), stamp(latest))
+	}
+	algorithm, err := algorithm(a.cert.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.RevocationList{SignatureAlgorithm: algorithm, Number: r.Number, ThisUpdate: this, NextUpdate: next}
+	for _, revoked := range r.Revoked {
+		entry, err := a.entry(revoked, this)
+		if err != nil {
+			return nil, fmt.Errorf("serial number %x: %w", revoked.Serial, err)
+		}
+		template.RevokedCertificateEntries = append(template.RevokedCertificateEntries, entry)
+	}
+	slices.SortFunc(template.RevokedCertificateEntries, func(a, b x509.RevocationListEntry) int {
+		if d := a.SerialNumber.Cmp(b.SerialNumber); d != 0 {
+			return d
+		}
+		return a.RevocationTime.Compare(b.RevocationTime)
+	})
+	template.RevokedCertificateEntries = slices.CompactFunc(template.RevokedCertificateEntries, func(a, b x509.RevocationListEntry) bool {
+		return a.SerialNumber.Cmp(b.SerialNumber) == 0
+	})
+	if r.Partition != nil {
+		e, err := r.Partition.extension()
+		if err != nil {
+			return nil, err
+		}
+		template.ExtraExtensions = []pkix.Extension{e}
+	}
+	return template, nil
+}
+
+func (a *Authority) entry(r Revocation, this time.Time) (x509.RevocationListEntry, error) {
+	at := r.At.UTC().Truncate(time.Second)
+	e := x509.RevocationListEntry{SerialNumber: r.Serial, RevocationTime: at, ReasonCode: r.Reason}
+	switch {
+	case r.Serial == nil || r.Serial.Sign() < 1:
+		return e, errors.New("it is not positive")
+	case at.After(this):
+		return e, fmt.Errorf("it is revoked from %s on, after the list", stamp(at))
+	case a.IsRoot() && r.Reason == 0:
+		return e, fmt.Errorf("%w: the list of a root gives a reason other than unspecified", ErrReason)
+	}
+	for _, known := range reasons {
+		if known.code == r.Reason {
+			return e, nil
+		}
+	}
+	return e, fmt.Errorf("%w: code %d", ErrReason, r.Reason)
+}
+
+// extension is the issuingDistributionPoint. It is critical: who takes a part
+// for the whole would trust what the other parts revoke.
+func (p Partition) extension() (pkix.Extension, error) {
+	if !ascii(p.URL) || !bytes.HasPrefix([]byte(p.URL), []byte("http://")) {
+		return pkix.Extension{}, fmt.Errorf("the URL %q of the partition is not an http URL", p.URL)
+	}
+	context := func(n int) cbasn1.Tag { return cbasn1.Tag(n).ContextSpecific() } //nolint:gosec // three small numbers
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1(context(0).Constructed(), func(b *cryptobyte.Builder) { // distributionPoint
+			b.AddASN1(context(0).Constructed(), func(b *cryptobyte.Builder) { // fullName
+				b.AddASN1(context(6), func(b *cryptobyte.Builder) { b.AddBytes([]byte(p.URL)) })
+			})
+		})
+		if p.OnlyUserCerts {
+			b.AddASN1(context(1), func(b *cryptobyte.Builder) { b.AddUint8(0xff) })
+		}
+	})
+	value, err := b.Bytes()
+	return pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: value}, err
+}
+
+// Bundle returns lists in PEM in one file. Who checks whole chains needs the
+// list of the root as well as that of the issuer (section 7).
+func Bundle(lists ...[]byte) []byte {
+	var b bytes.Buffer
+	for _, der := range lists {
+		_ = pem.Encode(&b, &pem.Block{Type: "X509 CRL", Bytes: der}) // a buffer takes everything
+	}
+	return b.Bytes()
+}
