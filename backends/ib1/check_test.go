@@ -94,7 +94,9 @@ func TestImportedIssuers(t *testing.T) {
 		{"servers alone, which breaks client chains", func(c *x509.Certificate) { c.ExtKeyUsage = c.ExtKeyUsage[:1] }, "extKeyUsage has"},
 		{"no policy", func(c *x509.Certificate) { c.Policies = nil }, "certificatePolicies is missing"},
 		{"no list to look at", func(c *x509.Certificate) { c.CRLDistributionPoints = nil }, "cRLDistributionPoints"},
-		{"two lists", func(c *x509.Certificate) { c.CRLDistributionPoints = append(c.CRLDistributionPoints, "http://b.example/") }, "one http URL"},
+		{"two lists", func(c *x509.Certificate) {
+			c.CRLDistributionPoints = append(c.CRLDistributionPoints, "http://b.example/")
+		}, "one http URL"},
 		{"list over https", func(c *x509.Certificate) { c.CRLDistributionPoints = []string{"https://b.example/"} }, "one http URL"},
 		{"no way to the root", func(c *x509.Certificate) { c.IssuingCertificateURL = nil }, "authorityInfoAccess"},
 		{"OCSP", func(c *x509.Certificate) { c.OCSPServer = []string{"http://b.example/"} }, "authorityInfoAccess"},
@@ -215,7 +217,9 @@ func TestMemberProfileBites(t *testing.T) {
 		{"a province", func(c *x509.Certificate) { c.Subject.Province = []string{"London"} }, "is not made of"},
 		{"no constraints", func(c *x509.Certificate) { c.BasicConstraintsValid = false }, "basicConstraints is missing"},
 		{"no key identifier", func(c *x509.Certificate) { c.SubjectKeyId = nil }, "subjectKeyIdentifier is missing"},
-		{"a claim of validation", func(c *x509.Certificate) { c.Policies = []x509.OID{must(x509.OIDFromInts([]uint64{2, 23, 140, 1, 2, 2}))} }, "certificatePolicies must not"},
+		{"a claim of validation", func(c *x509.Certificate) {
+			c.Policies = []x509.OID{must(x509.OIDFromInts([]uint64{2, 23, 140, 1, 2, 2}))}
+		}, "certificatePolicies must not"},
 		{"no roles", func(c *x509.Certificate) { c.ExtraExtensions = []pkix.Extension{member} }, "no ib1Roles"},
 		{"empty roles, which linters do not see", func(c *x509.Certificate) {
 			c.ExtraExtensions = []pkix.Extension{{Id: roles.Id, Value: []byte{0x30, 0}}, member}
