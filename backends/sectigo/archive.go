@@ -38,7 +38,9 @@ type Archive struct {
 	// Certificates are those of all members, each once, in the order in which
 	// they came.
 	Certificates []*x509.Certificate
-	// KeyStores are members that look like PKCS #12.
+	// Members are all files as they came, for who wants them unpacked.
+	Members []Member
+	// KeyStores are those that look like PKCS #12.
 	KeyStores []Member
 	// Skipped names members that hold nothing of use, for the log.
 	Skipped []string
@@ -85,6 +87,7 @@ func ReadArchive(content []byte, limits ArchiveLimits) (Archive, error) {
 		if total += int64(len(body)); total > limits.Total {
 			return Archive{}, fmt.Errorf("sectigo: %w: its members have more than %d octets together", ErrArchive, limits.Total)
 		}
+		a.Members = append(a.Members, Member{Name: name, Content: body})
 		certs := certificatesIn(body)
 		switch {
 		case len(certs) == 0 && looksLikeKeyStore(body):

@@ -128,6 +128,34 @@ func (c *Client) Processing(ctx context.Context, id int64) (Processing, error) {
 	return p, err
 }
 
+// StatusOf is the status of a batch that was just looked at. A word that says
+// nothing is followed by a look at the sentence, and that by a look at the
+// counts: a CA that has no more to do is done, whatever it calls that. ended
+// says so of a status that is still unknown.
+func (c *Client) StatusOf(ctx context.Context, batch Batch) (status Status, ended bool, err error) {
+	if status = batch.Canonical(); status != StatusUnknown {
+		return status, false, nil
+	}
+	sentence, err := c.BatchStatus(ctx, batch.ID)
+	if err != nil {
+		return "", false, err
+	}
+	if status = ParseStatus(sentence); status != StatusUnknown {
+		return status, false, nil
+	}
+	counts, err := c.Processing(ctx, batch.ID)
+	if err != nil {
+		return "", false, err
+	}
+	// All counts are zero in the beginning, so an end needs something done.
+	done := counts.Success + counts.Failed
+	ended = counts.Active == 0 && done > 0 && done >= batch.Size
+	if ended && counts.Success == 0 {
+		return StatusFailed, true, nil
+	}
+	return StatusUnknown, ended, nil
+}
+
 // Download is the archive of a batch.
 type Download struct {
 	// Name is what the CA calls it, cleaned: a label and never a path (SC-12).

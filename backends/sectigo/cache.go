@@ -68,37 +68,74 @@ type cacheFile struct {
 	RefreshBy time.Time `yaml:"refresh_by,omitempty"`
 }
 
-// load reads the tokens. None, or those of another account or place, are no
-// error: there is a login to fall back to.
-func (c *Cache) load(endpoint, username string) (tokens, error) {
+// read returns the file, and false when there is none.
+func (c *Cache) read() (f cacheFile, found bool, err error) {
 	held, err := secret.FromFile(c.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return tokens{}, nil
+		return f, false, nil
 	}
 	if err != nil {
-		return tokens{}, fmt.Errorf("sectigo: %w", err)
+		return f, false, fmt.Errorf("sectigo: %w", err)
 	}
-	var f cacheFile
 	if err := yaml.Unmarshal(held.Reveal(), &f); err != nil {
 		// The cause would quote the line.
-		return tokens{}, fmt.Errorf("sectigo: %s is damaged; remove it and log in again", c.path)
-	}
-	if f.Endpoint != endpoint || (username != "" && f.Username != username) {
-		return tokens{}, nil
+		return f, false, fmt.Errorf("sectigo: %s is damaged; remove it and log in again", c.path)
 	}
 	if (f.Access == "") != (f.Refresh == "") {
-		return tokens{}, fmt.Errorf("sectigo: %s has one token without the other; remove it and log in again", c.path)
+		return f, false, fmt.Errorf("sectigo: %s has one token without the other; remove it and log in again", c.path)
 	}
-	if f.Access == "" {
-		return tokens{}, nil
-	}
-	// What the file says of the times is a help for people; the tokens know.
+	return f, f.Access != "", nil
+}
+
+// tokens reads the tokens of the file. What it says of the times is a help for
+// people; the tokens know.
+func (c *Cache) tokens(f cacheFile) (tokens, error) {
 	t, err := readTokens(f.Access, f.Refresh, tokens{})
 	if err != nil {
 		return tokens{}, fmt.Errorf("sectigo: %s: %w; remove it and log in again", c.path, err)
 	}
 	t.Owner = f.Username
 	return t, nil
+}
+
+// load reads the tokens. None, or those of another account or place, are no
+// error: there is a login to fall back to.
+func (c *Cache) load(endpoint, username string) (tokens, error) {
+	f, found, err := c.read()
+	switch {
+	case err != nil || !found:
+		return tokens{}, err
+	case f.Endpoint != endpoint, username != "" && f.Username != username:
+		return tokens{}, nil
+	}
+	return c.tokens(f)
+}
+
+// CacheState is what a cache holds, without the tokens.
+type CacheState struct {
+	// Endpoint, Username and Subject are where and for whom the tokens are.
+	Endpoint, Username, Subject string
+	// The access token works from IssuedAt to ExpiresAt, the one to renew it
+	// from NotBefore to RefreshBy.
+	IssuedAt, ExpiresAt, NotBefore, RefreshBy time.Time
+	// Usable and Refreshable are whether they work at the time asked about.
+	Usable, Refreshable bool
+}
+
+// State returns what the cache holds, and false when it holds nothing.
+func (c *Cache) State(now time.Time) (state CacheState, found bool, err error) {
+	f, found, err := c.read()
+	if err != nil || !found {
+		return CacheState{}, false, err
+	}
+	t, err := c.tokens(f)
+	if err != nil {
+		return CacheState{}, false, err
+	}
+	return CacheState{
+		Endpoint: f.Endpoint, Username: f.Username, Subject: t.Subject, IssuedAt: t.IssuedAt, ExpiresAt: t.ExpiresAt,
+		NotBefore: t.NotBefore, RefreshBy: t.RefreshBy, Usable: t.usable(now), Refreshable: t.refreshable(now),
+	}, true, nil
 }
 
 // save replaces the file as a whole, and it is on the disk when save returns.

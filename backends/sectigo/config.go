@@ -22,8 +22,8 @@ type Config struct {
 	// URL is the origin of the service; empty means Production. Only a
 	// stand-in on this machine may be spoken with in the clear.
 	URL string
-	// Username and Password log in. Both may be missing when Cache holds
-	// tokens.
+	// Username and Password log in. Either may be missing when Cache holds
+	// tokens; a Username alone takes none but those of that user.
 	Username string
 	Password secret.Secret
 	// Reload, when set, is asked for the password before each login, so that
@@ -61,7 +61,7 @@ func (cfg Config) complete() (Config, *url.URL, error) {
 	switch {
 	case cfg.Username == "" && !cfg.Password.Empty():
 		return cfg, nil, errors.New("sectigo: there is a password and no username: give both or none")
-	case cfg.Username != "" && cfg.Password.Empty():
+	case cfg.Username != "" && cfg.Password.Empty() && cfg.Cache == nil:
 		return cfg, nil, errors.New("sectigo: there is a username and no password: give both or none")
 	case cfg.Username == "" && cfg.Cache == nil:
 		return cfg, nil, ErrNoCredentials

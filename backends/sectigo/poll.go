@@ -29,7 +29,7 @@ func (b *Backend) poll(ctx context.Context, t ticket) (backends.Result, error) {
 	if err != nil {
 		return backends.Result{}, err
 	}
-	status, ended, err := b.status(ctx, batch)
+	status, ended, err := b.client.StatusOf(ctx, batch)
 	if err != nil {
 		return backends.Result{}, err
 	}
@@ -61,33 +61,6 @@ func (b *Backend) poll(ctx context.Context, t ticket) (backends.Result, error) {
 		}
 	}
 	return backends.Result{After: b.pause(t), Note: note}, nil
-}
-
-// status is that of a batch. A word that says nothing is followed by a look at
-// the sentence, and that by a look at the counts: a CA that has no more to do
-// is done, whatever it calls that.
-func (b *Backend) status(ctx context.Context, batch Batch) (status Status, ended bool, err error) {
-	if status = batch.Canonical(); status != StatusUnknown {
-		return status, false, nil
-	}
-	sentence, err := b.client.BatchStatus(ctx, batch.ID)
-	if err != nil {
-		return "", false, err
-	}
-	if status = ParseStatus(sentence); status != StatusUnknown {
-		return status, false, nil
-	}
-	counts, err := b.client.Processing(ctx, batch.ID)
-	if err != nil {
-		return "", false, err
-	}
-	// All counts are zero in the beginning, so an end needs something done.
-	done := counts.Success + counts.Failed
-	ended = counts.Active == 0 && done > 0 && done >= batch.Size
-	if ended && counts.Success == 0 {
-		return StatusFailed, true, nil
-	}
-	return StatusUnknown, ended, nil
 }
 
 // fetch gets the certificate. The archive may be fetched again as often as

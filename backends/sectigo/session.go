@@ -132,8 +132,8 @@ func (s *session) ask(ctx context.Context) (tokens, error) {
 		if ctx.Err() != nil || (OutcomeOf(err) == NotSent && !errors.Is(err, ErrNotAuthenticated)) {
 			return tokens{}, err
 		}
-		if s.username == "" {
-			return tokens{}, fmt.Errorf("%w, and there is no password to log in with", err)
+		if s.password.Empty() {
+			return tokens{}, fmt.Errorf("%w: %w", ErrNoCredentials, err)
 		}
 	}
 	got, err := s.login(ctx)
@@ -162,7 +162,7 @@ func (s *session) login(ctx context.Context) (tokens, error) {
 	switch {
 	case s.refused != nil:
 		return tokens{}, fmt.Errorf("sectigo: no login is tried any more after this one, because the CA locks accounts: %w", s.refused)
-	case s.username == "":
+	case s.username == "" || s.password.Empty():
 		return tokens{}, ErrNoCredentials
 	}
 	if wait := s.pace.take(s.client.cfg.Now()); wait > 0 {

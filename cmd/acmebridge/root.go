@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/cmd/acmebridge/config"
+	"acmebridge/cmd/internal/sectigotool"
 	"acmebridge/storage"
 )
 
@@ -73,7 +74,7 @@ func run(p program, args []string) int {
 func (p *program) exitCode(err error) int {
 	var usage usageError
 	switch {
-	case !p.began, errors.As(err, &usage):
+	case !p.began, errors.As(err, &usage), sectigotool.IsUsage(err):
 		return exitUsage
 	case errors.Is(err, storage.ErrUnknown):
 		return exitRestart // SS-4
@@ -99,6 +100,8 @@ has a certificate issued to a standard client and shows each step.`,
 		PersistentPreRun: func(*cobra.Command, []string) { p.began = true },
 		Args:             knownVerb,
 		RunE:             func(c *cobra.Command, _ []string) error { return c.Help() },
+		// 'sectigo -p' means one thing before its verb and another after it.
+		TraverseChildren: true,
 
 		DisableFlagsInUseLine: true,
 	}
@@ -107,7 +110,7 @@ has a certificate issued to a standard client and shows each step.`,
 	root.AddCommand(
 		p.serveCommand(), p.demoCommand(), p.configCommand(),
 		p.memberCommand(), p.eabCommand(), p.accountCommand(), p.orderCommand(), p.certCommand(), p.renewalsCommand(),
-		p.caCommand(), p.dbCommand(), p.exportCommand(), p.standinCommand(), p.versionCommand(),
+		p.caCommand(), p.dbCommand(), p.exportCommand(), p.sectigoCommand(), p.standinCommand(), p.versionCommand(),
 	)
 	completion(root)
 	return root

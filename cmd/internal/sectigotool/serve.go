@@ -1,4 +1,4 @@
-package main
+package sectigotool
 
 import (
 	"context"
@@ -17,11 +17,12 @@ import (
 	"acmebridge/backends/sectigo/sectigotest"
 )
 
-func (p *program) standinCommand() *cobra.Command {
-	return group("standin", "Imitations of certificate authorities, to try everything without an account",
-		"  acmebridge standin sectigo --listen 127.0.0.1:8831 --journal sectigo.jsonl",
-		p.standinSectigoCommand())
-}
+// The stand-in's address and only user, unless it is told otherwise.
+const (
+	standinListen   = "127.0.0.1:8831"
+	standinUser     = "bridge"
+	standinPassword = "bridge-password" //nolint:gosec // it guards an imitation
+)
 
 // standinFlags are those of one imitation.
 type standinFlags struct {
@@ -31,11 +32,15 @@ type standinFlags struct {
 	subject                           map[string]string
 }
 
-func (p *program) standinSectigoCommand() *cobra.Command {
+// ServeCommand runs an imitation of the service, under that name below that of
+// env.
+func ServeCommand(use string, env Env) *cobra.Command {
+	t := &tool{Env: env}
 	var f standinFlags
 	var cfg sectigotest.Config
+	name := env.Name + " " + use
 	c := &cobra.Command{
-		Use: "sectigo", Short: "Imitate Sectigo IoT Manager",
+		Use: use, Short: "Imitate Sectigo IoT Manager",
 		Long: `Imitate Sectigo IoT Manager: logins, balances, profiles, and batches that take their time and end in
 certificates of a CA of its own. It runs until Ctrl-C. What it knows is forgotten then, unless it
 has a folder (--state).
@@ -55,21 +60,34 @@ pattern. Kinds:
   ` + wrapped(sectigotest.Kinds()) + `
 Layouts of archives:
   ` + wrapped(sectigotest.Layouts()),
-		Example: `  acmebridge standin sectigo --listen 127.0.0.1:8831 --journal sectigo.jsonl
-  acmebridge standin sectigo --created 5s --processing 30s --control 127.0.0.1:8832
-  acmebridge standin sectigo --fault upload:reset-after:count=1 --fault '*:status:status=503,probability=0.1'
-  acmebridge standin sectigo --outcome '*.slow.example=stuck' --outcome '*.bad.example=rejected:not yours'`,
+		Example: "  " + strings.Join([]string{
+			name + " --listen 127.0.0.1:8831 --journal sectigo.jsonl",
+			name + " --created 5s --processing 30s --control 127.0.0.1:8832",
+			name + " --fault upload:reset-after:count=1 --fault '*:status:status=503,probability=0.1'",
+			name + " --outcome '*.slow.example=stuck' --outcome '*.bad.example=rejected:not yours'",
+		}, "\n  "),
 		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error { return p.standinSectigo(c.Context(), f, cfg) },
 	}
+	c.RunE = t.run(func(ctx context.Context, _ []string) error {
+		// Those of the imitation that came before this one.
+		for flag, variable := range map[string]string{"listen": "SIAS_BIND_ADDR", "username": "SIAS_AUTH_USERNAME", "password": "SIAS_AUTH_PASSWORD"} {
+			if v := lookup(env.Environ, variable); v != "" && !c.Flags().Changed(flag) && !c.Flags().Changed("addr") {
+				if err := c.Flags().Set(flag, v); err != nil {
+					return usageError{err}
+				}
+			}
+		}
+		return t.serve(ctx, f, cfg)
+	})
 	flags := c.Flags()
-	flags.StringVar(&f.listen, "listen", "127.0.0.1:8831", "where to answer")
+	flags.StringVar(&f.listen, "listen", standinListen, "where to answer ($SIAS_BIND_ADDR)")
+	flags.StringVarP(&f.listen, "addr", "a", standinListen, "the same")
 	flags.StringVar(&f.control, "control", "", "where to take orders from tests (default: nowhere)")
 	flags.StringVar(&f.journal, "journal", "", "file to add the journal to (default: none)")
 	flags.StringVar(&f.tlsRoot, "tls-root", "", "speak HTTPS, and write the root to trust to this file")
 	flags.StringVar(&cfg.StateDir, "state", "", "folder to keep everything in for the next start (default: none)")
-	flags.StringVar(&cfg.Username, "username", "bridge", "name of the only user")
-	flags.StringVar(&cfg.Password, "password", "bridge-password", "password of that user; it guards nothing")
+	flags.StringVar(&cfg.Username, "username", standinUser, "name of the only user ($SIAS_AUTH_USERNAME)")
+	flags.StringVar(&cfg.Password, "password", standinPassword, "password of that user; it guards nothing ($SIAS_AUTH_PASSWORD)")
 	flags.DurationVar(&cfg.Created, "created", 2*time.Second, "how long a batch is CREATED")
 	flags.DurationVar(&cfg.Processing, "processing", 5*time.Second, "how long a batch is PROCESSING")
 	flags.DurationVar(&cfg.TTL, "ttl", 48*time.Hour, "how long an archive can be downloaded")
@@ -113,10 +131,7 @@ func wrapped[T ~string](names []T) string {
 	return strings.Join(append(lines, line), "\n  ")
 }
 
-func (p *program) standinSectigo(ctx context.Context, f standinFlags, cfg sectigotest.Config) (err error) {
-	if p.file != "" || p.data != "" {
-		return usagef("it has neither a configuration nor data of a server; leave out --config and --data")
-	}
+func (t *tool) serve(ctx context.Context, f standinFlags, cfg sectigotest.Config) (err error) {
 	cfg.Layout, cfg.Profiles = sectigotest.Layout(f.layout), sectigotest.TRISAProfiles()
 	for i := range cfg.Profiles {
 		cfg.Profiles[i].Subject = f.subject
@@ -166,7 +181,7 @@ func (p *program) standinSectigo(ctx context.Context, f standinFlags, cfg sectig
 	parts := 1
 	ended := make(chan error, 2)
 	go func() { ended <- ca.Serve(serving, l) }()
-	fmt.Fprintf(p.stdout, "An imitation of Sectigo IoT Manager is running.\n  url      %s://%s\n  user     %s, password %s\n", scheme, l.Addr(), cfg.Username, cfg.Password)
+	fmt.Fprintf(t.Stdout, "An imitation of Sectigo IoT Manager is running.\n  url      %s://%s\n  user     %s, password %s\n", scheme, l.Addr(), cfg.Username, cfg.Password)
 	if f.control != "" {
 		control, err := net.Listen("tcp", f.control)
 		if err != nil {
@@ -175,10 +190,10 @@ func (p *program) standinSectigo(ctx context.Context, f standinFlags, cfg sectig
 		}
 		parts++
 		go func() { ended <- ca.ServeControl(serving, control) }()
-		fmt.Fprintf(p.stdout, "  control  http://%s\n", control.Addr())
+		fmt.Fprintf(t.Stdout, "  control  http://%s\n", control.Addr())
 	}
 	for _, profile := range cfg.Profiles {
-		fmt.Fprintf(p.stdout, "  profile  %d, authority %d, %s\n", profile.ID, profile.AuthorityID, profile.Name)
+		fmt.Fprintf(t.Stdout, "  profile  %d, authority %d, %s\n", profile.ID, profile.AuthorityID, profile.Name)
 	}
 	for range parts {
 		err = errors.Join(err, <-ended)

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"acmebridge/cmd/internal/sectigotool"
+)
+
+// sectigoCommand is the tool that is also built on its own, as 'sectigo'.
+func (p *program) sectigoCommand() *cobra.Command {
+	return sectigotool.Command(p.sectigoTool("acmebridge sectigo"))
+}
+
+func (p *program) standinCommand() *cobra.Command {
+	return group("standin", "Imitations of certificate authorities, to try everything without an account",
+		"  acmebridge standin sectigo --listen 127.0.0.1:8831 --journal sectigo.jsonl",
+		sectigotool.ServeCommand("sectigo", p.sectigoTool("acmebridge standin")))
+}
+
+func (p *program) sectigoTool(name string) sectigotool.Env {
+	return sectigotool.Env{
+		Stdin: p.stdin, Stdout: p.stdout, Stderr: p.stderr, Environ: p.env, Name: name, Version: version(),
+		Before: func() error {
+			if p.file != "" || p.data != "" {
+				return usagef("it has neither a configuration nor data of a server; leave out --config and --data")
+			}
+			return nil
+		},
+	}
+}

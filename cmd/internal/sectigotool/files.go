@@ -1,0 +1,76 @@
+package sectigotool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"acmebridge/backends/sectigo"
+)
+
+// writeFile writes a file that only its owner can read (SK-2), whole or not at
+// all. An existing one is replaced only by force.
+func writeFile(path string, content []byte, force bool) (err error) {
+	defer func() {
+		switch {
+		case errors.Is(err, fs.ErrExist):
+			err = fmt.Errorf("%s exists; --force overwrites it", path)
+		case err != nil:
+			err = fmt.Errorf("write %s: %w", path, err)
+		}
+	}()
+	f, err := create(path, force)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name()) // what failed before is what matters
+		}
+	}()
+	if _, err := f.Write(content); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Sync(); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Close(); err != nil || !force {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// create makes the file itself, or by force one beside it to put in its place.
+// Neither follows a link that somebody has laid there.
+func create(path string, force bool) (*os.File, error) {
+	const private = 0o600
+	if force {
+		return os.CreateTemp(filepath.Dir(path), ".sectigo-*") // with mode 0600
+	}
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, private)
+}
+
+// unpack writes members of an archive into a folder. Their names are labels
+// already; two of the same name both get written.
+func unpack(dir string, members []sectigo.Member, force bool) (files []string, err error) {
+	taken := map[string]bool{}
+	for _, m := range members {
+		name := m.Name
+		// Some file systems take capitals for small letters.
+		for n := 1; taken[strings.ToLower(name)]; n++ {
+			name = fmt.Sprintf("%s-%d%s", withoutEnd(m.Name), n, filepath.Ext(m.Name))
+		}
+		taken[strings.ToLower(name)] = true
+		path := filepath.Join(dir, name)
+		if err := writeFile(path, m.Content, force); err != nil {
+			return files, err
+		}
+		files = append(files, path)
+	}
+	return files, nil
+}
+
+func withoutEnd(name string) string { return strings.TrimSuffix(name, filepath.Ext(name)) }

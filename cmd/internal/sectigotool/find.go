@@ -1,0 +1,56 @@
+package sectigotool
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"acmebridge/backends/sectigo"
+)
+
+func (t *tool) findCommand() *cobra.Command {
+	var q sectigo.Query
+	var all bool
+	c := &cobra.Command{
+		Use:   "find",
+		Short: "Find certificates by common name or serial number",
+		Long: `Find certificates by common name or serial number; with neither, all of them. The certificates
+themselves are in the archives of their batches and nowhere else.`,
+		Example: t.examples("find -n example.com", "find -s 0A1B2C3D4E5F60718293A4B5C6D7E8F9", "find --all"),
+		Args:    noArguments,
+		RunE: t.run(func(ctx context.Context, _ []string) error {
+			if all && (q.CommonName != "" || q.SerialNumber != "") {
+				return usagef("--all: leave out --common-name and --serial-number")
+			}
+			if q.SerialNumber != "" {
+				serial, err := sectigo.ParseSerial(q.SerialNumber)
+				if err != nil {
+					return usageError{err}
+				}
+				q.SerialNumber = sectigo.FormatSerial(serial)
+			}
+			return t.call(ctx, func(c *sectigo.Client) error {
+				found, err := c.Find(ctx, q)
+				if err != nil {
+					return err
+				}
+				found.Items = list(found.Items)
+				if n := int64(len(found.Items)); found.Total > n {
+					t.note("note: the service knows of %d and lists %d of them; say more of what is looked for", found.Total, n)
+				}
+				return t.print(found, func(w io.Writer) {
+					fmt.Fprintln(w, "SERIAL NUMBER\tCOMMON NAME\tSTATUS\tCREATED\tDEVICE")
+					for _, cert := range found.Items {
+						fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", show(cert.SerialNumber), show(cert.CommonName), show(cert.Status), when(cert.Created.Time), show(cert.DeviceID))
+					}
+				})
+			})
+		}),
+	}
+	c.Flags().StringVarP(&q.CommonName, "common-name", "n", "", "the common name")
+	c.Flags().StringVarP(&q.SerialNumber, "serial-number", "s", "", "the serial number, in hexadecimal digits")
+	c.Flags().BoolVar(&all, "all", false, "say that all of them are meant")
+	return c
+}
