@@ -7,14 +7,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"net/url"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -44,9 +42,6 @@ func (a *account) flags(root *cobra.Command) {
 	flags.StringVar(&a.cacheFile, "cache-file", "", "file to keep the tokens in ($SECTIGO_CACHE_FILE)")
 	flags.BoolVar(&a.noCache, "no-cache", false, "keep no tokens and use none")
 }
-
-// dialTimeout is how long one attempt to connect may take.
-const dialTimeout = 10 * time.Second
 
 // connect returns a client that is logged in. What is missing is asked for
 // when there is a person to ask.
@@ -127,10 +122,7 @@ func (t *tool) clientConfig() (cfg sectigo.Config, err error) {
 			return cfg, fmt.Errorf("read the roots to trust: there is no PEM certificate in %s", roots)
 		}
 	}
-	// A person has typed where to connect to, the service cannot send the
-	// client elsewhere, and names are those that this machine knows: there is
-	// nothing for the server's egress rules to guard.
-	cfg.Dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	cfg.Dial = dial
 	cfg.UserAgent, cfg.Now = "acmebridge-sectigo", t.Now
 	return cfg, nil
 }
