@@ -15,7 +15,7 @@ import (
 // used.
 var ErrArchive = errors.New("the archive of the CA cannot be used")
 
-// ArchiveLimits bound what is read of an archive (SC-12). Zero fields have the
+// ArchiveLimits bound what is read of an archive (SC-12, PX-8). Zero fields have the
 // values named.
 type ArchiveLimits struct {
 	Compressed   int64 // of the whole archive, 16 MiB

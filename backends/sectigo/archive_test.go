@@ -20,7 +20,7 @@ import (
 )
 
 // TestLayouts finds each certificate of a batch and its chain, however the
-// archive is made up.
+// archive is made up. PKCS#7 is read here and nowhere else (PX-9).
 func TestLayouts(t *testing.T) {
 	t.Parallel()
 	for _, layout := range sectigotest.Layouts() {
@@ -90,7 +90,7 @@ func TestBlankAtTheEnd(t *testing.T) {
 }
 
 // TestHostileArchives: what is damaged or a trick is an error, what is only
-// odd is read (SC-12).
+// odd is read (SC-12, PX-8).
 func TestHostileArchives(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[string]struct {
