@@ -50,6 +50,9 @@ type Earlier struct {
 	// Sent says that the CA may have heard of it, Approved that a person has
 	// looked at it.
 	Sent, Approved bool
+	// GivenUp is when its order was ended while the CA was still at work; zero
+	// when it was not.
+	GivenUp time.Time
 	// Certificate is what came of it, nil while nothing has.
 	Certificate *Certificate
 }
@@ -65,6 +68,9 @@ const (
 	AttachOpen
 	// AttachIssued: the order gets the certificate that is there.
 	AttachIssued
+	// Resume: the earlier order was given up too early, and this one takes over
+	// what the CA still has.
+	Resume
 	// Supersede: the earlier order ends, and the CA is asked for this one.
 	Supersede
 	// Wait: the order stays ready until the earlier one is over.
@@ -88,6 +94,8 @@ func Reattach(p Profile, o Order, backend string, c Contract, earlier []Earlier,
 			open = i
 		case same && e.serves(p, o, now):
 			return AttachIssued, i
+		case same && e.Order.Status == OrderInvalid && !e.GivenUp.IsZero() && now.Before(e.GivenUp.Add(p.ReattachWithin)):
+			return Resume, i
 		}
 	}
 	switch {

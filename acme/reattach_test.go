@@ -75,6 +75,15 @@ func TestReattach(t *testing.T) {
 		"renewed": {func(s *situation) {
 			s.earlier = []acme.Earlier{was(issued(1), func(e *acme.Earlier) { e.Certificate.RenewedAt = now })}
 		}, acme.AskAnew, -1},
+		"given up, the same": {func(s *situation) {
+			s.earlier = []acme.Earlier{was(over(1), func(e *acme.Earlier) { e.GivenUp = now.Add(-time.Hour) })}
+		}, acme.Resume, 0},
+		"given up long ago": {func(s *situation) {
+			s.earlier = []acme.Earlier{was(over(1), func(e *acme.Earlier) { e.GivenUp = now.Add(-24 * time.Hour) })}
+		}, acme.AskAnew, -1},
+		"given up, new key": {func(s *situation) {
+			s.earlier = []acme.Earlier{was(over(2), func(e *acme.Earlier) { e.GivenUp = now.Add(-time.Hour) })}
+		}, acme.AskAnew, -1},
 		"to be replaced": {func(s *situation) {
 			s.o.Replaces = acme.CertID([]byte{1, 2, 3}, []byte{7})
 			s.earlier = []acme.Earlier{issued(1)}

@@ -123,6 +123,9 @@ type Submission struct {
 	// zero when nobody has to. Approval is who did.
 	ApproveBy time.Time      `cbor:"18,keyasint,omitzero"`
 	Approval  *acme.Approval `cbor:"19,keyasint,omitempty"`
+	// GivenUp is when the order was ended because the CA, which has accepted the
+	// request, was not done by the deadline. The CA may still be at it.
+	GivenUp time.Time `cbor:"20,keyasint,omitzero"`
 }
 
 // BlockedKey is a key that may never be used again, and why.

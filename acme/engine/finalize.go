@@ -234,12 +234,16 @@ func (e *Engine) closeQueued(ctx context.Context, owner acme.Account, f finaliza
 			if err := e.supersede(tx, o.ID, earlier); err != nil {
 				return err
 			}
-		case acme.AskAnew:
+		case acme.AskAnew, acme.Resume:
 		}
 		if err := e.mayFinish(tx, c.member, o, c.placed); err != nil {
 			return err
 		}
 		if err := e.mayProcess(tx, o); err != nil {
+			return err
+		}
+		if became == acme.Resume {
+			o, err = e.resume(tx, o, f.csrHash, earlier, f.profile)
 			return err
 		}
 		now := e.now()
@@ -267,7 +271,7 @@ func (e *Engine) closeQueued(ctx context.Context, owner acme.Account, f finaliza
 	case err != nil || repeated:
 	case o.AttachedTo != "":
 		e.attached(o)
-	case mine:
+	case mine && became != acme.Resume:
 		launched = true
 		e.launch(j)
 	default:

@@ -42,6 +42,7 @@ func (e *Engine) stepPoll(ctx context.Context, j storage.Job) error {
 	case err != nil:
 		return fmt.Errorf("engine: poll order %s at %s: %w", l.order.ID, l.authority.name, err)
 	case len(result.Chain) == 0 && !e.now().Before(l.sub.Deadline):
+		l.sub.GivenUp = e.now()
 		return e.fail(ctx, l, overdue(l.sub))
 	case len(result.Chain) == 0:
 		return e.pollLater(ctx, l, result)

@@ -35,7 +35,7 @@ func (e *Engine) reattach(tx storage.Tx, o acme.Order, f finalization) (acme.Rea
 	earlier := make([]acme.Earlier, 0, len(subs))
 	kept := subs[:0]
 	for _, sub := range subs {
-		x := acme.Earlier{Backend: sub.Backend, Contract: sub.Contract, Sent: !sub.SentAt.IsZero(), Approved: sub.Approval != nil}
+		x := acme.Earlier{Backend: sub.Backend, Contract: sub.Contract, Sent: !sub.SentAt.IsZero(), Approved: sub.Approval != nil, GivenUp: sub.GivenUp}
 		x.Order, err = tx.Orders().Get(sub.Order)
 		if errors.Is(err, storage.ErrNotFound) {
 			continue
@@ -110,6 +110,25 @@ func (e *Engine) attachIssued(tx storage.Tx, o acme.Order, csrHash acme.KeyHash,
 		return o, err
 	}
 	o = acme.Deliver(o, first.Certificate, now)
+	return o, putOrder(tx, o)
+}
+
+// resume gives an order what the CA still has from an earlier one, which its
+// deadline had ended.
+func (e *Engine) resume(tx storage.Tx, o acme.Order, csrHash acme.KeyHash, sub storage.Submission, p acme.Profile) (acme.Order, error) {
+	now := e.now()
+	o.CSRHash, o.Submission, o.Status = csrHash, sub.ID, acme.OrderProcessing
+	o.Note(now, "finalized; the CA still has the request of order "+string(sub.Order)+", which had been given up")
+	sub.Order, sub.GivenUp, sub.Deadline = o.ID, time.Time{}, now.Add(p.IssuanceDeadline)
+	if err := tx.Submissions().Put(sub); err != nil {
+		return o, err
+	}
+	err := tx.Jobs().Put(storage.Job{
+		ID: orderJob(o.ID), Kind: storage.JobPoll, Due: now, Account: o.Account, Subject: string(o.ID), Backend: sub.Backend,
+	})
+	if err != nil {
+		return o, err
+	}
 	return o, putOrder(tx, o)
 }
 

@@ -255,6 +255,79 @@ func TestOneFate(t *testing.T) {
 	}
 }
 
+// TestResume: a client that comes back after the deadline takes over what the CA
+// still has, and the CA is not asked again.
+func TestResume(t *testing.T) {
+	slow(t, func(w *world) {
+		w.fake.issueAfter, w.profile.IssuanceDeadline, w.profile.ReattachWithin = 30*time.Hour, 24*time.Hour, 24*time.Hour
+	}, func(r *run) {
+		a, key := r.account(), newKey(r.w.t)
+		first := r.finalizes(a, r.ready(a, "a.net"), key)
+		time.Sleep(25 * time.Hour)
+		r.wantStatus(a, first.ID, acme.OrderInvalid)
+		second := r.finalizes(a, r.ready(a, "a.net"), key)
+		third := r.finalizes(a, r.ready(a, "a.net"), key)
+		if second.AttachedTo != "" || third.AttachedTo != second.ID {
+			r.w.t.Errorf("the second order is attached to %q, the third to %q", second.AttachedTo, third.AttachedTo)
+		}
+		time.Sleep(7 * time.Hour)
+		one, two := r.wantStatus(a, second.ID, acme.OrderValid), r.wantStatus(a, third.ID, acme.OrderValid)
+		if one.Certificate != two.Certificate {
+			r.w.t.Error("there are two certificates")
+		}
+		r.wantStatus(a, first.ID, acme.OrderInvalid)
+		r.wantBought(1)
+		if all, _, err := r.Operator().Jobs(r.w.t.Context()); err != nil || all != 0 {
+			r.w.t.Errorf("%d jobs are left, %v", all, err)
+		}
+	})
+}
+
+// TestCrashAtResume: the process dies at each commit from the second finalize
+// on, before and after it; the control is the last of the loop.
+func TestCrashAtResume(t *testing.T) {
+	last := 0
+	for at, crashed := 1, true; crashed; at++ {
+		crashed = false
+		for _, applied := range []bool{false, true} {
+			t.Run(fmt.Sprintf("commit %d, applied %t", at, applied), func(t *testing.T) {
+				w := newWorld(t)
+				w.fake.issueAfter, w.profile.Hold = 30*time.Hour, 0
+				w.profile.IssuanceDeadline, w.profile.ReattachWithin = 24*time.Hour, 24*time.Hour
+				memory := w.store
+				synctest.Test(t, func(t *testing.T) {
+					w.t = t
+					r := w.start()
+					a, key := r.account(), newKey(t)
+					r.finalizes(a, r.ready(a, "a.net"), key)
+					time.Sleep(25 * time.Hour)
+					second := r.ready(a, "a.net")
+					r.end()
+					store := &crashStore{Store: memory, at: at, applied: applied}
+					w.store = store
+					r = w.start()
+					_, _, _ = r.finalize(a, second, key) // cut off, or not
+					time.Sleep(7 * time.Hour)
+					crashed = checkEnd(t, r, store) || crashed
+					w.store = memory
+					r = w.start()
+					defer r.end()
+					if o, _, err := r.Order(t.Context(), a.ID, second.ID); err != nil || o.Status == acme.OrderReady {
+						r.finalizes(a, second, key)
+					}
+					time.Sleep(7 * time.Hour)
+					r.wantStatus(a, second.ID, acme.OrderValid)
+					r.wantBought(1)
+				})
+			})
+		}
+		last = at
+	}
+	if last < 5 {
+		t.Errorf("only %d commits were crashed", last-1)
+	}
+}
+
 // TestAttachedEndsAlone: an operator may end one of the orders that wait; the
 // others still get the certificate. There is nothing to retry in it.
 func TestAttachedEndsAlone(t *testing.T) {
