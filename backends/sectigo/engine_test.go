@@ -143,7 +143,15 @@ type placed struct {
 // places takes an order of a new account past finalize.
 func (b *bridge) places(e *engine.Engine, name string) placed {
 	b.t.Helper()
-	ctx := b.t.Context()
+	p, err := b.orders(e, b.account(e), name, newOrder(b.t, name).csr)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return p
+}
+
+func (b *bridge) account(e *engine.Engine) acme.Account {
+	b.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		b.t.Fatal(err)
@@ -152,12 +160,19 @@ func (b *bridge) places(e *engine.Engine, name string) placed {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	a, _, err := e.NewAccount(ctx, engine.AccountRequest{
+	a, _, err := e.NewAccount(b.t.Context(), engine.AccountRequest{
 		Directory: "default", Key: spki, KeyHash: sha256.Sum256(spki), Thumbprint: rand.Text(), CheckKey: func() *acme.Problem { return nil },
 	})
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	return a
+}
+
+// orders takes an order as far as the answer to finalize.
+func (b *bridge) orders(e *engine.Engine, a acme.Account, name string, csr []byte) (placed, error) {
+	b.t.Helper()
+	ctx := b.t.Context()
 	o, err := e.NewOrder(ctx, a, engine.OrderRequest{Identifiers: []acme.Identifier{{Type: acme.DNSIdentifier, Value: name}}})
 	if err != nil {
 		b.t.Fatal(err)
@@ -167,10 +182,8 @@ func (b *bridge) places(e *engine.Engine, name string) placed {
 			b.t.Fatal(err)
 		}
 	}
-	if _, _, err := e.Finalize(ctx, a, o.ID, newOrder(b.t, name).csr); err != nil {
-		b.t.Fatal(err)
-	}
-	return placed{a, o.ID}
+	_, _, err = e.Finalize(ctx, a, o.ID, csr)
+	return placed{a, o.ID}, err
 }
 
 // status is that of an order, with what an operator sees of it.
