@@ -187,6 +187,15 @@ func TestCheckChainAccepts(t *testing.T) { // D10, SC-9
 		{"a subject of the CA's without a common name", func(i *issuance) {
 			i.contract.Subject, i.leaf.Subject = SubjectByCA, pkix.Name{Organization: []string{"Bank"}}
 		}},
+		{"the subject of the CSR in another order", func(i *issuance) {
+			i.contract.Subject, i.contract.RequestedSubject = SubjectRequested, subjectDER(pkix.Name{SerialNumber: "5550001", CommonName: "Member"})
+			i.leaf.RawSubject = subjectDER(pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{
+				{Type: asn1.ObjectIdentifier{2, 5, 4, 5}, Value: "5550001"}, {Type: oidCommonName, Value: "Member"},
+			}})
+		}},
+		{"a signing key", func(i *issuance) {
+			i.contract.KeyUsage, i.leaf.KeyUsage = KeyUsageSigning, x509.KeyUsageContentCommitment
+		}},
 		{"no name fits", func(i *issuance) { i.contract.CommonName = ""; i.leaf.Subject = pkix.Name{} }},
 		{"no keyUsage", func(i *issuance) { i.leaf.KeyUsage = 0 }},
 		{"RSA for key encipherment", func(i *issuance) {
@@ -301,6 +310,24 @@ func TestCheckChainRefuses(t *testing.T) { // SC-9: a mutation each
 			i.contract.Subject = SubjectByCA
 			i.leaf.Subject = pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}, Value: "x@a.net"}}}
 		}},
+		{"another member in the subject", 0, "subject", "5550002", func(i *issuance) {
+			i.contract.Subject, i.contract.RequestedSubject = SubjectRequested, subjectDER(pkix.Name{SerialNumber: "5550001", CommonName: "Member"})
+			i.leaf.Subject = pkix.Name{SerialNumber: "5550002", CommonName: "Member"}
+		}},
+		{"an attribute less than was asked for", 0, "subject", "SERIALNUMBER=5550001", func(i *issuance) {
+			i.contract.Subject, i.contract.RequestedSubject = SubjectRequested, subjectDER(pkix.Name{SerialNumber: "5550001", CommonName: "Member"})
+			i.leaf.Subject = pkix.Name{CommonName: "Member"}
+		}},
+		{"a contract that lost its subject", 0, "subject", "without one", func(i *issuance) { i.contract.Subject = SubjectRequested }},
+		{"a signing key that also authenticates", 0, "key usage", "nonRepudiation alone", func(i *issuance) {
+			i.contract.KeyUsage = KeyUsageSigning
+			i.leaf.KeyUsage = x509.KeyUsageContentCommitment | x509.KeyUsageDigitalSignature
+		}},
+		{"an authentication key that also signs", 0, "key usage", "without nonRepudiation", func(i *issuance) {
+			i.contract.KeyUsage = KeyUsageAuthentication
+			i.leaf.KeyUsage = x509.KeyUsageContentCommitment | x509.KeyUsageDigitalSignature
+		}},
+		{"a key usage rule from the future", 0, "key usage", "unknown rule", func(i *issuance) { i.contract.KeyUsage = "sealing" }},
 		{"a subject rule from the future", 0, "subject", "unknown rule", func(i *issuance) { i.contract.Subject = "structured" }},
 		{"empty subject, names not critical", 0, "names", "critical", func(i *issuance) {
 			i.contract.Subject, i.leaf.Subject = SubjectEmpty, pkix.Name{}

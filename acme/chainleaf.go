@@ -3,6 +3,7 @@ package acme
 import (
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
 	"slices"
@@ -92,6 +93,8 @@ func checkLeafSubject(c Contract, leaf *x509.Certificate) error {
 		want = ""
 	case SubjectByCA:
 		return checkLeafSubjectByCA(c, leaf)
+	case SubjectRequested:
+		return checkLeafSubjectRequested(c, leaf)
 	default:
 		return differs(0, "subject", "the unknown rule "+quote(string(c.Subject)), "a rule of the profile")
 	}
@@ -135,6 +138,30 @@ func checkLeafSubjectByCA(c Contract, leaf *x509.Certificate) error {
 	return nil
 }
 
+// checkLeafSubjectRequested wants each attribute of the CSR's subject, with its
+// value, and no other. CAs may reorder them and choose another kind of string.
+func checkLeafSubjectRequested(c Contract, leaf *x509.Certificate) error {
+	var sequence pkix.RDNSequence
+	if rest, err := asn1.Unmarshal(c.RequestedSubject, &sequence); err != nil || len(rest) > 0 || len(sequence) == 0 {
+		return differs(0, "subject", "a contract without one", "that of the CSR")
+	}
+	var want pkix.Name
+	want.FillFromRDNSequence(&sequence)
+	if !slices.Equal(attributeTexts(leaf.Subject), attributeTexts(want)) {
+		return differs(0, "subject", quote(leaf.Subject.String()), quote(want.String()))
+	}
+	return nil
+}
+
+func attributeTexts(n pkix.Name) []string {
+	var all []string
+	for _, a := range n.Names {
+		all = append(all, fmt.Sprintf("%s=%T:%v", a.Type, a.Value, a.Value))
+	}
+	slices.Sort(all)
+	return all
+}
+
 // placeOIDs are country, locality, state, organization and its unit (X.520).
 var placeOIDs = []asn1.ObjectIdentifier{{2, 5, 4, 6}, {2, 5, 4, 7}, {2, 5, 4, 8}, {2, 5, 4, 10}, {2, 5, 4, 11}}
 
@@ -161,7 +188,7 @@ func checkLeafUsages(c Contract, leaf *x509.Certificate) error {
 
 // checkLeafKeyUsage lets the CA choose within reason: the key must be able to
 // do its work in a handshake and must not be able to sign for others.
-func checkLeafKeyUsage(_ Contract, leaf *x509.Certificate) error {
+func checkLeafKeyUsage(c Contract, leaf *x509.Certificate) error {
 	const forbidden = x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageEncipherOnly | x509.KeyUsageDecipherOnly
 	usage := leaf.KeyUsage
 	if leaf.IsCA {
@@ -169,6 +196,20 @@ func checkLeafKeyUsage(_ Contract, leaf *x509.Certificate) error {
 	}
 	if bad := usage & forbidden; bad != 0 {
 		return differs(0, "key usage", list(keyUsageWords(bad)), "a key that signs nothing but handshakes")
+	}
+	switch c.KeyUsage {
+	case KeyUsageHandshake:
+	case KeyUsageAuthentication: // a Security Server imports no key of both usages, nor one of none
+		if leafExtension(leaf, oidKeyUsage) == nil || usage&x509.KeyUsageContentCommitment != 0 {
+			return differs(0, "key usage", orNone(keyUsageWords(usage)), "one for authentication, without nonRepudiation")
+		}
+	case KeyUsageSigning:
+		if usage != x509.KeyUsageContentCommitment {
+			return differs(0, "key usage", orNone(keyUsageWords(usage)), "nonRepudiation alone")
+		}
+		return nil
+	default:
+		return differs(0, "key usage", "the unknown rule "+quote(string(c.KeyUsage)), "a rule of the profile")
 	}
 	needed, words := x509.KeyUsageDigitalSignature, "digitalSignature"
 	if _, ok := leaf.PublicKey.(*rsa.PublicKey); ok {

@@ -57,21 +57,37 @@ func CheckCSR(o Order, p Profile, csr CSR) (Contract, *Problem) {
 		func() error { return checkNames(o, csr) },
 		func() error { return checkCommonName(o, csr) },
 		func() error { return checkSubject(csr.Subject) },
-		func() error { return checkExtensions(csr.Extensions, p.Usages) },
+		func() error { return checkExtensions(csr.Extensions, p.Usages, checkRequestedKeyUsage) },
+	}
+	if p.XRoad.Usage != "" {
+		checks = []func() error{
+			func() error { return checkNames(o, csr) },
+			func() error {
+				return checkExtensions(csr.Extensions, p.Usages, func([]byte) error { return nil }) // checkXRoad looks at keyUsage
+			},
+		}
 	}
 	for _, check := range checks {
 		if err := check(); err != nil {
 			return Contract{}, Problemf(BadCSR, "%v", err)
 		}
 	}
-	return Contract{
+	contract := Contract{
 		Profile:     p.Name,
 		Identifiers: o.Identifiers,
 		KeyHash:     csr.KeyHash,
 		Usages:      p.Usages,
 		Subject:     p.Subject,
 		CommonName:  contractCommonName(o, p, csr),
-	}, nil
+	}
+	if p.XRoad.Usage != "" {
+		if problem := checkXRoad(o, p.XRoad, csr); problem != nil {
+			return Contract{}, problem
+		}
+		contract.Subject, contract.RequestedSubject, contract.KeyUsage = SubjectRequested, csr.RawSubject, p.XRoad.keyUsage()
+		contract.CommonName = csr.CommonName
+	}
+	return contract, nil
 }
 
 // checkNames wants exactly the identifiers of the order (R8555-7.4F-3).
@@ -171,13 +187,13 @@ func attributeName(oid asn1.ObjectIdentifier) string {
 
 // checkExtensions goes through everything that the CSR asks for. An extension
 // that is not named here is refused (SP-3).
-func checkExtensions(extensions []pkix.Extension, usages []Usage) error {
+func checkExtensions(extensions []pkix.Extension, usages []Usage, keyUsage func([]byte) error) error {
 	for _, e := range extensions {
 		var err error
 		switch {
 		case e.Id.Equal(oidSubjectAltName): // checkNames
 		case e.Id.Equal(oidKeyUsage):
-			err = checkRequestedKeyUsage(e.Value)
+			err = keyUsage(e.Value)
 		case e.Id.Equal(oidExtKeyUsage):
 			err = checkRequestedUsages(e.Value, usages)
 		case e.Id.Equal(oidBasicConstraints):
@@ -193,11 +209,23 @@ func checkExtensions(extensions []pkix.Extension, usages []Usage) error {
 }
 
 func checkRequestedKeyUsage(value []byte) error {
+	asked, err := readKeyUsage(value)
+	if err != nil {
+		return err
+	}
+	refused := slices.DeleteFunc(asked, func(name string) bool { return requestableKeyUsages[name] })
+	if len(refused) > 0 {
+		return fmt.Errorf("the CSR asks for the keyUsage %s, which the certificate will not have", list(refused))
+	}
+	return nil
+}
+
+// readKeyUsage returns the bits of a keyUsage that are set, by name.
+func readKeyUsage(value []byte) (asked []string, err error) {
 	var bits asn1.BitString
 	if rest, err := asn1.Unmarshal(value, &bits); err != nil || len(rest) > 0 {
-		return fmt.Errorf("the keyUsage that the CSR asks for cannot be read")
+		return nil, fmt.Errorf("the keyUsage that the CSR asks for cannot be read")
 	}
-	var refused []string
 	for i := range bits.BitLength {
 		if bits.At(i) == 0 {
 			continue
@@ -206,14 +234,9 @@ func checkRequestedKeyUsage(value []byte) error {
 		if i < len(keyUsageNames) {
 			name = keyUsageNames[i]
 		}
-		if !requestableKeyUsages[name] {
-			refused = append(refused, name)
-		}
+		asked = append(asked, name)
 	}
-	if len(refused) > 0 {
-		return fmt.Errorf("the CSR asks for the keyUsage %s, which the certificate will not have", list(refused))
-	}
-	return nil
+	return asked, nil
 }
 
 func checkRequestedUsages(value []byte, usages []Usage) error {

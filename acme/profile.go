@@ -26,6 +26,9 @@ type Directory struct {
 	// PlainContacts admits contacts that are a mail address without mailto:, which
 	// is how X-Road Security Servers send them.
 	PlainContacts bool
+	// FixedKeys refuses keyChange. X-Road Security Servers forget the key that
+	// they have changed to, and would leave an account behind with each try.
+	FixedKeys bool
 }
 
 // ExternalAccountRule says what a directory wants of newAccount.
@@ -95,6 +98,9 @@ const (
 	// SubjectByCA leaves it to the CA, whose templates put in what they like:
 	// a common name that was ordered, and beside it organization and place.
 	SubjectByCA SubjectRule = "by_ca"
+	// SubjectRequested keeps that of the CSR to the last attribute. No profile
+	// has it for itself: it comes with a rule that judges the subject first.
+	SubjectRequested SubjectRule = "requested"
 )
 
 // DatesRule says what a profile does with notBefore and notAfter.
@@ -162,6 +168,9 @@ type Profile struct {
 	// IssuerDomainNames are the names of the CA in DNS records, in lower case:
 	// in CAA records, and in those of dns-persist-01.
 	IssuerDomainNames []string
+	// XRoad, when it has a usage, makes this a profile for X-Road Security
+	// Servers; Subject does not matter then.
+	XRoad XRoadRule
 }
 
 // IdentifierPolicy is what a profile accepts as an identifier.
@@ -196,4 +205,7 @@ type Contract struct {
 	CommonName  string       `cbor:"6,keyasint,omitempty"`
 	NotBefore   time.Time    `cbor:"7,keyasint,omitzero"`
 	NotAfter    time.Time    `cbor:"8,keyasint,omitzero"`
+	// RequestedSubject is the subject in DER where Subject is requested.
+	RequestedSubject []byte       `cbor:"9,keyasint,omitempty"`
+	KeyUsage         KeyUsageRule `cbor:"10,keyasint,omitempty"`
 }

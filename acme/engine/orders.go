@@ -15,7 +15,7 @@ import (
 // OrderRequest is what a client asks for with newOrder.
 type OrderRequest struct {
 	Identifiers []acme.Identifier // as sent
-	Profile     acme.ProfileName  // empty: the directory's first
+	Profile     acme.ProfileName  // empty: the directory's first that the account may order
 	NotBefore   time.Time
 	NotAfter    time.Time
 	// Replaces is the RFC 9773 id of the certificate that is renewed.
@@ -24,9 +24,9 @@ type OrderRequest struct {
 
 // NewOrder opens an order.
 func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderRequest) (acme.Order, error) {
-	if r.Profile == "" && r.Replaces != "" {
+	if r.Profile == "" {
 		var err error
-		if r.Profile, err = e.inherited(ctx, owner, r.Replaces); err != nil {
+		if r.Profile, err = e.usual(ctx, owner, r.Replaces); err != nil {
 			return acme.Order{}, err
 		}
 	}
@@ -114,6 +114,37 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 	e.log.Info("order created", "event", "order.created", "order", o.ID, "account", o.Account, "member", o.Member,
 		"profile", o.Profile, "identifiers", len(o.Identifiers), "reused", reused)
 	return o, nil
+}
+
+// usual is the profile of an order that names none: that of the certificate it
+// replaces, and otherwise the first of the directory, as far as the external
+// account key allows them. A client that knows no profiles gets from each of
+// its keys what that key is for (RPROF-7).
+func (e *Engine) usual(ctx context.Context, owner acme.Account, replaces string) (name acme.ProfileName, err error) {
+	if replaces != "" {
+		if name, err = e.inherited(ctx, owner, replaces); err != nil {
+			return "", err
+		}
+	}
+	if owner.ExternalKey == "" {
+		return name, nil
+	}
+	err = e.view(ctx, func(tx storage.Tx) error {
+		k, err := tx.ExternalKeys().Get(owner.ExternalKey)
+		if err != nil || len(k.Profiles) == 0 || slices.Contains(k.Profiles, name) {
+			return err
+		}
+		// What the key allows and the directory does not have is refused later,
+		// by the name that the directory would give.
+		for _, offered := range e.directories[owner.Directory].Profiles {
+			if slices.Contains(k.Profiles, offered) {
+				name = offered
+				break
+			}
+		}
+		return nil
+	})
+	return name, err
 }
 
 func (e *Engine) profileFor(d acme.DirectoryName, name acme.ProfileName) (acme.Profile, *acme.Problem) {

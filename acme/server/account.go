@@ -136,6 +136,9 @@ func (st *site) account(rq *request) error {
 
 // keyChange gives the account another key (RFC 8555, 7.3.5).
 func (st *site) keyChange(rq *request) error {
+	if st.directory.FixedKeys {
+		return acme.Problemf(acme.Unauthorized, "accounts of this directory keep their key; go on with the one you have, and deactivate the account if it is lost")
+	}
 	change, p := jws.ParseKeyChange(rq.signed)
 	if p != nil {
 		return p

@@ -97,7 +97,9 @@ func (st *site) showDirectory(rq *request) error {
 	}
 	h := rq.w.Header()
 	h.Del("Link") // R8555-7.1-2: on every resource but this one
-	h.Set("Cache-Control", "public, max-age=0, no-cache")
+	// acme4j fetches it again before every single request unless it may keep it
+	// for a while. private, because of the nonce.
+	h.Set("Cache-Control", "private, max-age=300")
 	h.Set("Replay-Nonce", st.cfg.Nonces.Issue()) // acme.sh looks for one here (C-SH-4)
 	rq.send(http.StatusOK, "application/json", st.object)
 	return nil

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
 	"errors"
@@ -32,6 +33,7 @@ type leaf struct {
 	usages     []asn1.ObjectIdentifier
 	names      []name
 	commonName string
+	subject    []byte // in DER, instead of a common name
 	begin, end time.Time
 }
 
@@ -51,6 +53,11 @@ var usageOIDs = map[acme.Usage]asn1.ObjectIdentifier{
 var (
 	signOnly        = []byte{byte(cbasn1.BIT_STRING), 2, 7, 0x80}
 	signAndEncipher = []byte{byte(cbasn1.BIT_STRING), 2, 5, 0xa0}
+
+	// What X-Road tells authentication and signing keys apart by.
+	authenticateRSA = []byte{byte(cbasn1.BIT_STRING), 2, 4, 0xb0} // digitalSignature, keyEncipherment, dataEncipherment
+	authenticateEC  = []byte{byte(cbasn1.BIT_STRING), 2, 3, 0x88} // digitalSignature, keyAgreement
+	nonRepudiation  = []byte{byte(cbasn1.BIT_STRING), 2, 6, 0x40}
 )
 
 const (
@@ -59,6 +66,7 @@ const (
 
 	maxDNSName    = 253
 	maxCommonName = 64 // X.520
+	maxSubject    = 4096
 )
 
 // begin is when a certificate for an order of that time begins, unless the
@@ -103,8 +111,21 @@ func (l *leaf) setKey(c acme.Contract) error {
 	}
 	l.keyUsage = signOnly
 	// RSA keys are still used for key transport, but never by code signers.
-	if _, ok := key.(*rsa.PublicKey); ok && !slices.Equal(c.Usages, []acme.Usage{acme.CodeSigning}) {
+	_, isRSA := key.(*rsa.PublicKey)
+	if isRSA && !slices.Equal(c.Usages, []acme.Usage{acme.CodeSigning}) {
 		l.keyUsage = signAndEncipher
+	}
+	switch c.KeyUsage {
+	case acme.KeyUsageHandshake:
+	case acme.KeyUsageAuthentication:
+		l.keyUsage = authenticateEC
+		if isRSA {
+			l.keyUsage = authenticateRSA
+		}
+	case acme.KeyUsageSigning:
+		l.keyUsage = nonRepudiation
+	default:
+		return backends.Refused(fmt.Sprintf("this CA does not know the key usage %q", c.KeyUsage), nil)
 	}
 	var bits asn1.BitString
 	info := cryptobyte.String(l.publicKey)
@@ -141,6 +162,12 @@ func (l *leaf) setNames(c acme.Contract) error {
 	case acme.SubjectCommonName, "":
 		l.commonName = c.CommonName
 	case acme.SubjectEmpty:
+	case acme.SubjectRequested:
+		var names pkix.RDNSequence
+		if rest, err := asn1.Unmarshal(c.RequestedSubject, &names); err != nil || len(rest) > 0 || len(names) == 0 || len(c.RequestedSubject) > maxSubject {
+			return backends.Refused("the subject of the CSR does not fit into a certificate", err)
+		}
+		l.subject = c.RequestedSubject
 	default:
 		return backends.Refused(fmt.Sprintf("this CA does not know the subject rule %q", c.Subject), nil)
 	}
@@ -230,7 +257,11 @@ func (is *issuer) afterSerial(l *leaf) ([]byte, error) {
 		addTime(b, l.begin)
 		addTime(b, l.end)
 	})
-	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { addCommonName(b, l.commonName) })
+	if l.subject != nil {
+		b.AddBytes(l.subject)
+	} else {
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { addCommonName(b, l.commonName) })
+	}
 	b.AddBytes(l.publicKey)
 	b.AddASN1(cbasn1.Tag(3).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
 		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
@@ -249,7 +280,7 @@ func (is *issuer) afterSerial(l *leaf) ([]byte, error) {
 			b.AddBytes(is.authority)
 			// With nothing in the subject, whoever ignores the alternative
 			// names would take it for a certificate of nobody (RFC 5280, 4.2.1.6).
-			addExtension(b, oidSubjectAltName, l.commonName == "", func(b *cryptobyte.Builder) {
+			addExtension(b, oidSubjectAltName, l.commonName == "" && l.subject == nil, func(b *cryptobyte.Builder) {
 				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 					for _, n := range l.names {
 						b.AddASN1(n.tag, func(b *cryptobyte.Builder) { b.AddBytes(n.value) })

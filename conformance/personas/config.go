@@ -66,6 +66,11 @@ type ExternalAccounts struct {
 	DirectoryURL string
 	// NewKey provides a key that no account has used yet.
 	NewKey func() (kid string, hmac []byte, err error)
+	// NewXRoadKey provides one of the member EX:COM:5550001 of an X-Road instance
+	// whose subjects are those of BasicACME, for usage "auth" or "sign", at the
+	// directory XRoadDirectoryURL. When nil, NewKey has to do.
+	NewXRoadKey       func(usage string) (kid string, hmac []byte, err error)
+	XRoadDirectoryURL string
 }
 
 func (c Config) withDefaults() (Config, error) {

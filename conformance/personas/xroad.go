@@ -22,11 +22,11 @@ func xroad() Persona {
 			newXRoad(t, t.suite.cfg.DirectoryURL, nil).order("", t.newName(), authKey)
 		}},
 		{"subject", func(t *T) {
-			directory, b := t.externalAccount()
+			directory, b := t.xroadMember("auth")
 			newXRoad(t, directory, &b).order("", t.newName(), authKeyOfMember)
 		}},
 		{"sign", func(t *T) {
-			directory, b := t.externalAccount()
+			directory, b := t.xroadMember("sign")
 			newXRoad(t, directory, &b).order("", t.newName(), signKey)
 		}},
 		{"bind", func(t *T) {
@@ -100,6 +100,19 @@ func newXRoad(t *T, directory string, b *bound) *xroadClient {
 	w.key = t.rsaKey(2048)
 	w.discover(directory)
 	return &xroadClient{wire: w, external: b, agrees: true}
+}
+
+// xroadMember provides an external account of the member in the subjects.
+func (t *T) xroadMember(usage string) (directory string, b bound) {
+	external := t.suite.cfg.ExternalAccounts
+	if external == nil || external.NewXRoadKey == nil {
+		return t.externalAccount()
+	}
+	kid, secret, err := external.NewXRoadKey(usage)
+	if err != nil {
+		t.broken("get an external account key for X-Road: %v", err)
+	}
+	return external.XRoadDirectoryURL, bound{kid, secret}
 }
 
 // send is a POST of acme4j (C-A4-1 to 3).

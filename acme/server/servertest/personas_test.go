@@ -28,6 +28,14 @@ func visited(o servertest.Options) servertest.Options {
 	o.Directories = []acme.Directory{
 		{Name: "default", Path: "/directory", ExternalAccount: acme.ExternalAccountOptional, Profiles: []acme.ProfileName{"tls"}, PlainContacts: true},
 		{Name: "eab", Path: "/eab/directory", ExternalAccount: acme.ExternalAccountMandatory, Profiles: []acme.ProfileName{"tls"}, PlainContacts: true},
+		xroadDirectory(),
+	}
+	engineConfig := o.Engine
+	o.Engine = func(c *engine.Config) {
+		addXRoadProfiles(c)
+		if engineConfig != nil {
+			engineConfig(c)
+		}
 	}
 	return o
 }
@@ -40,6 +48,10 @@ func visitors(s *servertest.Server) personas.Config {
 			NewKey: func() (string, []byte, error) {
 				k, mac, err := s.Engine.Operator().CreateExternalKey(context.Background(), engine.NewExternalKey{Directory: "eab", Member: "member-1"})
 				return string(k.ID), mac, err
+			},
+			XRoadDirectoryURL: s.DirectoryURL("xroad"),
+			NewXRoadKey: func(usage string) (string, []byte, error) {
+				return xroadKey(s, "EX:COM:5550001", usage)
 			},
 		},
 		NewClock: func() personas.Clock { return personas.Hasty(200 * time.Millisecond) },
@@ -81,10 +93,6 @@ func TestPersonas(t *testing.T) {
 			t.Parallel()
 			cfg := visitors(servertest.Start(t, visited(o)))
 			cfg.RSAKey = keys.forOneServer()
-			cfg.Differences = map[string]string{
-				"x-road/subject": "no profile takes the member's subject from the CSR yet",
-				"x-road/sign":    "no profile is for signing keys yet",
-			}
 			if report := personas.Run(t, cfg); len(report.NotApplicable) > 0 {
 				t.Errorf("not applicable here: %v", report.NotApplicable)
 			}

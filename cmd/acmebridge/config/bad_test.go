@@ -261,6 +261,13 @@ var bad = []struct {
 	{"a subject by a CA without templates", "profiles: {tls: {backend: local, subject: by_ca}}\n", []string{
 		"f:1:43: profiles.tls.subject: by_ca is for a CA with templates of its own; local has none",
 	}},
+	{"a Security Server has no use for it", "directories: {d: {profiles: [s]}}\nprofiles:\n  s: {backend: local, challenges: [tls-alpn-01], reuse_authorizations: 1h, xroad: {usage: sign}}\n", []string{
+		"f:1:15: directories.d.external_account: must be required: profile s is for X-Road, and the external account key says for which member",
+		"f:3:3: profiles.s.dates: must be upper_bound: a Security Server asks for a year in every order",
+		"f:3:3: profiles.s.lenient_replaces: must be true: a Security Server sends replaces with every renewal, and has no way to go on without",
+		"f:3:23: profiles.s.challenges: a Security Server answers http-01 and finalizes only what it had to prove",
+		"f:3:72: profiles.s.reuse_authorizations: must be 0s: a Security Server finalizes only orders that have something to prove",
+	}},
 	{"sectigo without anything", "profiles: {tls: {backend: ca}}\nbackends:\n  ca: {type: sectigo, url: 'https://iot.sectigo.com/api'}\n", []string{
 		"f:3:3: backends.ca.username: is missing; it names the user to log in as",
 		"f:3:3: backends.ca.password_file: is missing; or give the password in the variable ACMEBRIDGE_BACKENDS_CA_PASSWORD",

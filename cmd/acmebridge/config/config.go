@@ -121,6 +121,7 @@ type Directory struct {
 	TermsOfService   string                   `key:"terms_of_service" doc:"URL of terms that a new account must agree to. Empty: none."`
 	Website          string                   `key:"website" doc:"URL that tells people about this server."`
 	PlainContacts    bool                     `key:"plain_contacts" doc:"Take contacts that are a mail address without mailto:, as X-Road Security Servers send them."`
+	FixedKeys        bool                     `key:"fixed_keys" default:"false" doc:"Refuse to change the keys of accounts. X-Road Security Servers do not store the key that they have changed to, and would make another account every hour."`
 }
 
 // ApprovalRequired is the approval rule of a profile whose orders wait for a
@@ -153,6 +154,7 @@ type Profile struct {
 	Approval              string                 `key:"approval" default:"none" enum:"none,required" doc:"required makes each finalized order wait until an operator approves it (acmebridge order approve), before the CA hears of it."`
 	Approvers             []string               `key:"approvers" doc:"Users of this machine who may approve and reject orders, by login name. Empty: whoever may operate the server."`
 	ApprovalWithin        time.Duration          `key:"approval_within" default:"3d" min:"1m" max:"90d" doc:"Time to approve an order; then it ends."`
+	XRoad                 XRoad                  `key:"xroad" doc:"For X-Road Security Servers."`
 	CAA                   bool                   `key:"caa" default:"false" doc:"Ask the CAA records of each name whether the CA may issue, when control is proved and again at finalize when that was 8 hours ago (RFC 8659, RFC 8657). Needs caa_identities of the backend. Private CAs, which no CAA record names, go without."`
 }
 

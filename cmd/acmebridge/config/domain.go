@@ -27,6 +27,7 @@ func (c *Config) AcmeDirectories() []acme.Directory {
 			TermsOfService:   d.TermsOfService,
 			Website:          d.Website,
 			PlainContacts:    d.PlainContacts,
+			FixedKeys:        d.FixedKeys,
 		})
 	}
 	return all
@@ -37,6 +38,10 @@ func (c *Config) AcmeProfiles() map[acme.ProfileName]acme.Profile {
 	all := make(map[acme.ProfileName]acme.Profile, len(c.Profiles))
 	for name, p := range c.Profiles {
 		renewal, _ := p.Renewal.policy()
+		usages := slices.Clone(p.Usages)
+		if p.XRoad.Usage == acme.XRoadSign {
+			usages = nil // with clientAuth, a Security Server takes it for the other kind
+		}
 		all[acme.ProfileName(name)] = acme.Profile{
 			Name:          acme.ProfileName(name),
 			Description:   p.Description,
@@ -51,7 +56,8 @@ func (c *Config) AcmeProfiles() map[acme.ProfileName]acme.Profile {
 				Max:         p.Identifiers.Max,
 			},
 			Keys:                  acme.KeyPolicy{Types: slices.Clone(p.KeyTypes)},
-			Usages:                slices.Clone(p.Usages),
+			Usages:                usages,
+			XRoad:                 xroadRule(p.XRoad),
 			Subject:               p.Subject,
 			Validity:              p.Validity,
 			OrderLifetime:         p.OrderLifetime,
@@ -74,6 +80,14 @@ func (c *Config) AcmeProfiles() map[acme.ProfileName]acme.Profile {
 		}
 	}
 	return all
+}
+
+// xroadRule is empty for profiles that are not for X-Road.
+func xroadRule(x XRoad) acme.XRoadRule {
+	if !x.asked() {
+		return acme.XRoadRule{}
+	}
+	return acme.XRoadRule{Usage: x.Usage, Subject: x.Subject}
 }
 
 // AccountHashPrefix is what names of accounts begin with in records of

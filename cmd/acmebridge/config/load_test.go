@@ -218,7 +218,7 @@ func TestDomain(t *testing.T) {
 	c := parse(t, `
 directories:
   default: {profiles: [full]}
-  b: {path: /b/dir, pre_authorization: true, external_account: required, profiles: [full, other], terms_of_service: "https://example.org/terms", website: "https://example.org/", plain_contacts: true}
+  b: {path: /b/dir, pre_authorization: true, external_account: required, profiles: [full, other], terms_of_service: "https://example.org/terms", website: "https://example.org/", plain_contacts: true, fixed_keys: true}
 profiles:
   other: {backend: local}
   full:
@@ -276,7 +276,7 @@ backends:
 	wantDirectories := []acme.Directory{
 		{
 			Name: "b", Path: "/b/dir", ExternalAccount: acme.ExternalAccountMandatory, PreAuthorization: true,
-			Profiles: []acme.ProfileName{"full", "other"}, TermsOfService: "https://example.org/terms", Website: "https://example.org/", PlainContacts: true,
+			Profiles: []acme.ProfileName{"full", "other"}, TermsOfService: "https://example.org/terms", Website: "https://example.org/", PlainContacts: true, FixedKeys: true,
 		},
 		{
 			Name: "default", Path: "/directory", ExternalAccount: acme.ExternalAccountOptional,
@@ -285,6 +285,32 @@ backends:
 	}
 	if got := c.AcmeDirectories(); !reflect.DeepEqual(got, wantDirectories) {
 		t.Errorf("directories:\n got %+v\nwant %+v", got, wantDirectories)
+	}
+}
+
+// TestXRoad: a profile for signing has no extended key usage, whatever it lists,
+// and one that is not for X-Road has no rule at all.
+func TestXRoad(t *testing.T) {
+	t.Parallel()
+	profiles := parse(t, `
+directories:
+  xroad: {external_account: required, profiles: [auth, sign], plain_contacts: true, fixed_keys: true}
+profiles:
+  auth: {backend: local, dates: upper_bound, lenient_replaces: true, usages: [client_auth], xroad: {usage: auth}}
+  sign: {backend: local, dates: upper_bound, lenient_replaces: true, xroad: {usage: sign, subject: fivrk}}
+  tls: {backend: local}
+`).AcmeProfiles()
+	for name, want := range map[acme.ProfileName]struct {
+		rule   acme.XRoadRule
+		usages []acme.Usage
+	}{
+		"auth": {acme.XRoadRule{Usage: acme.XRoadAuth, Subject: acme.XRoadBasic}, []acme.Usage{acme.ClientAuth}},
+		"sign": {acme.XRoadRule{Usage: acme.XRoadSign, Subject: acme.XRoadFinnish}, nil},
+		"tls":  {acme.XRoadRule{}, []acme.Usage{acme.ServerAuth, acme.ClientAuth}},
+	} {
+		if got := profiles[name]; got.XRoad != want.rule || !slices.Equal(got.Usages, want.usages) {
+			t.Errorf("%s: %+v with usages %v, want %+v", name, got.XRoad, got.Usages, want)
+		}
 	}
 }
 

@@ -1,0 +1,51 @@
+package config
+
+import (
+	"maps"
+	"slices"
+
+	"acmebridge/acme"
+)
+
+// XRoad makes a profile one for X-Road Security Servers.
+type XRoad struct {
+	Usage   acme.XRoadUsage   `key:"usage" default:"none" enum:"none,auth,sign" doc:"auth: certificates that authenticate a Security Server. sign: certificates that seal the messages of a member; they have nonRepudiation as their only key usage, and no extended one whatever usages says. Either keeps the subject of the CSR, after holding it against the member of the account's external account key, which is to be written INSTANCE:CLASS:CODE. none: not for X-Road."`
+	Subject acme.XRoadSubject `key:"subject" default:"basic_acme" enum:"basic_acme,fivrk" doc:"How the instance writes members into subjects; the certificate profile that its Central Server names."`
+}
+
+// asked says that the profile is for X-Road; none is the word for that it is not.
+func (x XRoad) asked() bool { return x.Usage == acme.XRoadAuth || x.Usage == acme.XRoadSign }
+
+// checkXRoad refuses what no Security Server could work with: it shows a person
+// no more than that something failed.
+func checkXRoad(p Profile, key string, r *report) {
+	if !p.XRoad.asked() {
+		return
+	}
+	if p.Authorization == acme.AuthorizeByRegistry || !slices.Contains(p.Challenges, acme.HTTP01) {
+		r.add(key+".challenges", "a Security Server answers http-01 and finalizes only what it had to prove")
+	}
+	if p.ReuseAuthorizations != 0 {
+		r.add(key+".reuse_authorizations", "must be 0s: a Security Server finalizes only orders that have something to prove")
+	}
+	if p.Dates != acme.DatesUpperBound {
+		r.add(key+".dates", "must be upper_bound: a Security Server asks for a year in every order")
+	}
+	if !p.LenientReplaces {
+		r.add(key+".lenient_replaces", "must be true: a Security Server sends replaces with every renewal, and has no way to go on without")
+	}
+}
+
+// checkXRoadDirectories wants external accounts where the subject is the
+// member's: there is nothing else to hold it against.
+func checkXRoadDirectories(c *Config, r *report) {
+	for _, name := range slices.Sorted(maps.Keys(c.Directories)) {
+		d := c.Directories[name]
+		for _, p := range d.Profiles {
+			if c.Profiles[string(p)].XRoad.asked() && d.ExternalAccount != acme.ExternalAccountMandatory {
+				r.add("directories."+name+".external_account", "must be required: profile %s is for X-Road, and the external account key says for which member", p)
+				break
+			}
+		}
+	}
+}
