@@ -113,7 +113,7 @@ func (t *tool) clientConfig() (cfg sectigo.Config, err error) {
 		return cfg, err
 	}
 	if roots != "" {
-		pem, err := os.ReadFile(roots) //nolint:gosec // the file that the person named
+		pem, err := os.ReadFile(roots)
 		if err != nil {
 			return cfg, fmt.Errorf("read the roots to trust: %w", err)
 		}

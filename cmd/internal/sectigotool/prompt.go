@@ -95,6 +95,9 @@ func (t *tool) askSecret(ctx context.Context, question string) (secret.Secret, e
 	if !ok {
 		return secret.Secret{}, errors.New("there is no terminal to ask for the password on")
 	}
+	if err := ctx.Err(); err != nil {
+		return secret.Secret{}, err
+	}
 	fd := int(f.Fd())
 	before, err := term.GetState(fd)
 	if err != nil {

@@ -78,7 +78,7 @@ func whichSerial(serial, file string) (*big.Int, error) {
 		}
 		return n, nil
 	}
-	content, err := os.ReadFile(file) //nolint:gosec // the file that the person named
+	content, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("read the certificate: %w", err)
 	}

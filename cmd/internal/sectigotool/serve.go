@@ -21,7 +21,7 @@ import (
 const (
 	standinListen   = "127.0.0.1:8831"
 	standinUser     = "bridge"
-	standinPassword = "bridge-password" //nolint:gosec // it guards an imitation
+	standinPassword = "bridge-password"
 )
 
 // standinFlags are those of one imitation.
@@ -70,8 +70,8 @@ Layouts of archives:
 	}
 	c.RunE = t.run(func(ctx context.Context, _ []string) error {
 		// Those of the imitation that came before this one.
-		for flag, variable := range map[string]string{"listen": "SIAS_BIND_ADDR", "username": "SIAS_AUTH_USERNAME", "password": "SIAS_AUTH_PASSWORD"} {
-			if v := lookup(env.Environ, variable); v != "" && !c.Flags().Changed(flag) && !c.Flags().Changed("addr") {
+		for flag, variable := range map[string]string{"listen": "BIND_ADDR", "username": "AUTH_USERNAME", "password": "AUTH_PASSWORD"} {
+			if v := lookup(env.Environ, "SIAS_"+variable); v != "" && !c.Flags().Changed(flag) && !c.Flags().Changed("addr") {
 				if err := c.Flags().Set(flag, v); err != nil {
 					return usageError{err}
 				}

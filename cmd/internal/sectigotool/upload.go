@@ -120,7 +120,7 @@ func (t *tool) open(name string) ([]byte, error) {
 		case info.Size() > sectigo.MaxUpload:
 			return nil, fmt.Errorf("%s has %d octets; at most %d can be uploaded", name, info.Size(), sectigo.MaxUpload)
 		}
-		content, err := os.ReadFile(name) //nolint:gosec // the file that the person named
+		content, err := os.ReadFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("read the CSRs: %w", err)
 		}
