@@ -171,6 +171,14 @@ func (a *Authority) list(r ListRequest) (*x509.RevocationList, error) {
 	return template, nil
 }
 
+// CheckRevocation says whether a list of the authority could hold an entry.
+func (a *Authority) CheckRevocation(r Revocation, now time.Time) error {
+	if _, err := a.entry(r, now.UTC()); err != nil {
+		return fmt.Errorf("ib1: serial number %x: %w", r.Serial, err)
+	}
+	return nil
+}
+
 func (a *Authority) entry(r Revocation, this time.Time) (x509.RevocationListEntry, error) {
 	at := r.At.UTC().Truncate(time.Second)
 	e := x509.RevocationListEntry{SerialNumber: r.Serial, RevocationTime: at, ReasonCode: r.Reason}

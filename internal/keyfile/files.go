@@ -45,6 +45,23 @@ func Create(dir, name string, data []byte) (err error) {
 	return Sync(dir)
 }
 
+// Replace writes a file that everybody may read, complete or not at all, in
+// place of one that may be there. Keys are never replaced.
+func Replace(dir, name string, data []byte) (err error) {
+	tmp, err := os.CreateTemp(dir, TempPrefix+name+"-")
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(data)
+	if err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), filepath.Join(dir, name))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return Sync(dir)
+}
+
 // Sync makes what was created or renamed in a folder outlive a power cut.
 func Sync(dir string) error {
 	d, err := os.Open(dir)

@@ -1,0 +1,235 @@
+package ceremony
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"os"
+	"path/filepath"
+	"time"
+
+	"acmebridge/backends/ib1"
+	"acmebridge/internal/keyfile"
+)
+
+// Authority finds the authority of a tree that signed a certificate, by its key
+// identifier: all generations have one name. Number 0 is the root.
+func (f *Folder) Authority(t ib1.Tree, below *x509.Certificate) (number int, err error) {
+	numbers, err := f.numbers(t, ".pem")
+	if err != nil {
+		return 0, err
+	}
+	for _, n := range append([]int{0}, numbers...) {
+		a, err := f.authority(t, n, false)
+		if err != nil {
+			return 0, err
+		}
+		if below.CheckSignatureFrom(a.Certificate()) == nil {
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("ceremony: no CA of the %s tree here signed %s: look in the folder of the machine that did", t, below.Subject)
+}
+
+// Revoke notes that a certificate of an authority is revoked. It takes effect
+// with the next list.
+func (f *Folder) Revoke(t ib1.Tree, number int, r ib1.Revocation) error {
+	if err := f.revoke(t, number, r); err != nil {
+		return fmt.Errorf("ceremony: revoke a certificate of the %s tree: %w", t, err)
+	}
+	return nil
+}
+
+func (f *Folder) revoke(t ib1.Tree, number int, r ib1.Revocation) error {
+	a, err := f.authority(t, number, false)
+	if err != nil {
+		return err
+	}
+	// What no list could hold is refused now and not when the list is due.
+	if err := a.CheckRevocation(r, f.cfg.Now()); err != nil {
+		return err
+	}
+	key := keySum(a.Certificate().RawSubjectPublicKeyInfo)
+	for _, have := range f.log.records {
+		if have.Event == Revoked && have.Key == key && have.Serial == r.Serial.String() {
+			return fmt.Errorf("the certificate with the serial number %s is revoked since %s", r.Serial, have.RevokedAt.Format(time.RFC3339))
+		}
+	}
+	record := Record{Event: Revoked, Tree: t, Key: key, Serial: r.Serial.String(), RevokedAt: r.At.UTC().Truncate(time.Second), Reason: r.Reason}
+	if !r.NotAfter.IsZero() {
+		record.NotAfter = r.NotAfter.UTC()
+	}
+	return f.record(record)
+}
+
+// SignedList is a revocation list that was signed.
+type SignedList struct {
+	Number  *big.Int
+	DER     []byte
+	Entries int
+	// File is where it is to be served from.
+	File string
+	Next time.Time
+}
+
+// SignList makes the next revocation list of an authority and puts it where it
+// is served from, together with the bundle of the tree.
+func (f *Folder) SignList(t ib1.Tree, number int) (SignedList, error) {
+	l, err := f.signList(t, number)
+	if err != nil {
+		return l, fmt.Errorf("ceremony: sign the revocation list of %s: %w", label(t, number), err)
+	}
+	return l, nil
+}
+
+func (f *Folder) signList(t ib1.Tree, number int) (l SignedList, err error) {
+	a, err := f.authority(t, number, true)
+	if err != nil {
+		return l, err
+	}
+	key := keySum(a.Certificate().RawSubjectPublicKeyInfo)
+	var revoked []ib1.Revocation
+	var previous time.Time
+	l.Number = new(big.Int)
+	for _, r := range f.log.records {
+		if r.Key != key {
+			continue
+		}
+		switch r.Event {
+		case Revoked:
+			serial, ok := new(big.Int).SetString(r.Serial, 10)
+			if !ok {
+				return l, fmt.Errorf("record %d: %w", r.Seq, ErrLog)
+			}
+			revoked = append(revoked, ib1.Revocation{Serial: serial, At: r.RevokedAt, Reason: r.Reason, NotAfter: r.NotAfter})
+		case ListSigning:
+			n, ok := new(big.Int).SetString(r.Number, 10)
+			if !ok || n.Cmp(l.Number) <= 0 {
+				return l, fmt.Errorf("record %d: %w", r.Seq, ErrLog)
+			}
+			l.Number = n
+		case ListSigned:
+			previous = r.At
+		case RootSigning, RootCreated, RootImported, IssuerRequested, IssuerSigning, IssuerSigned, IssuerImported:
+		}
+	}
+	l.Number.Add(l.Number, big.NewInt(1))
+	now := f.cfg.Now()
+	if !previous.IsZero() && now.Before(previous) {
+		return l, fmt.Errorf("the list before is of %s, which is in future: look at the clock", previous.Format(time.RFC3339))
+	}
+	// The number is durable before anything is signed under it.
+	if err := f.record(Record{Event: ListSigning, Tree: t, Key: key, Number: l.Number.String()}); err != nil {
+		return l, err
+	}
+	kept := t.Retained(revoked, previous)
+	if l.DER, err = a.SignList(ib1.ListRequest{Number: l.Number, ThisUpdate: now, Revoked: kept}); err != nil {
+		return l, err
+	}
+	list, err := x509.ParseRevocationList(l.DER)
+	if err != nil {
+		return l, err
+	}
+	l.Entries, l.Next = len(list.RevokedCertificateEntries), list.NextUpdate
+	name := ib1.CRLName(t, a.Certificate())
+	if t == ib1.Signing {
+		// Records are verified for years, by what was known at a time.
+		kept := fmt.Sprintf("list-%s-%s.crl", key[:20], l.Number)
+		if err := keyfile.Create(f.path(string(t)), kept, l.DER); err != nil {
+			return l, err
+		}
+	}
+	if err := f.publish(name, l.DER); err != nil {
+		return l, err
+	}
+	l.File = f.path("public/" + name)
+	if err := f.record(Record{Event: ListSigned, Tree: t, Key: key, Number: l.Number.String(), SHA256: sum(l.DER)}); err != nil {
+		return l, err
+	}
+	_, err = f.Bundle(t)
+	return l, err
+}
+
+// Bundle writes the current lists of all CAs of a tree into one PEM file, and
+// returns where it is. Who checks every list of a chain needs that of the root
+// as well, which nginx does.
+func (f *Folder) Bundle(t ib1.Tree) (string, error) {
+	numbers, err := f.numbers(t, ".pem")
+	if err != nil {
+		return "", fmt.Errorf("ceremony: bundle the lists of the %s tree: %w", t, err)
+	}
+	var lists [][]byte
+	for _, n := range append([]int{0}, numbers...) {
+		a, err := f.authority(t, n, false)
+		if err != nil {
+			return "", fmt.Errorf("ceremony: bundle the lists of the %s tree: %w", t, err)
+		}
+		der, err := os.ReadFile(f.path("public/" + ib1.CRLName(t, a.Certificate())))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // of a root that is elsewhere it has to be copied here
+		}
+		if err != nil {
+			return "", fmt.Errorf("ceremony: bundle the lists of the %s tree: %w", t, err)
+		}
+		lists = append(lists, der)
+	}
+	name := fmt.Sprintf("crl/ib1-%s.pem", t)
+	if err := f.publish(name, ib1.Bundle(lists...)); err != nil {
+		return "", fmt.Errorf("ceremony: bundle the lists of the %s tree: %w", t, err)
+	}
+	return f.path("public/" + name), nil
+}
+
+// ImportList takes a list that was signed elsewhere, such as that of the root,
+// to be published from here. It must be of a CA of the tree, and not older than
+// the one that is there.
+func (f *Folder) ImportList(t ib1.Tree, der []byte) (file string, err error) {
+	if file, err = f.importList(t, der); err != nil {
+		return "", fmt.Errorf("ceremony: import a revocation list of the %s tree: %w", t, err)
+	}
+	return file, nil
+}
+
+func (f *Folder) importList(t ib1.Tree, der []byte) (string, error) {
+	if block, _ := pem.Decode(der); block != nil {
+		der = block.Bytes
+	}
+	list, err := x509.ParseRevocationList(der)
+	if err != nil {
+		return "", err
+	}
+	numbers, err := f.numbers(t, ".pem")
+	if err != nil {
+		return "", err
+	}
+	for _, n := range append([]int{0}, numbers...) {
+		a, err := f.authority(t, n, false)
+		if err != nil {
+			return "", err
+		}
+		if list.CheckSignatureFrom(a.Certificate()) != nil {
+			continue
+		}
+		name := ib1.CRLName(t, a.Certificate())
+		if have, err := os.ReadFile(f.path("public/" + name)); err == nil {
+			before, err := x509.ParseRevocationList(have)
+			if err != nil {
+				return "", fmt.Errorf("read %s: %w", filepath.Base(name), err)
+			}
+			if list.Number == nil || before.Number.Cmp(list.Number) > 0 {
+				return "", fmt.Errorf("list %s is there already, which is newer", before.Number)
+			}
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		if err := f.publish(name, der); err != nil {
+			return "", err
+		}
+		_, err = f.Bundle(t)
+		return f.path("public/" + name), err
+	}
+	return "", errors.New("no CA of the tree here signed it")
+}
