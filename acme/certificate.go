@@ -66,6 +66,10 @@ type Revocation struct {
 	DoneAt time.Time `cbor:"4,keyasint,omitzero"`
 }
 
+// ByClient reports whether somebody asked for it who can use the protocol, and
+// not the operator.
+func (r Revocation) ByClient() bool { return r.By != "operator" && r.By != "member" }
+
 // RevocationReason is a CRLReason of RFC 5280, section 5.3.1.
 type RevocationReason int
 

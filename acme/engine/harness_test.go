@@ -37,6 +37,8 @@ type world struct {
 	change  func(*engine.Config)
 }
 
+// newWorld has a store that runs each change twice (storage.Store: fn may run
+// again), so that every test here sees a change that remembers its first run.
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	// Bubbles of testing/synctest begin at this time, so the CA does too.
@@ -45,7 +47,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, store: memory.New(), ca: ca, fake: &fakeCA{issuing: ca}, targets: &targets{}}
+	w := &world{t: t, store: rerunning{memory.New()}, ca: ca, fake: &fakeCA{issuing: ca}, targets: &targets{}}
 	w.backend = searchable{w.fake}
 	w.profile = acme.Profile{
 		Name: "tls", Backend: "ca", Authorization: acme.AuthorizeByChallenge, Challenges: []acme.ChallengeType{acme.HTTP01},

@@ -161,14 +161,36 @@ func (e *Engine) claimRevocation(owner acme.AccountID) (ratelimit.Claim, *acme.P
 // renewsInTime says whether an order that replaces a certificate may pass the
 // limits that renewals pass (SL-40): the certificate is that of the order's
 // account, shares a name with it, and its window has begun (R9773-5-6).
-// Whoever renews earlier than that orders again, and that counts.
+// Whoever renews earlier than that orders again, and that counts. So does
+// whoever has made it due himself, or the limits would hold nobody who revokes
+// what he gets, or asks for certificates of a minute.
 func (e *Engine) renewsInTime(tx storage.Tx, o acme.Order) (bool, error) {
 	c, err := replacedBy(tx, o)
 	if err != nil || c == nil {
 		return false, err
 	}
+	if c.Revocation != nil && c.Revocation.ByClient() {
+		c.Revocation = nil
+	}
+	if c.NotAfter, err = e.usualEnd(tx, *c); err != nil {
+		return false, err
+	}
 	s, err := e.newAdviser(tx).suggest(*c)
 	return err == nil && !e.now().Before(s.Window.Start), err
+}
+
+// usualEnd is when a certificate would have ended that its client asked to end
+// earlier.
+func (e *Engine) usualEnd(tx storage.Tx, c acme.Certificate) (time.Time, error) {
+	o, err := tx.Orders().Get(c.Order)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return c.NotAfter, err
+	}
+	usual := c.IssuedAt.Add(e.cfg.Profiles[c.Profile].Validity)
+	if err == nil && !o.NotAfter.IsZero() && usual.After(c.NotAfter) {
+		return usual, nil
+	}
+	return c.NotAfter, nil
 }
 
 // replacedBy returns the certificate that an order may rightly say it replaces,
@@ -213,10 +235,26 @@ func (e *Engine) mayOpen(tx storage.Tx, m *acme.Member, o acme.Order) error {
 		e.Counters.OverMember.Add(1)
 		return acme.OverLimit(untilOneEnds(open, now), now, "your member has %d orders that are not over, which is its limit; finalize them, or ask the operator for more", m.OpenOrders)
 	}
-	if err := e.mayHaveMore(tx, m, o, open); err != nil {
+	counts := o
+	if m != nil && m.Certificates > 0 && o.Renews {
+		// What has ended already has no place that another could take.
+		gone, err := e.gone(tx, o)
+		if err != nil {
+			return err
+		}
+		counts.Renews = !gone
+	}
+	if err := e.mayHaveMore(tx, m, counts, open); err != nil {
 		return err
 	}
 	return e.mayRepeat(tx, o)
+}
+
+// gone says whether the certificate that an order renews does not count any
+// more among those of its member.
+func (e *Engine) gone(tx storage.Tx, o acme.Order) (bool, error) {
+	c, err := replacedBy(tx, o)
+	return c == nil || c.Revocation != nil || !c.RenewedAt.IsZero() || !e.now().Before(c.NotAfter), err
 }
 
 // mayHaveMore holds the certificates of a member against its limit (SL-22). A
@@ -266,11 +304,10 @@ func (e *Engine) mayFinish(tx storage.Tx, m *acme.Member, o acme.Order, placed i
 	if m != nil && m.Certificates > 0 {
 		moved := m.Version != placed
 		if o.Renews {
-			c, err := replacedBy(tx, o)
+			gone, err := e.gone(tx, o)
 			if err != nil {
 				return err
 			}
-			gone := c == nil || c.Revocation != nil || !c.RenewedAt.IsZero() || !e.now().Before(c.NotAfter)
 			o.Renews, moved = !gone, moved || gone
 		}
 		if moved {

@@ -426,3 +426,69 @@ func (r *run) prove(a acme.Account, o acme.Order) {
 		}
 	}
 }
+
+// TestOwnDoingIsNoRenewal: who revokes what he got, or asks for a certificate
+// that ends at once, has not made it due for renewal: what replaces it counts
+// (SL-18, SL-21, SL-40). Where the operator revokes, the replacement passes.
+func TestOwnDoingIsNoRenewal(t *testing.T) {
+	l := engine.Limits{NameSet: ratelimit.Rate{Count: 1, Per: 80 * 24 * time.Hour}}
+	limited(t, l, func(w *world) { w.profile.Dates = acme.DatesExact }, func(r *run) {
+		ctx, a := r.w.t.Context(), r.account()
+		replace := func(c acme.Certificate) error {
+			_, err := r.NewOrder(ctx, a, engine.OrderRequest{Identifiers: c.Identifiers, Replaces: certIDOf(c)})
+			return err
+		}
+		for _, revocation := range []engine.Revocation{{Owner: a.ID}, {}} {
+			c := r.certificate(a, fmt.Sprintf("a%d.net", len(revocation.Owner)))
+			if revocation.Owner == "" {
+				revocation.Key = c.KeyHash
+			}
+			revocation.Directory, revocation.Certificate = "default", c.Leaf
+			if err := r.Revoke(ctx, revocation); err != nil {
+				r.w.t.Fatal(err)
+			}
+			time.Sleep(time.Hour)
+			wantProblem(r.w.t, replace(c), acme.RateLimited)
+		}
+
+		o, err := r.NewOrder(ctx, a, engine.OrderRequest{Identifiers: dns("short.net"), NotAfter: time.Now().Add(time.Hour)})
+		if err != nil {
+			r.w.t.Fatal(err)
+		}
+		r.prove(a, o)
+		short := r.finish(a, o)
+		time.Sleep(2 * time.Hour)
+		wantProblem(r.w.t, replace(short), acme.RateLimited)
+		time.Sleep(60 * 24 * time.Hour) // when one of the usual life would be due
+		if err := replace(short); err != nil {
+			t.Errorf("a renewal in its time: %v", err)
+		}
+
+		c := r.certificate(a, "b.net")
+		if err := r.Operator().RevokeCertificate(ctx, c.ID, acme.Superseded); err != nil {
+			r.w.t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if err := replace(c); err != nil {
+			t.Errorf("the operator revoked it: %v", err)
+		}
+	})
+}
+
+// TestRenewalOfWhatHasEnded: a certificate that has expired has no place among
+// those of its member that another could take, so its renewal cannot go past
+// those that were promised to open orders (SL-22).
+func TestRenewalOfWhatHasEnded(t *testing.T) {
+	limited(t, engine.Limits{}, byRegistry, func(r *run) {
+		ctx := r.w.t.Context()
+		if _, err := r.Operator().CreateMember(ctx, acme.Member{ID: "m1", Identifiers: []string{".m1.net"}, Certificates: 1}); err != nil {
+			t.Fatal(err)
+		}
+		a := r.memberAccount("m1")
+		old := r.finish(a, r.order(a, "a.m1.net"))
+		time.Sleep(time.Until(old.NotAfter) + time.Hour)
+		r.order(a, "b.m1.net") // takes the only place
+		_, err := r.NewOrder(ctx, a, engine.OrderRequest{Identifiers: dns("a.m1.net"), Replaces: certIDOf(old)})
+		wantProblem(r.w.t, err, acme.RateLimited)
+	})
+}

@@ -56,6 +56,7 @@ func (o Operator) UpdateMember(ctx context.Context, m acme.Member) (acme.Member,
 	if err != nil {
 		return m, err
 	}
+	var updated acme.Member
 	err = o.change(ctx, m.ID, "member changed", func(_ storage.Tx, stored *acme.Member) error {
 		switch {
 		case stored.Status == acme.MemberRemoved:
@@ -66,10 +67,13 @@ func (o Operator) UpdateMember(ctx context.Context, m acme.Member) (acme.Member,
 		if !stored.SameContent(m) {
 			*stored = stored.WithContent(m, o.e.now())
 		}
-		m = *stored
+		updated = *stored // not m: the function may run again, and m has the version to compare
 		return nil
 	})
-	return m, err
+	if err != nil {
+		return m, err
+	}
+	return updated, nil
 }
 
 // Measures say why a member is frozen or removed, and how thoroughly.

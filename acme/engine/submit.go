@@ -75,13 +75,15 @@ func (e *Engine) stepSubmit(ctx context.Context, j storage.Job) error {
 	if !e.now().Before(l.sub.Deadline) {
 		return e.fail(ctx, l, overdue(l.sub))
 	}
-	if p, err := e.withdrawn(ctx, l); err != nil {
+	if settled, err := e.lookBeforeSending(ctx, l); settled || err != nil {
 		return err
-	} else if p != nil {
-		return e.fail(ctx, l, p)
 	}
 	// SC-1: from this commit on, the CA may have heard of it.
-	if l.sub, err = e.intend(ctx, l); err != nil {
+	var withdrawn *acme.Problem
+	switch l.sub, err = e.intend(ctx, l); {
+	case errors.As(err, &withdrawn):
+		return e.fail(ctx, l, withdrawn)
+	case err != nil:
 		return err
 	}
 	e.Counters.Submissions.Add(1)
@@ -105,23 +107,59 @@ func (e *Engine) stepSubmit(ctx context.Context, j storage.Job) error {
 	}
 }
 
-// withdrawn says whether the right to the order has gone since it was
-// finalized: nothing is bought for an account or a member that is out (SP-9).
-func (e *Engine) withdrawn(ctx context.Context, l loaded) (p *acme.Problem, err error) {
-	err = e.view(ctx, func(tx storage.Tx) error {
-		_, err := e.standing(tx, l.order.Account)
+// lookBeforeSending looks at an order that was finalized a while ago, because
+// somebody had to approve it, or its CA could not be reached: the right to it
+// may have gone, and the CAA records, a look at which is good for eight hours,
+// may say something else by now (SP-9, R8659-BR-1). settled says that it was
+// ended for that, or put off while nobody can say.
+func (e *Engine) lookBeforeSending(ctx context.Context, l loaded) (settled bool, err error) {
+	var owner acme.Account
+	var p *acme.Problem
+	err = e.view(ctx, func(tx storage.Tx) (err error) {
+		owner, err = e.withdrawn(tx, l)
 		return err
 	})
 	if errors.As(err, &p) {
-		return p, nil
+		return true, e.fail(ctx, l, p)
 	}
-	return nil, err
+	if err == nil {
+		err = e.renewCAA(ctx, owner, l.order, l.profile)
+	}
+	switch {
+	case !errors.As(err, &p):
+		return false, err
+	case p.Type == acme.CAA:
+		return true, e.fail(ctx, l, p)
+	}
+	return true, e.putOff(ctx, l, func(_ *storage.Submission, j *storage.Job) (park string) {
+		j.Due, j.LastError = e.now().Add(backoff(j.Attempt)), clip(p.Detail, 1024)
+		return ""
+	})
 }
 
-// intend records that the request is about to be sent.
+// withdrawn is an error with a problem when the right to the order has gone:
+// nothing is bought for an account or a member that is out, or for names that
+// the registry has given to somebody else (SP-9).
+func (e *Engine) withdrawn(tx storage.Tx, l loaded) (owner acme.Account, err error) {
+	h, err := e.holder(tx, l.order.Account)
+	if err != nil {
+		return owner, err
+	}
+	rules := l.profile
+	rules.Name = l.order.Profile // which the configuration may have lost
+	_, err = h.entitled(rules, l.order.Identifiers)
+	return h.account, err
+}
+
+// intend records that the request is about to be sent, if it may still be: an
+// error with a problem says that it may not.
 func (e *Engine) intend(ctx context.Context, l loaded) (sub storage.Submission, err error) {
+	sub = l.sub
 	err = e.commit(ctx, func(tx storage.Tx) error {
 		if _, err := e.ours(tx, l.job); err != nil {
+			return err
+		}
+		if _, err := e.withdrawn(tx, l); err != nil {
 			return err
 		}
 		sub = l.sub
@@ -129,6 +167,9 @@ func (e *Engine) intend(ctx context.Context, l loaded) (sub storage.Submission, 
 		sub.Misses, sub.FirstMiss = 0, time.Time{}
 		return tx.Submissions().Put(sub)
 	}, failpoint.Intent)
+	if err != nil {
+		sub = l.sub
+	}
 	return sub, err
 }
 
