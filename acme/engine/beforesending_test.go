@@ -103,7 +103,7 @@ func TestRegistryBeforeSubmission(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Minute)
-		problemOf(r.w.t, r.wantStatus(a, lost.ID, acme.OrderInvalid).Problem, acme.RejectedIdentifier)
+		wantProblem(r.w.t, r.wantStatus(a, lost.ID, acme.OrderInvalid).Problem, acme.RejectedIdentifier)
 		r.wantStatus(a, kept.ID, acme.OrderValid)
 		r.wantBought(1)
 	})
