@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +33,7 @@ themselves are in the archives of their batches and nowhere else.`,
 				q.SerialNumber = sectigo.FormatSerial(serial)
 			}
 			return t.call(ctx, func(c *sectigo.Client) error {
-				found, err := c.Find(ctx, q)
+				found, err := search(ctx, c, q)
 				if err != nil {
 					return err
 				}
@@ -53,4 +54,16 @@ themselves are in the archives of their batches and nowhere else.`,
 	c.Flags().StringVarP(&q.SerialNumber, "serial-number", "s", "", "the serial number, in hexadecimal digits")
 	c.Flags().BoolVar(&all, "all", false, "say that all of them are meant")
 	return c
+}
+
+// search looks a second time without the leading zero of a serial number: the
+// programs of the service disagree on whether it belongs to it.
+func search(ctx context.Context, c *sectigo.Client, q sectigo.Query) (sectigo.Found, error) {
+	found, err := c.Find(ctx, q)
+	short := strings.TrimPrefix(q.SerialNumber, "0")
+	if err != nil || len(found.Items) > 0 || short == q.SerialNumber {
+		return found, err
+	}
+	q.SerialNumber = short
+	return c.Find(ctx, q)
 }
