@@ -7,15 +7,20 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
+	"math/big"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"strings"
+	"time"
 
 	"github.com/letsencrypt/pebble/v2/ca"
 	"github.com/letsencrypt/pebble/v2/db"
@@ -72,7 +77,7 @@ func run() error {
 	validator := va.New(logger, s.HTTP01Port, closed, s.Strict, resolver, store)
 	front := wfe.New(logger, store, validator, authority, []string{"pebble.letsencrypt.org"},
 		s.Strict, len(s.ExternalAccounts) > 0, 0, 0)
-	server := httptest.NewUnstartedServer(front.Handler())
+	server := httptest.NewUnstartedServer(settled(store, front.Handler()))
 	server.Config.ErrorLog = logger
 	server.EnableHTTP2 = true
 	server.StartTLS()
@@ -87,6 +92,39 @@ func run() error {
 		_, err = io.Copy(io.Discard, os.Stdin) // ends with whoever started us
 	}
 	return err
+}
+
+// settled holds back the download of a certificate until Pebble has made its notes
+// of it: it does that after the order has turned valid, and a client that orders a
+// replacement at once would get an error.
+func settled(store *db.MemoryStore, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path, ok := strings.CutPrefix(r.URL.Path, "/certZ/"); ok {
+			serial, _, _ := strings.Cut(path, "/")
+			deadline := time.Now().Add(time.Second) // of those there is no certificate for, too
+			for !noted(store, serial) && time.Now().Before(deadline) {
+				runtime.Gosched()
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func noted(store *db.MemoryStore, serial string) bool {
+	order, err := store.GetOrderByIssuedSerial(serial)
+	if err != nil {
+		return false
+	}
+	if order.Replaces == "" {
+		return true
+	}
+	_, replaced, _ := strings.Cut(order.Replaces, ".")
+	b, err := base64.RawURLEncoding.DecodeString(replaced)
+	if err != nil {
+		return true // it will have said so
+	}
+	old, err := store.GetOrderByIssuedSerial(fmt.Sprintf("%x", new(big.Int).SetBytes(b)))
+	return err == nil && old.IsReplaced
 }
 
 // closedPort is a port nothing listens at: tls-alpn-01 is not part of these tests.
