@@ -113,6 +113,7 @@ func Reattach(p Profile, o Order, backend string, c Contract, earlier []Earlier,
 // version of the member's record that goes into it.
 func sameRequest(o Order, c Contract, e Earlier) bool {
 	return c.KeyHash == e.Contract.KeyHash && c.Profile == e.Contract.Profile && c.Subject == e.Contract.Subject &&
+		bytes.Equal(c.RequestedSubject, e.Contract.RequestedSubject) && c.KeyUsage == e.Contract.KeyUsage &&
 		c.CommonName == e.Contract.CommonName && slices.Equal(c.Usages, e.Contract.Usages) &&
 		o.NotBefore.Equal(e.Order.NotBefore) && o.NotAfter.Equal(e.Order.NotAfter) && o.MemberVersion == e.Order.MemberVersion
 }

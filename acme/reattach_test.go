@@ -48,20 +48,22 @@ func TestReattach(t *testing.T) {
 		want   acme.Reattachment
 		about  int
 	}{
-		"the same":            {func(*situation) {}, acme.AttachOpen, 0},
-		"nothing before":      {func(s *situation) { s.earlier = nil }, acme.AskAnew, -1},
-		"all over":            {func(s *situation) { s.earlier = []acme.Earlier{over(1), over(2)} }, acme.AskAnew, -1},
-		"behind others":       {func(s *situation) { s.earlier = []acme.Earlier{open(2), over(1), open(1)} }, acme.AttachOpen, 2},
-		"issued":              {func(s *situation) { s.earlier = []acme.Earlier{issued(1)} }, acme.AttachIssued, 0},
-		"issued to another":   {func(s *situation) { s.earlier = []acme.Earlier{issued(2)} }, acme.AskAnew, -1},
-		"issued behind open":  {func(s *situation) { s.earlier = []acme.Earlier{open(2), issued(1)} }, acme.AttachIssued, 1},
-		"another backend":     {func(s *situation) { s.backend = "other" }, acme.Wait, 0},
-		"another end":         {func(s *situation) { s.o.NotAfter = now }, acme.Wait, 0},
-		"another start":       {func(s *situation) { s.o.NotBefore = now }, acme.Wait, 0},
-		"other usages":        {func(s *situation) { s.c.Usages = []acme.Usage{acme.ClientAuth} }, acme.Wait, 0},
-		"another subject":     {func(s *situation) { s.c.Subject = acme.SubjectEmpty }, acme.Wait, 0},
-		"another common name": {func(s *situation) { s.c.CommonName = "b" }, acme.Wait, 0},
-		"a changed member":    {func(s *situation) { s.o.MemberVersion = 3 }, acme.Wait, 0},
+		"the same":             {func(*situation) {}, acme.AttachOpen, 0},
+		"nothing before":       {func(s *situation) { s.earlier = nil }, acme.AskAnew, -1},
+		"all over":             {func(s *situation) { s.earlier = []acme.Earlier{over(1), over(2)} }, acme.AskAnew, -1},
+		"behind others":        {func(s *situation) { s.earlier = []acme.Earlier{open(2), over(1), open(1)} }, acme.AttachOpen, 2},
+		"issued":               {func(s *situation) { s.earlier = []acme.Earlier{issued(1)} }, acme.AttachIssued, 0},
+		"issued to another":    {func(s *situation) { s.earlier = []acme.Earlier{issued(2)} }, acme.AskAnew, -1},
+		"issued behind open":   {func(s *situation) { s.earlier = []acme.Earlier{open(2), issued(1)} }, acme.AttachIssued, 1},
+		"another backend":      {func(s *situation) { s.backend = "other" }, acme.Wait, 0},
+		"the words of another": {func(s *situation) { s.c.RequestedSubject = []byte{0x30, 0} }, acme.Wait, 0},
+		"another key usage":    {func(s *situation) { s.c.KeyUsage = acme.KeyUsageSigning }, acme.Wait, 0},
+		"another end":          {func(s *situation) { s.o.NotAfter = now }, acme.Wait, 0},
+		"another start":        {func(s *situation) { s.o.NotBefore = now }, acme.Wait, 0},
+		"other usages":         {func(s *situation) { s.c.Usages = []acme.Usage{acme.ClientAuth} }, acme.Wait, 0},
+		"another subject":      {func(s *situation) { s.c.Subject = acme.SubjectEmpty }, acme.Wait, 0},
+		"another common name":  {func(s *situation) { s.c.CommonName = "b" }, acme.Wait, 0},
+		"a changed member":     {func(s *situation) { s.o.MemberVersion = 3 }, acme.Wait, 0},
 		"too old for the profile": {func(s *situation) {
 			s.p.ReattachWithin = time.Hour
 			s.earlier = []acme.Earlier{issued(1)}
