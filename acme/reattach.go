@@ -84,14 +84,16 @@ const (
 // One need is one purchase: only a profile that says so explicitly gets a
 // second one while the first is open (D8, D9).
 func Reattach(p Profile, o Order, backend string, c Contract, earlier []Earlier, now time.Time) (Reattachment, int) {
-	open := -1
+	open, opens := -1, 0
 	for i, e := range earlier {
 		same := e.Backend == backend && sameRequest(o, c, e)
 		switch {
 		case e.Order.Status == OrderProcessing && same:
 			return AttachOpen, i
-		case e.Order.Status == OrderProcessing && open < 0:
-			open = i
+		case e.Order.Status == OrderProcessing:
+			if opens++; open < 0 {
+				open = i
+			}
 		case same && e.serves(p, o, now):
 			return AttachIssued, i
 		case same && e.Order.Status == OrderInvalid && !e.GivenUp.IsZero() && now.Before(e.GivenUp.Add(p.ReattachWithin)):
@@ -101,7 +103,8 @@ func Reattach(p Profile, o Order, backend string, c Contract, earlier []Earlier,
 	switch {
 	case open < 0, p.Reattach == ReattachNew:
 		return AskAnew, -1
-	case p.Reattach == ReattachSwap && !earlier[open].Sent && !earlier[open].Approved:
+	case p.Reattach == ReattachSwap && opens == 1 && !earlier[open].Sent && !earlier[open].Approved:
+		// Of several, from when the rule was another one, the rest would go on.
 		return Supersede, open
 	default:
 		return Wait, open // SP-3: so does a rule that nobody knows

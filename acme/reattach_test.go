@@ -101,6 +101,10 @@ func TestReattach(t *testing.T) {
 		"new key, swap, unsent": {func(s *situation) {
 			s.c.KeyHash[0], s.p.Reattach, s.earlier[0].Sent = 2, acme.ReattachSwap, false
 		}, acme.Supersede, 0},
+		"new key, swap, unsent before sent": {func(s *situation) {
+			unsent := was(open(3), func(e *acme.Earlier) { e.Sent = false })
+			s.c.KeyHash[0], s.p.Reattach, s.earlier = 2, acme.ReattachSwap, []acme.Earlier{unsent, open(1)}
+		}, acme.Wait, 0},
 		"new key, swap, approved": {func(s *situation) {
 			s.c.KeyHash[0], s.p.Reattach, s.earlier[0].Sent, s.earlier[0].Approved = 2, acme.ReattachSwap, false, true
 		}, acme.Wait, 0},

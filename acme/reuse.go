@@ -28,7 +28,8 @@ func (a Authorization) Proof() (Challenge, bool) {
 // profile at now, without being proved again. It must be a proof and not the
 // registry's word, by a method that the profile offers for such a name, and
 // fresh enough for the profile. One that was asked for ahead of any order
-// (R8555-7.4.1) was meant for this: its own expiry is its only end.
+// (R8555-7.4.1) was meant for this: it serves for as long as a proof stands,
+// by its own expiry and by the profile that it now serves.
 func (a Authorization) Serves(p Profile, now time.Time) bool {
 	proof, ok := a.Proof()
 	switch {
@@ -38,6 +39,8 @@ func (a Authorization) Serves(p Profile, now time.Time) bool {
 		return false
 	case proof.Type == DNSPersist01 && slices.ContainsFunc(proof.IssuerDomainNames, func(n string) bool { return !slices.Contains(p.IssuerDomainNames, n) }):
 		return false // RDP-3: the record may name another CA
+	case a.Order == "" && now.Sub(proof.ValidatedAt) > p.AuthorizationLifetime:
+		return false // it was proved by the rules of another profile, which may leave more time
 	case a.Order != "" && (p.ReuseAuthorizations <= 0 || now.Sub(proof.ValidatedAt) > p.ReuseAuthorizations):
 		return false
 	}

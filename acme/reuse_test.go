@@ -27,6 +27,9 @@ func TestServes(t *testing.T) {
 		{"asked for ahead of any order", func(a *Authorization, p *Profile) {
 			a.Order, p.ReuseAuthorizations, a.Challenges[0].ValidatedAt = "", 0, now.Add(-1000*hour)
 		}, true},
+		{"asked for ahead, longer ago than a proof stands in this profile", func(a *Authorization, p *Profile) {
+			a.Order, p.AuthorizationLifetime, a.Challenges[0].ValidatedAt = "", 2*hour, now.Add(-2*hour-time.Second)
+		}, false},
 		{"asked for ahead, but expired", func(a *Authorization, _ *Profile) { a.Order, a.Expires = "", now }, false},
 		{"pending", func(a *Authorization, _ *Profile) {
 			a.Status, a.Challenges[0].Status = AuthorizationPending, ChallengeProcessing
@@ -60,7 +63,7 @@ func TestServes(t *testing.T) {
 			Order: "o", Status: AuthorizationValid, Identifier: Identifier{Type: DNSIdentifier, Value: "a.example.org"}, Expires: now.Add(100 * hour),
 			Challenges: []Challenge{{Type: HTTP01, Status: ChallengeValid, ValidatedAt: now.Add(-2 * hour)}},
 		}
-		p := Profile{Challenges: []ChallengeType{HTTP01}, ReuseAuthorizations: 24 * hour, OrderLifetime: 48 * hour}
+		p := Profile{Challenges: []ChallengeType{HTTP01}, ReuseAuthorizations: 24 * hour, OrderLifetime: 48 * hour, AuthorizationLifetime: 1000 * hour}
 		tt.change(&a, &p)
 		if got := a.Serves(p, now); got != tt.want {
 			t.Errorf("%s: serves %t, want %t", tt.name, got, tt.want)

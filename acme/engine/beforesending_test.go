@@ -108,3 +108,33 @@ func TestRegistryBeforeSubmission(t *testing.T) {
 		r.wantBought(1)
 	})
 }
+
+// TestKeyReportedBeforeSubmission: nothing is bought for a key that was reported
+// as compromised while the order waited (EK-9).
+func TestKeyReportedBeforeSubmission(t *testing.T) {
+	slow(t, func(w *world) { fourEyes(w); w.fake.issueAfter = 0 }, func(r *run) {
+		ctx, key := r.w.t.Context(), newKey(r.w.t)
+		a := r.account()
+		approve := func(id acme.OrderID) {
+			r.w.t.Helper()
+			if err := r.Operator().Approve(ctx, id, "alice", "ticket 17"); err != nil {
+				r.w.t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		first := r.finalizes(a, r.ready(a, "a.net"), key)
+		approve(first.ID)
+		second := r.finalizes(a, r.ready(a, "b.net"), key)
+		c, _, err := r.Certificate(ctx, a.ID, r.wantStatus(a, first.ID, acme.OrderValid).Certificate)
+		if err != nil {
+			r.w.t.Fatal(err)
+		}
+		if err := r.Revoke(ctx, engine.Revocation{Directory: "default", Certificate: c.Leaf, Key: c.KeyHash}); err != nil {
+			r.w.t.Fatal(err)
+		}
+		approve(second.ID)
+		problem := r.wantStatus(a, second.ID, acme.OrderInvalid).Problem
+		wantProblem(r.w.t, problem, acme.BadCSR)
+		r.wantBought(1)
+	})
+}

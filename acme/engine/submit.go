@@ -138,8 +138,9 @@ func (e *Engine) lookBeforeSending(ctx context.Context, l loaded) (settled bool,
 }
 
 // withdrawn is an error with a problem when the right to the order has gone:
-// nothing is bought for an account or a member that is out, or for names that
-// the registry has given to somebody else (SP-9).
+// nothing is bought for an account or a member that is out, for names that the
+// registry has given to somebody else, or for a key that was reported since
+// (SP-9, EK-9).
 func (e *Engine) withdrawn(tx storage.Tx, l loaded) (owner acme.Account, err error) {
 	h, err := e.holder(tx, l.order.Account)
 	if err != nil {
@@ -147,8 +148,10 @@ func (e *Engine) withdrawn(tx storage.Tx, l loaded) (owner acme.Account, err err
 	}
 	rules := l.profile
 	rules.Name = l.order.Profile // which the configuration may have lost
-	_, err = h.entitled(rules, l.order.Identifiers)
-	return h.account, err
+	if _, err = h.entitled(rules, l.order.Identifiers); err != nil {
+		return h.account, err
+	}
+	return h.account, certificateKeyFree(tx, l.sub.Contract.KeyHash)
 }
 
 // intend records that the request is about to be sent, if it may still be: an
