@@ -106,9 +106,10 @@ func (s *search) from(path []*x509.Certificate) bool {
 	return false
 }
 
-// fail keeps the first failure that says more than that no path was found.
+// fail keeps the first failure that says more than that no path was found. That
+// a path leads to another tree gives way to what is wrong with one to this tree.
 func (s *search) fail(err error) {
-	if s.err == nil && FailureOf(err) != UntrustedIssuer || FailureOf(s.err) == WrongTree {
+	if FailureOf(err) != UntrustedIssuer && (s.err == nil || FailureOf(s.err) == WrongTree) {
 		s.err = err
 	}
 }
