@@ -204,7 +204,7 @@ func (p Partition) extension() (pkix.Extension, error) {
 	if !ascii(p.URL) || !bytes.HasPrefix([]byte(p.URL), []byte("http://")) {
 		return pkix.Extension{}, fmt.Errorf("the URL %q of the partition is not an http URL", p.URL)
 	}
-	context := func(n int) cbasn1.Tag { return cbasn1.Tag(n).ContextSpecific() } //nolint:gosec // three small numbers
+	context := func(n int) cbasn1.Tag { return cbasn1.Tag(n).ContextSpecific() }
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1(context(0).Constructed(), func(b *cryptobyte.Builder) { // distributionPoint
