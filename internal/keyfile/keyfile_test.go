@@ -30,6 +30,29 @@ func TestCreateNeverReplaces(t *testing.T) {
 	}
 }
 
+// TestReplace: what is there is replaced whole, and nothing is left beside it.
+func TestReplace(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, content := range []string{"first, and longer", "second"} {
+		if err := keyfile.Replace(dir, "list.crl", []byte(content)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(dir + "/list.crl"); err != nil || string(got) != content {
+			t.Errorf("the file holds %q, %v", got, err)
+		}
+	}
+	if err := os.Mkdir(dir+"/folder", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := keyfile.Replace(dir, "folder", nil); err == nil {
+		t.Error("a folder was replaced")
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
+		t.Errorf("left lying about: %v, %v", entries, err)
+	}
+}
+
 // FuzzOpen: whatever is in a key file, reading it ends, and only what was
 // sealed with the passphrase opens with it.
 func FuzzOpen(f *testing.F) {

@@ -171,9 +171,20 @@ func TestTwoMachines(t *testing.T) {
 		}
 	})
 	var list ceremony.SignedList
-	vault.do(func(f *ceremony.Folder) { list = must(f.SignList(ib1.Signing, 0)) })
+	var older ceremony.SignedList
+	vault.do(func(f *ceremony.Folder) {
+		older, list = must(f.SignList(ib1.Signing, 0)), must(f.SignList(ib1.Signing, 0))
+	})
 	online.do(func(f *ceremony.Folder) {
+		online.now = birth.Add(366 * day)
+		if _, err := f.ImportList(ib1.Signing, list.DER); err == nil || !strings.Contains(err.Error(), "its time is over") {
+			t.Errorf("a list of long ago was taken: %v", err)
+		}
+		online.now = birth
 		must(f.ImportList(ib1.Signing, list.DER))
+		if _, err := f.ImportList(ib1.Signing, older.DER); err == nil || !strings.Contains(err.Error(), "which is newer") {
+			t.Errorf("an older list was taken: %v", err)
+		}
 		bundle := must(os.ReadFile(must(f.Bundle(ib1.Signing))))
 		if bytes.Count(bundle, []byte("BEGIN X509 CRL")) != 2 {
 			t.Errorf("bundle:\n%s", bundle)
@@ -296,23 +307,16 @@ func TestLists(t *testing.T) {
 			t.Errorf("%+v", l)
 		}
 	})
-	// A crash between number and signature leaves a gap and no second list of a number.
-	cfg := p.config()
-	p.now = birth.Add(13 * day)
-	f := must(ceremony.Open(cfg))
-	lists := filepath.Join(p.dir, "public/crl")
-	if err := errors.Join(os.RemoveAll(lists), os.WriteFile(lists, nil, 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.SignList(ib1.Client, 1); err == nil {
-		t.Error("published where nothing can be written")
-	}
-	if err := errors.Join(os.Remove(lists), f.Close()); err != nil {
+	// A folder restored from before goes on after what it has published.
+	log := filepath.Join(p.dir, "log.jsonl")
+	before := must(os.ReadFile(log))
+	p.do(func(f *ceremony.Folder) { must(f.SignList(ib1.Client, 1)) })
+	if err := os.WriteFile(log, before, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p.do(func(f *ceremony.Folder) {
 		if l := must(f.SignList(ib1.Client, 1)); l.Number.Int64() != 5 {
-			t.Errorf("%+v", l)
+			t.Errorf("restored, it signed number %s", l.Number)
 		}
 	})
 	p.now = birth
@@ -344,9 +348,24 @@ func TestSigningListsAreKept(t *testing.T) {
 			}
 		})
 	}
-	if got := must(filepath.Glob(filepath.Join(p.dir, "signing/list-*.crl"))); len(got) != 3 {
-		t.Errorf("kept: %q", got)
+	got := must(filepath.Glob(filepath.Join(p.dir, "signing/list-*.crl")))
+	if len(got) != 3 {
+		t.Fatalf("kept: %q", got)
 	}
+	// What fails after the number was drawn leaves a gap, and no second list of a
+	// number.
+	blocked := strings.TrimSuffix(got[0], "1.crl") + "4.crl"
+	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.do(func(f *ceremony.Folder) {
+		if _, err := f.SignList(ib1.Signing, 1); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("a list that is kept was written over: %v", err)
+		}
+		if l := must(f.SignList(ib1.Signing, 1)); l.Number.Int64() != 5 {
+			t.Errorf("after a gap comes number %s", l.Number)
+		}
+	})
 }
 
 // TestLog: what was changed in the log is noticed, and what a crash cut off is

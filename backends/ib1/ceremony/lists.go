@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"math/big"
 	"os"
-	"path/filepath"
 	"time"
 
 	"acmebridge/backends/ib1"
@@ -116,6 +115,14 @@ func (f *Folder) signList(t ib1.Tree, number int) (l SignedList, err error) {
 		case RootSigning, RootCreated, RootImported, IssuerRequested, IssuerSigning, IssuerSigned, IssuerImported:
 		}
 	}
+	// A folder that was restored may know less than what it has published.
+	published, err := f.published(t, a.Certificate())
+	if err != nil {
+		return l, err
+	}
+	if published != nil && published.Cmp(l.Number) > 0 {
+		l.Number.Set(published)
+	}
 	l.Number.Add(l.Number, big.NewInt(1))
 	now := f.cfg.Now()
 	if !previous.IsZero() && now.Before(previous) {
@@ -151,6 +158,24 @@ func (f *Folder) signList(t ib1.Tree, number int) (l SignedList, err error) {
 	}
 	_, err = f.Bundle(t)
 	return l, err
+}
+
+// published returns the number of the list that is published of an authority, or
+// nil when there is none.
+func (f *Folder) published(t ib1.Tree, authority *x509.Certificate) (*big.Int, error) {
+	name := f.path("public/" + ib1.CRLName(t, authority))
+	der, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	list, err := x509.ParseRevocationList(der)
+	if err != nil || list.Number == nil {
+		return nil, fmt.Errorf("%s is no revocation list with a number: restore it from a backup", name)
+	}
+	return list.Number, nil
 }
 
 // Bundle writes the current lists of all CAs of a tree into one PEM file, and
@@ -213,18 +238,17 @@ func (f *Folder) importList(t ib1.Tree, der []byte) (string, error) {
 		if list.CheckSignatureFrom(a.Certificate()) != nil {
 			continue
 		}
-		name := ib1.CRLName(t, a.Certificate())
-		if have, err := os.ReadFile(f.path("public/" + name)); err == nil {
-			before, err := x509.ParseRevocationList(have)
-			if err != nil {
-				return "", fmt.Errorf("read %s: %w", filepath.Base(name), err)
-			}
-			if list.Number == nil || before.Number.Cmp(list.Number) > 0 {
-				return "", fmt.Errorf("list %s is there already, which is newer", before.Number)
-			}
-		} else if !errors.Is(err, fs.ErrNotExist) {
+		if list.Number == nil || f.cfg.Now().After(list.NextUpdate) {
+			return "", errors.New("it has no number, or its time is over")
+		}
+		before, err := f.published(t, a.Certificate())
+		if err != nil {
 			return "", err
 		}
+		if before != nil && before.Cmp(list.Number) > 0 {
+			return "", fmt.Errorf("list %s is there already, which is newer", before)
+		}
+		name := ib1.CRLName(t, a.Certificate())
 		if err := f.publish(name, der); err != nil {
 			return "", err
 		}
