@@ -24,6 +24,7 @@ func addXRoadProfiles(c *engine.Config) {
 	auth := servertest.Profile()
 	auth.Name, auth.XRoad = "xroad-auth", acme.XRoadRule{Usage: acme.XRoadAuth, Subject: acme.XRoadBasic}
 	auth.Validity, auth.Dates, auth.LenientReplaces, auth.Hold = 398*24*time.Hour, acme.DatesUpperBound, true, 8*time.Second
+	auth.RetryAfter = 5 * time.Second
 	sign := auth
 	sign.Name, sign.XRoad.Usage, sign.Usages = "xroad-sign", acme.XRoadSign, nil
 	c.Profiles[auth.Name], c.Profiles[sign.Name] = auth, sign

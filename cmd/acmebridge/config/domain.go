@@ -71,7 +71,7 @@ func (c *Config) AcmeProfiles() map[acme.ProfileName]acme.Profile {
 			ResubmitOnDoubt:       p.ResubmitOnDoubt,
 			Reattach:              p.Reattach,
 			ReattachWithin:        p.ReattachWithin,
-			RetryAfter:            p.RetryAfter,
+			RetryAfter:            xroadRetryAfter(p),
 			Approval: acme.ApprovalPolicy{
 				Required: p.Approval == ApprovalRequired, Approvers: slices.Clone(p.Approvers), Within: p.ApprovalWithin,
 			},
@@ -88,6 +88,15 @@ func xroadRule(x XRoad) acme.XRoadRule {
 		return acme.XRoadRule{}
 	}
 	return acme.XRoadRule{Usage: x.Usage, Subject: x.Subject}
+}
+
+// xroadRetryAfter is at least what a Security Server waits on its own, because
+// less makes it give up sooner: it counts looks.
+func xroadRetryAfter(p Profile) time.Duration {
+	if p.XRoad.asked() {
+		return max(p.RetryAfter, 5*time.Second)
+	}
+	return p.RetryAfter
 }
 
 // AccountHashPrefix is what names of accounts begin with in records of

@@ -1,0 +1,72 @@
+package xroad_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"acmebridge/conformance/pebbletest"
+	"acmebridge/conformance/xroad"
+)
+
+// TestPebble proves the Security Server on a server that others test their clients
+// against.
+func TestPebble(t *testing.T) {
+	t.Parallel()
+	mac := []byte("external account key of a member")
+	server := pebbletest.Start(t, pebbletest.Config{ExternalAccounts: map[string]string{"kid-1": base64.RawURLEncoding.EncodeToString(mac)}})
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(server.RootsPEM)
+	challenges := xroad.Listen(server.HTTP01Listener)
+	defer challenges.Close()
+	s, err := xroad.New(xroad.Config{
+		DirectoryURL: server.DirectoryURL, Challenges: challenges,
+		HTTP: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}},
+		Sleep: func(ctx context.Context, d time.Duration) error {
+			select {
+			case <-time.After(min(d, time.Second)):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject := []xroad.Attribute{{Type: xroad.CommonName, Value: "ss1.localhost"}}
+	key := xroad.AuthKey(signer, subject, "ss1.localhost", "ss1.localhost")
+
+	var seen *xroad.Error
+	if _, err := s.Order(t.Context(), key); !errors.As(err, &seen) || seen.Code != "account_creation_failure" {
+		t.Errorf("without a binding: %v", err)
+	}
+	s.Use(xroad.Credential{KID: "kid-1", MAC: mac})
+	issued, err := s.Order(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(issued.Chain) < 2 || issued.Leaf.DNSNames[0] != "ss1.localhost" {
+		t.Errorf("chain of %d, names %v", len(issued.Chain), issued.Leaf.DNSNames)
+	}
+	// A certificate with a key that is on no token is of no use.
+	if err := xroad.Import(issued.Chain[1], key, time.Now()); err == nil {
+		t.Error("the CA's certificate was imported")
+	}
+	sign := xroad.SignKey(signer, subject, "ss1.localhost", "ss1.localhost")
+	if err := xroad.Import(issued.Leaf, sign, time.Now()); err == nil {
+		t.Error("an authentication certificate was imported for signing")
+	}
+}
