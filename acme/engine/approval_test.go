@@ -270,3 +270,38 @@ func crashAtApproval(t *testing.T, approve bool, at int, applied bool) (crashed 
 	})
 	return crashed
 }
+
+// TestStoppedBeforeApproval: nothing was sent for an order that waits for
+// approval, so it ends with its member or its account like any open one, and
+// nobody has to decide on it (SP-9).
+func TestStoppedBeforeApproval(t *testing.T) {
+	slow(t, fourEyes, func(r *run) {
+		ctx := r.w.t.Context()
+		r.enrol("m1")
+		a, b, key := r.memberAccount("m1"), r.account(), newKey(r.w.t)
+		first := r.finalizes(a, r.ready(a, "a.net"), key)
+		attached := r.finalizes(a, r.ready(a, "a.net"), key)
+		others := r.finalizes(b, r.ready(b, "b.net"), newKey(r.w.t))
+		r.wantWaiting(first.ID, others.ID)
+		if _, err := r.Operator().RemoveMember(ctx, "m1", engine.Measures{}); err != nil {
+			r.w.t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		r.wantWaiting(others.ID)
+		for _, id := range []acme.OrderID{first.ID, attached.ID} {
+			if p := problemOf(r.w.t, r.wantStatus(a, id, acme.OrderInvalid).Problem, acme.Unauthorized); !strings.Contains(p.Detail, "membership has ended") {
+				r.w.t.Errorf("the client is told %q", p.Detail)
+			}
+		}
+		if p, err := r.Operator().MemberProgress(ctx, "m1"); err != nil || p.Processing != 0 || !p.Done {
+			r.w.t.Errorf("progress %+v, %v", p, err)
+		}
+		if _, err := r.Operator().RevokeAccount(ctx, b.ID); err != nil {
+			r.w.t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		r.wantWaiting()
+		r.wantStatus(b, others.ID, acme.OrderInvalid)
+		r.wantBought(0)
+	})
+}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 
 	"acmebridge/acme"
 	"acmebridge/internal/failpoint"
@@ -54,7 +55,7 @@ func (e *Engine) stepCancel(ctx context.Context, j storage.Job) error {
 			}
 			next = more
 			for _, o := range orders {
-				if o.Status == acme.OrderPending || o.Status == acme.OrderReady {
+				if !o.Status.Final() {
 					open = append(open, o.ID)
 				}
 			}
@@ -68,7 +69,7 @@ func (e *Engine) stepCancel(ctx context.Context, j storage.Job) error {
 				return err
 			}
 			for _, id := range open {
-				if err := e.cancel(tx, id, "the account of this order is not valid any more"); err != nil {
+				if _, err := e.cancel(tx, id, "the account of this order is not valid any more"); err != nil {
 					return err
 				}
 			}
@@ -84,23 +85,33 @@ func (e *Engine) stepCancel(ctx context.Context, j storage.Job) error {
 	}
 }
 
-// cancel ends an order that nothing was submitted for, and says why.
-func (e *Engine) cancel(tx storage.Tx, id acme.OrderID, why string) error {
+// cancel ends an order that nothing was submitted for, and says why. One that
+// waits for approval here is among those, with all that are attached to it.
+func (e *Engine) cancel(tx storage.Tx, id acme.OrderID, why string) (ended bool, err error) {
 	o, err := tx.Orders().Get(id)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if o.Status != acme.OrderPending && o.Status != acme.OrderReady {
-		return nil
+	switch {
+	case waits(o):
+	case o.Status == acme.OrderProcessing && o.AttachedTo == "":
+		j, err := tx.Jobs().Get(orderJob(id))
+		if errors.Is(err, storage.ErrNotFound) || err == nil && j.Kind != storage.JobApprove {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	default:
+		return false, nil
 	}
 	for _, a := range o.Authorizations {
 		if err := tx.Jobs().Delete(authzJob(a)); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if err := tx.Jobs().Delete(orderJob(id)); err != nil {
-		return err
+		return false, err
 	}
-	p := acme.Problemf(acme.Unauthorized, "%s", why)
-	return putOrder(tx, acme.Fail(o, p, e.now()))
+	return true, e.endBadly(tx, o, acme.Problemf(acme.Unauthorized, "%s", why))
 }

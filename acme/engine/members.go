@@ -75,13 +75,16 @@ func (e *Engine) endOrders(tx storage.Tx, m acme.Member, x *acme.Enforcement) er
 		return err
 	}
 	for _, o := range orders {
-		if o.Status != acme.OrderPending && o.Status != acme.OrderReady {
+		if o.Status.Final() {
 			continue
 		}
-		if err := e.cancel(tx, o.ID, why); err != nil {
+		ended, err := e.cancel(tx, o.ID, why)
+		if err != nil {
 			return err
 		}
-		x.Orders++
+		if ended {
+			x.Orders++
+		}
 	}
 	x.OrderCursor, x.OrdersDone = acme.OrderID(next), next == ""
 	return nil
