@@ -13,13 +13,13 @@ import (
 // Identity is in whose name a certificate speaks.
 type Identity struct {
 	// Application is the URL of the application, the one name of the certificate.
-	Application string
+	Application string `json:"application"`
 	// Member is the URL of the member that the application belongs to.
-	Member string
+	Member string `json:"member"`
 	// Roles are opaque and compared whole; their order means nothing.
-	Roles []string
+	Roles []string `json:"roles"`
 	// Path is the certificate, its issuers and the root.
-	Path []*x509.Certificate
+	Path []*x509.Certificate `json:"-"`
 }
 
 // RequireRole wants one of the roles that are given (any one of a data source's

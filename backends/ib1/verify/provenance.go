@@ -72,7 +72,7 @@ type Signature struct {
 	Time   time.Time `json:"time"` // as the signer says
 	// Value is the signature itself.
 	Value    []byte   `json:"value"`
-	Identity Identity `json:"-"`
+	Identity Identity `json:"identity"`
 }
 
 // NewProvenance returns a Provenance for the signing tree.
