@@ -419,3 +419,20 @@ func TestAuthorizationByRegistry(t *testing.T) {
 		}
 	}
 }
+
+// TestXRoadDocument: what docs/x-road.md tells people to write is accepted.
+func TestXRoadDocument(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../../docs/x-road.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(text), "```yaml\n")
+	example, _, closed := strings.Cut(rest, "```")
+	if !found || !closed {
+		t.Fatal("there is no example")
+	}
+	if got := parse(t, example).AcmeProfiles()["xroad-sign"].XRoad.Usage; got != acme.XRoadSign {
+		t.Errorf("the example's profile for signing is %q", got)
+	}
+}
