@@ -281,6 +281,7 @@ func TestStoppedBeforeApproval(t *testing.T) {
 		a, b, key := r.memberAccount("m1"), r.account(), newKey(r.w.t)
 		first := r.finalizes(a, r.ready(a, "a.net"), key)
 		attached := r.finalizes(a, r.ready(a, "a.net"), key)
+		time.Sleep(time.Second) // ids of one moment have no order
 		others := r.finalizes(b, r.ready(b, "b.net"), newKey(r.w.t))
 		r.wantWaiting(first.ID, others.ID)
 		if _, err := r.Operator().RemoveMember(ctx, "m1", engine.Measures{}); err != nil {
