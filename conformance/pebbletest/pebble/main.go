@@ -8,12 +8,12 @@ package main
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -123,7 +123,7 @@ func noted(store *db.MemoryStore, serial string) bool {
 	if err != nil {
 		return true // it will have said so
 	}
-	old, err := store.GetOrderByIssuedSerial(fmt.Sprintf("%x", new(big.Int).SetBytes(b)))
+	old, err := store.GetOrderByIssuedSerial(hex.EncodeToString(b))
 	return err == nil && old.IsReplaced
 }
 
