@@ -23,7 +23,8 @@ type Config struct {
 	// stand-in on this machine may be spoken with in the clear.
 	URL string
 	// Username and Password log in. Either may be missing when Cache holds
-	// tokens; a Username alone takes none but those of that user.
+	// tokens; a Username alone takes none but those of that user. The Password
+	// may be missing, too, where Reload gets it.
 	Username string
 	Password secret.Secret
 	// Reload, when set, is asked for the password before each login, so that
@@ -61,7 +62,7 @@ func (cfg Config) complete() (Config, *url.URL, error) {
 	switch {
 	case cfg.Username == "" && !cfg.Password.Empty():
 		return cfg, nil, errors.New("sectigo: there is a password and no username: give both or none")
-	case cfg.Username != "" && cfg.Password.Empty() && cfg.Cache == nil:
+	case cfg.Username != "" && cfg.Password.Empty() && cfg.Reload == nil && cfg.Cache == nil:
 		return cfg, nil, errors.New("sectigo: there is a username and no password: give both or none")
 	case cfg.Username == "" && cfg.Cache == nil:
 		return cfg, nil, ErrNoCredentials

@@ -31,6 +31,7 @@ import (
 // no goroutine of its own.
 type parts struct {
 	cfg   *config.Config
+	use   use
 	log   *slog.Logger
 	now   func() time.Time
 	store database
@@ -59,7 +60,7 @@ func assemble(ctx context.Context, cfg *config.Config, log *slog.Logger, now fun
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	p := &parts{cfg: cfg, log: log, now: now, cas: map[string]admin.CA{}, unknown: make(chan error, 1)}
+	p := &parts{cfg: cfg, use: u, log: log, now: now, cas: map[string]admin.CA{}, unknown: make(chan error, 1)}
 	// The store comes first, because its lock keeps a second process from
 	// everything else in the folder.
 	if p.store, err = openStore(ctx, cfg, p.stop); err != nil {
@@ -221,7 +222,7 @@ func localCAConfig(cfg *config.Config, name string, now func() time.Time) localc
 		c.Passphrase = func() ([]byte, error) { return b.PassphraseValue.Reveal(), nil }
 	case b.PassphraseFile != "":
 		c.Passphrase = func() ([]byte, error) {
-			s, err := secret.FromFile(b.PassphraseFile)
+			s, err := secret.FromFile(config.Absolute(b.PassphraseFile))
 			return s.Reveal(), err
 		}
 	}

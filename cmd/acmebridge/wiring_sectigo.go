@@ -11,15 +11,19 @@ import (
 	"acmebridge/backends"
 	"acmebridge/backends/sectigo"
 	"acmebridge/internal/egress"
+	"acmebridge/internal/secret"
 )
 
 // openSectigo does not connect: a CA that is away must not keep the server
 // from starting. What it can see of the configuration it does look at.
 func (p *parts) openSectigo(name string) (backends.Backend, error) {
 	s := p.cfg.Backends[name].Sectigo
-	password, err := s.Password()
-	if err != nil {
-		return nil, err
+	var password secret.Secret
+	if !p.use.offline { // a command that looks at orders logs in nowhere, and need not be able to
+		var err error
+		if password, err = s.Password(); err != nil {
+			return nil, err
+		}
 	}
 	roots, intermediates, err := readRoots(s.RootsFile)
 	if err != nil {
@@ -27,7 +31,7 @@ func (p *parts) openSectigo(name string) (backends.Backend, error) {
 	}
 	cfg := sectigo.Config{URL: s.URL, Username: s.Username, Password: password, Reload: s.Password, UserAgent: "acmebridge/" + version()}
 	if s.CAFile != "" {
-		content, err := os.ReadFile(s.CAFile)
+		content, err := os.ReadFile(absolute(s.CAFile))
 		if err != nil {
 			return nil, fmt.Errorf("ca_file: %w", err)
 		}
@@ -65,6 +69,7 @@ func (p *parts) openSectigo(name string) (backends.Backend, error) {
 // readRoots reads the certificates of a CA: those that signed themselves are
 // roots, the others are intermediate.
 func readRoots(path string) (roots, intermediates [][]byte, err error) {
+	path = absolute(path)
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("roots_file: %w", err)

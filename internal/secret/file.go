@@ -11,6 +11,10 @@ import (
 // ErrExposed reports a file that others than its owner can read or change.
 var ErrExposed = errors.New("others can get at it")
 
+// ErrForeign reports a file that belongs to another user, and so comes with
+// ErrExposed. Whoever looks on behalf of that user can let it pass.
+var ErrForeign = errors.New("it belongs to another user")
+
 // maxFile bounds what is read as a secret.
 const maxFile = 64 << 10
 
@@ -72,10 +76,19 @@ func checkPrivate(info os.FileInfo, user int) error {
 		return fmt.Errorf("%w: its mode is %04o; run chmod 600 on it", ErrExposed, info.Mode().Perm())
 	}
 	if owner, known := ownerOf(info); known && owner != user && owner != 0 {
-		return fmt.Errorf("%w: it belongs to user %d; give it to user %d with chown", ErrExposed, owner, user)
+		return foreign{owner, user}
 	}
 	return nil
 }
+
+// foreign is the error for a file of somebody else.
+type foreign struct{ owner, user int }
+
+func (f foreign) Error() string {
+	return fmt.Sprintf("%v: it belongs to user %d; give it to user %d with chown", ErrExposed, f.owner, f.user)
+}
+
+func (foreign) Unwrap() []error { return []error{ErrExposed, ErrForeign} }
 
 // cause drops the path from an error of package os, which our text has already.
 func cause(err error) error {

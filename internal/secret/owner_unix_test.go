@@ -31,6 +31,7 @@ func TestOwner(t *testing.T) {
 		{1000, 1000, nil},
 		{0, 1000, nil}, // a service manager puts credentials there as root
 		{0, 0, nil},
+		{1001, 1000, ErrForeign},
 		{1001, 1000, ErrExposed},
 		{1000, 0, ErrExposed}, // root reads everything, and its owner can change it
 	} {

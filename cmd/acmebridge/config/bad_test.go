@@ -41,7 +41,7 @@ var bad = []struct {
 		"f:2:26: backends.local.url: unknown key; did you mean backends.NAME.url?",
 	}},
 	{"several at once", "listen: 5\nvalidation:\n  http_port: x\n  attemps: 1\nlog:\n  level: verbose\n", []string{
-		"f:1:9: listen: must be text, not a number; put it in quotation marks",
+		"f:1:9: listen: must be text, not a number; write an address and a port, for example 127.0.0.1:14000",
 		"f:3:14: validation.http_port: must be a whole number, not text",
 		"f:4:3: validation.attemps: unknown key; did you mean attempts?",
 		"f:6:10: log.level: must be debug, info, warn or error",
@@ -60,6 +60,15 @@ var bad = []struct {
 	}},
 	{"number for text", "backends: {local: {type: localca, organization: 42}}\n", []string{
 		"f:1:49: backends.local.organization: must be text, not a number; put it in quotation marks",
+	}},
+	{"true for a choice", "directories:\n  default: {external_account: true}\n", []string{
+		"f:2:31: directories.default.external_account: must be required, optional or off, not true or false",
+	}},
+	{"number for a choice in a list", "profiles: {tls: {backend: local, challenges: [1]}}\n", []string{
+		"f:1:47: profiles.tls.challenges[0]: must be http-01, dns-01, tls-alpn-01, dns-account-01 or dns-persist-01, not a number",
+	}},
+	{"number for a rate", "limits: {rates: {new_orders: 300}}\n", []string{
+		"f:1:30: limits.rates.new_orders: must be a rate, not a number; write a number and a time, for example 300/3h, or off",
 	}},
 	{"octal", "validation: {http_port: 010}\n", []string{
 		"f:1:25: validation.http_port: is not a whole number, written with plain digits",
@@ -318,7 +327,10 @@ var bad = []struct {
 		"f:2:1: is a second document; a configuration is one",
 	}},
 	{"tab", "validation:\n\thttp_port: 80\n", []string{
-		"f:2:1: is not YAML: found character that cannot start any token",
+		"f:2:1: is not YAML: indent with blanks, not with tabs",
+	}},
+	{"tab behind blanks", "validation:\n  http_port: 80\n\tattempts: 3\n", []string{
+		"f:3:1: is not YAML: indent with blanks, not with tabs",
 	}},
 	{"open bracket", "validation: {allow: [\n", []string{
 		"f:2:1: is not YAML: did not find expected node content",

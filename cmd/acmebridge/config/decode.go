@@ -40,14 +40,14 @@ func decode(data []byte, c *Config, r *report) {
 	if err := loader.Load(&root); errors.Is(err, io.EOF) {
 		return // nothing but comments: all defaults
 	} else if err != nil {
-		syntaxError(err, r)
+		syntaxError(data, err, r)
 		return
 	}
 	if err := loader.Load(&second); err == nil {
 		r.at(where(&second), "", "is a second document; a configuration is one")
 		return
 	} else if !errors.Is(err, io.EOF) {
-		syntaxError(err, r)
+		syntaxError(data, err, r)
 		return
 	}
 	if d := (decoder{r}); len(root.Content) > 0 && !absent(root.Content[0]) {
@@ -55,13 +55,33 @@ func decode(data []byte, c *Config, r *report) {
 	}
 }
 
-func syntaxError(err error, r *report) {
+func syntaxError(data []byte, err error, r *report) {
 	var e *yaml.LoadError
 	if errors.As(err, &e) {
-		r.at(place{line: max(1, e.Mark.Line), column: max(1, e.Mark.Column)}, "", "is not YAML: %s", e.Message)
+		p := place{line: max(1, e.Mark.Line), column: max(1, e.Mark.Column)}
+		if indentedWithTab(data, p.line) {
+			r.at(p, "", "is not YAML: indent with blanks, not with tabs")
+			return
+		}
+		r.at(p, "", "is not YAML: %s", e.Message)
 		return
 	}
 	r.at(place{}, "", "is not a YAML document: %v", err)
+}
+
+// indentedWithTab reports whether there is a tab among the blanks that a line
+// begins with, of which the library speaks in its own terms.
+func indentedWithTab(data []byte, line int) bool {
+	for n := 1; n < line; n++ {
+		_, rest, ok := bytes.Cut(data, []byte("\n"))
+		if !ok {
+			return false
+		}
+		data = rest
+	}
+	text, _, _ := bytes.Cut(data, []byte("\n"))
+	indent := text[:len(text)-len(bytes.TrimLeft(text, " \t"))]
+	return bytes.ContainsRune(indent, '\t')
 }
 
 type decoder struct{ *report }
@@ -254,6 +274,9 @@ func (d decoder) list(n *yaml.Node, s setting, key string) {
 // an organization called 42 is a mistake more often than not.
 func (d decoder) scalar(n *yaml.Node, v reflect.Value, f field, key string) {
 	want, tag := wanted(v.Type())
+	if len(f.enum) > 0 {
+		want = oneOf(f.enum)
+	}
 	if !d.plain(n, yaml.ScalarNode, want, key) {
 		return
 	}
@@ -263,7 +286,11 @@ func (d decoder) scalar(n *yaml.Node, v reflect.Value, f field, key string) {
 		switch {
 		case v.Type() == durationType:
 			hint = "; write a unit, for example 90d, 12h30m or 500ms"
-		case n.Tag == "!!null":
+		case n.Tag == "!!null", len(f.enum) > 0: // the words say it all
+		case v.Type() == rateType:
+			hint = "; write a number and a time, for example 300/3h, or off"
+		case strings.HasSuffix(f.key, "listen"):
+			hint = "; write an address and a port, for example 127.0.0.1:14000"
 		case tag == "!!str":
 			hint = "; put it in quotation marks"
 		case n.Tag == "!!str":

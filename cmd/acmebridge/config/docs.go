@@ -28,6 +28,7 @@ const documentationHead = `<!-- Made by "go generate ./cmd/acmebridge/config"; e
   with ` + "`_` for `.` and `-`: `ACMEBRIDGE_VALIDATION_HTTP_PORT`, `ACMEBRIDGE_DIRECTORIES_DEFAULT_EXTERNAL_ACCOUNT`" + `. Lists are separated by commas.
   Entries of ` + "`directories`, `profiles` and `backends`" + ` can be changed that way, not added. An unknown variable with this prefix is an error.
   ` + "`ACMEBRIDGE_CONFIG`" + ` names the file.
+- Relative paths of files and folders begin at the working directory of the program, wherever the configuration is. Under a supervisor write absolute ones.
 - Secrets are never written into the file: name a file that holds them, or use the environment.
 - ` + "`directories`, `profiles` and `backends`" + ` have one entry each when they are left out: ` + "`default`, `tls` and `local`" + `. A table in the file replaces the standard one.
 - Without any file, validation uses ` + "`http_port: 5002`, `tls_alpn_port: 5001` and `allow: [127.0.0.0/8, ::1/128]`, and `limits.validations_per_target` is 64" + `, so that a first try works on one machine.

@@ -81,14 +81,18 @@ func lookAtSealingKey(path string, r *report) {
 }
 
 // othersUser reports whether root looks at a file that has to belong to the
-// user that the server will run as, whom we do not know.
-func othersUser(err error) bool { return os.Geteuid() == 0 && errors.Is(err, secret.ErrExposed) }
+// user that the server will run as, whom we do not know. A mode that lets
+// others in is wrong for every user.
+func othersUser(err error) bool { return os.Geteuid() == 0 && errors.Is(err, secret.ErrForeign) }
 
 // trouble tells what is wrong with a file without its name, which may be a
 // password in the wrong place (SK-10).
 func trouble(path string, err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		if folder, err := os.Getwd(); err == nil && !filepath.IsAbs(path) {
+			return "the file does not exist; a relative path begins at the working directory, " + folder
+		}
 		return "the file does not exist"
 	case errors.Is(err, fs.ErrPermission):
 		return "the file cannot be read by the user who runs this"

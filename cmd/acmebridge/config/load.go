@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 
@@ -31,7 +33,11 @@ func load(path string, env []string, judge judge) (*Config, error) {
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
+		var at *fs.PathError
+		if errors.As(err, &at) {
+			err = at.Err
+		}
+		return nil, fmt.Errorf("read the configuration %s: %w", Absolute(path), err)
 	}
 	defer func() { _ = f.Close() }()
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
@@ -39,6 +45,15 @@ func load(path string, env []string, judge judge) (*Config, error) {
 		return nil, fmt.Errorf("read the configuration %s: %w", path, err)
 	}
 	return parse(path, data, env, judge)
+}
+
+// Absolute is a path as it looks from anywhere, for errors: a relative one
+// means another file wherever the program is started.
+func Absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }
 
 // Parse is Load for the contents of a file; name is what errors call it.

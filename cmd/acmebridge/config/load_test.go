@@ -402,6 +402,63 @@ profiles: {tls: {backend: local, resubmit_on_doubt: true, reattach: new}}
 	}
 }
 
+// TestUnusedWarnings: what stands in the file for nothing, or was left as the
+// example had it.
+func TestUnusedWarnings(t *testing.T) {
+	t.Parallel()
+	got := strings.Join(parse(t, "backends: {local: {type: localca, passphrase_file: /run/p}, spare: {type: localca, passphrase_file: /run/p}}").Warnings(), "\n")
+	if got != "backends.spare: no profile uses it" {
+		t.Errorf("of two backends, one unused: %q", got)
+	}
+	got = strings.Join(parse(t, string(config.Production())).Warnings(), "\n")
+	for _, want := range []string{"base_url is still the one", "pki_url is still the one"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no warning %q of the example as it is:\n%s", want, got)
+		}
+	}
+	edited := strings.ReplaceAll(string(config.Production()), "acme.example.org", "acme.a.example")
+	if got := strings.Join(parse(t, edited).Warnings(), "\n"); strings.Contains(got, "still") {
+		t.Errorf("of the example with another name: %s", got)
+	}
+}
+
+// TestRelativePaths: an error names the place at which a relative path begins,
+// and not the path, which may be a password (SK-10).
+func TestRelativePaths(t *testing.T) {
+	t.Parallel()
+	folder, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "f.yaml")
+	if err := os.WriteFile(path, []byte("tls: {cert: hunter2, key: hunter2}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.LoadAndLook(path, nil); err == nil || !strings.Contains(err.Error(), "begins at the working directory, "+folder) || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a certificate that is not there: %v", err)
+	}
+	if _, err := config.Load("absent.yaml", nil); err == nil || !strings.Contains(err.Error(), filepath.Join(folder, "absent.yaml")) {
+		t.Errorf("a configuration that is not there: %v", err)
+	}
+}
+
+// TestExamplesOfDocs: what people copy from there is accepted as it stands.
+func TestExamplesOfDocs(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "dns.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(text), "```yaml\n")[1:]
+	if len(blocks) < 2 {
+		t.Fatalf("docs/dns.md has %d examples", len(blocks))
+	}
+	for _, block := range blocks {
+		example, _, _ := strings.Cut(block, "```")
+		parse(t, example)
+	}
+}
+
 // TestAuthorizationByRegistry: where nothing is proved, no challenge has to be
 // able to prove it (D12).
 func TestAuthorizationByRegistry(t *testing.T) {

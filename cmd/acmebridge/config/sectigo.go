@@ -33,7 +33,7 @@ func (s Sectigo) Password() (secret.Secret, error) {
 	if !s.PasswordValue.Empty() {
 		return s.PasswordValue, nil
 	}
-	p, err := secret.FromFile(s.PasswordFile)
+	p, err := secret.FromFile(Absolute(s.PasswordFile))
 	if err != nil {
 		return secret.Secret{}, fmt.Errorf("password: %w", err)
 	}

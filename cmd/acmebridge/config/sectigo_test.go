@@ -84,4 +84,33 @@ func TestSectigoFiles(t *testing.T) {
 	if _, err := config.LoadAndLook(path, nil); err != nil {
 		t.Errorf("with the files: %v", err)
 	}
+	// SK-2: what serve refuses is not valid, whoever looks.
+	if err := os.Chmod(filepath.Join(dir, "password"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.LoadAndLook(path, nil); err == nil || !strings.Contains(err.Error(), "backends.ca.password_file: the file cannot be used: others can get at it: its mode is 0644") {
+		t.Errorf("a password that everybody can read: %v", err)
+	}
+}
+
+// TestSectigoValidity: who sets the validity himself shall know that it is in vain.
+func TestSectigoValidity(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string]bool{
+		sectigoFile: false,
+		strings.Replace(sectigoFile, "backend: ca}", "backend: ca, validity: 30d}", 1):                                  true,
+		"profiles: {tls: {backend: local, validity: 30d}}\nbackends: {local: {type: localca, passphrase_file: /run/p}}": false,
+	} {
+		var env []string
+		if strings.Contains(file, "sectigo") {
+			env = []string{"ACMEBRIDGE_BACKENDS_CA_PASSWORD=x"}
+		}
+		cfg, err := config.Parse("f", []byte(file), env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(strings.Join(cfg.Warnings(), "\n"), "profiles.tls.validity has no effect"); got != want {
+			t.Errorf("warned: %v, want %v, of\n%s", got, want, file)
+		}
+	}
 }

@@ -56,14 +56,30 @@ func (c *Config) Warnings() []string {
 		if c.Profiles[name].Reattach == acme.ReattachNew {
 			all = append(all, "profiles."+name+".reattach is new: a client that gives up and comes back with another key buys again each time")
 		}
+		// The default is no wish of anybody's: 'config print' writes it down, too.
+		if b := c.Profiles[name].Backend; c.Profiles[name].Validity != filled[Profile]().Validity && c.Backends[b].Type == TypeSectigo {
+			all = append(all, "profiles."+name+".validity has no effect: backend "+b+" is Sectigo's, where the profile of the CA decides how long certificates are valid")
+		}
 		if c.Profiles[name].CAA && len(c.Validation.Resolvers) == 0 {
 			// R8657-5-2: whoever can forge the records decides.
 			all = append(all, "profiles."+name+".caa relies on the DNS servers of the system: list servers in validation.resolvers that check DNSSEC, and that nobody can get in between")
 		}
 	}
 	all = append(all, c.unreachableProfiles()...)
+	for _, u := range []struct{ key, url string }{{"base_url", c.BaseURL}, {"pki_url", c.PKIURL}} {
+		if there, ok := absolute(u.url); ok && there.Hostname() == exampleHost {
+			all = append(all, u.key+" is still the one that 'config init' wrote: put the name of this server in place of "+exampleHost)
+		}
+	}
+	used := map[string]bool{}
+	for _, p := range c.Profiles {
+		used[p.Backend] = true
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Backends)) {
 		b := c.Backends[name]
+		if !used[name] {
+			all = append(all, "backends."+name+": no profile uses it")
+		}
 		if b.Type == TypeSectigo {
 			if !b.Sectigo.PasswordValue.Empty() {
 				all = append(all, variable("backends."+name+".password")+" holds a secret: child processes and crash reports can show it; password_file is safer")
