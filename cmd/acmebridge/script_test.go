@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
@@ -37,6 +38,10 @@ func TestMain(m *testing.M) {
 // scripts have those of scriptCommands.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	ecosystems, err := filepath.Abs("../../docs/ecosystems")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:      "testdata/script",
 		Cmds:     scriptCommands,
@@ -44,6 +49,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			// With the race detector every process would end with a second of sleep.
 			e.Setenv("GORACE", "atexit_sleep_ms=0")
+			e.Setenv("ECOSYSTEMS", ecosystems) // the example configurations
 			return nil
 		},
 	})
