@@ -83,16 +83,13 @@ func startTRISA(t *testing.T) (s server, journal string) {
 			t.Fatal(err)
 		}
 	}
-	example, err := filepath.Abs("../../docs/ecosystems/trisa.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	ca, dir := t.TempDir(), t.TempDir()
+	example := write(t, filepath.Join(dir, "trisa.yaml"), string(read(t, "../../docs/ecosystems/trisa.yaml")))
 	api, listen, httpPort := freeAddress(t), freePort(t), freePort(t)
 	journal = filepath.Join(ca, "purchases.jsonl")
 	roots := filepath.Join(dir, "trisa-roots.pem")
 	caEnded := startProcess(t, ca, nil, program, "standin", "sectigo", "--listen", api, "--tls-root", roots,
-		"--created", "1s", "--processing", "4s", "--subject", standinSubject, "--journal", journal)
+		"--created", "1s", "--processing", "3s", "--subject", standinSubject, "--journal", journal)
 	eventually(t, patience, "the root of the imitation", func() bool {
 		select {
 		case <-caEnded:
