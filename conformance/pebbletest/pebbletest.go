@@ -54,9 +54,7 @@ func Start(t *testing.T, cfg Config) *Server {
 
 	cmd := exec.Command("go", "run", "-race=false", "acmebridge/conformance/pebbletest/pebble")
 	cmd.Env = append(os.Environ(),
-		"PEBBLE_WFE_NONCEREJECT="+strconv.Itoa(cfg.RejectNonces), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_VA_ALWAYS_VALID=0",
-		// A reused authorization would make an order ready before anybody answered.
-		"PEBBLE_AUTHZREUSE=0")
+		"PEBBLE_WFE_NONCEREJECT="+strconv.Itoa(cfg.RejectNonces), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_VA_ALWAYS_VALID=0")
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
 	in, err := cmd.StdinPipe()

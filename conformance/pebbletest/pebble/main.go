@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -18,6 +19,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"reflect"
 	"runtime"
 	"strings"
 	"time"
@@ -77,6 +79,9 @@ func run() error {
 	validator := va.New(logger, s.HTTP01Port, closed, s.Strict, resolver, store)
 	front := wfe.New(logger, store, validator, authority, []string{"pebble.letsencrypt.org"},
 		s.Strict, len(s.ExternalAccounts) > 0, 0, 0)
+	if err := proveAnew(&front); err != nil {
+		return err
+	}
 	server := httptest.NewUnstartedServer(settled(store, front.Handler()))
 	server.Config.ErrorLog = logger
 	server.EnableHTTP2 = true
@@ -92,6 +97,18 @@ func run() error {
 		_, err = io.Copy(io.Discard, os.Stdin) // ends with whoever started us
 	}
 	return err
+}
+
+// proveAnew keeps Pebble from ever reusing an authorization. PEBBLE_AUTHZREUSE=0
+// means one time in a hundred, which is a test that fails now and then, and there is
+// no other way to say never.
+func proveAnew(front *wfe.WebFrontEndImpl) error {
+	percent := reflect.ValueOf(front).Elem().FieldByName("authzReusePercent")
+	if !percent.IsValid() || percent.Kind() != reflect.Int {
+		return errors.New("this version of Pebble has no authzReusePercent")
+	}
+	*(*int)(percent.Addr().UnsafePointer()) = -1
+	return nil
 }
 
 // settled holds back the download of a certificate until Pebble has made its notes
