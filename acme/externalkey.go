@@ -102,14 +102,22 @@ func joinNames(names []ProfileName) string {
 // operator who writes "*.example.org" means ".example.org", and one who writes
 // "Example.org" should not wonder why nothing matches.
 func CheckIdentifierPattern(pattern string) *Problem {
-	name := strings.TrimPrefix(strings.TrimPrefix(pattern, "*."), ".")
+	name, below := strings.CutPrefix(pattern, wildcardPrefix)
+	if !below {
+		name, below = strings.CutPrefix(pattern, ".")
+	}
 	switch {
 	case pattern == "*":
 		return nil
-	case name == "" || strings.ContainsAny(name, "*/: \t") && !strings.Contains(name, "::"):
-		return Problemf(Malformed, "%q is no identifier: write a name, a domain with a leading dot for everything below it, or * for everything", pattern)
-	case name != strings.ToLower(name):
-		return Problemf(Malformed, "%q has capital letters: identifiers are compared in lower case", pattern)
+	case name != lowerASCII(name):
+		return Problemf(Malformed, "%.300q has capital letters: identifiers are compared in lower case", pattern)
+	}
+	if !below && isAddress(name) {
+		_, p := parseAddress(name)
+		return p
+	}
+	if why := nameFault(name); why != "" {
+		return Problemf(Malformed, "%.300q is no identifier: %s. Write a name, an address, a domain with a leading dot for everything below it, or * for everything", pattern, why)
 	}
 	return nil
 }

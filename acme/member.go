@@ -86,10 +86,13 @@ type Enforcement struct {
 }
 
 // EntitledBy returns nil when a profile's rule is content with the member of an
-// account: m is its record, or nil when there is none. Without a registry to
+// account: id is what its external account key says, and m the record, or nil
+// when there is none. Without a registry to
 // ask, a record is not needed, but one that is there counts.
-func EntitledBy(m *Member, p Profile, identifiers []Identifier) *Problem {
+func EntitledBy(id MemberID, m *Member, p Profile, identifiers []Identifier) *Problem {
 	switch {
+	case m == nil && id != "" && p.Authorization.AsksRegistry():
+		return Problemf(Unauthorized, "profile %s is for members of the registry, and member %s, which this account belongs to, is not in the registry; ask the operator to add it", p.Name, quote(string(id)))
 	case m == nil && p.Authorization.AsksRegistry():
 		return Problemf(Unauthorized,
 			"profile %s is for members of the registry, and this account belongs to none; ask the operator to register the member, and bind the account to it with an external account key", p.Name)

@@ -72,3 +72,51 @@ func TestMemberStatus(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckIdentifierPattern: a pattern that covers nothing is a typing error,
+// and one that covers something is what an order could have.
+func TestCheckIdentifierPattern(t *testing.T) { // R8555-7.4-19
+	t.Parallel()
+	for pattern, want := range map[string]string{ // empty: fine
+		"*": "", "a.example": "", ".example": "", "*.a.example": "", ".a.example": "", "localhost": "", "192.0.2.1": "", "2001:db8::1": "", "xn--bcher-kva.example": "",
+		"": "empty", ".": "empty", "a..b": "two dots", "..b": "two dots", "*..b": "two dots", "*.*.b": "asterisk", "a.*.b": "asterisk", "a.b.": "at its end",
+		"-a.b": "hyphen", "A.b": "capital", "a_b.c": "underscore", "a b": "white space", "a.b/c": "without scheme", "bücher.example": "xn--bcher-kva", "xn--x.example": "internationalized",
+		".192.0.2.1": "IP address", "*.2001:db8::1": "IP address", "2001:db8:0::1": "canonical", "192.0.2": "number",
+		strings.Repeat("a", 64) + ".b": "63",
+	} {
+		p := CheckIdentifierPattern(pattern)
+		if want == "" && p != nil || want != "" && (p == nil || p.Type != Malformed || !strings.Contains(p.Detail, want)) {
+			t.Errorf("%q: %v, want a word of %q", pattern, p, want)
+		}
+	}
+}
+
+// FuzzCheckIdentifierPattern: what is accepted covers an identifier that an
+// order may have, itself or a name below.
+func FuzzCheckIdentifierPattern(f *testing.F) {
+	for _, seed := range []string{"*", "a.example", ".a.example", "*.a.example", "a..b", "*..b", "..", "192.0.2.1", ".192.0.2.1", "2001:db8::1", "xn--bcher-kva.example", "-", "a.1"} {
+		f.Add(seed)
+	}
+	policy := IdentifierPolicy{Types: []IdentifierType{DNSIdentifier, IPIdentifier}, Wildcard: true, SingleLabel: true}
+	f.Fuzz(func(t *testing.T, pattern string) {
+		if CheckIdentifierPattern(pattern) != nil || pattern == "*" {
+			return
+		}
+		if strings.Count(pattern, ".") > 8 || len(pattern) > 240 || strings.HasSuffix(pattern, "onion") || pattern == "0.0.0.0" {
+			return // at the edge of what a name can be, or what is never offered
+		}
+		name := pattern
+		if below, ok := strings.CutPrefix(pattern, "."); ok {
+			name = "a." + below
+		}
+		for _, kind := range []IdentifierType{DNSIdentifier, IPIdentifier} {
+			if id, _, p := ParseIdentifier(Identifier{Type: kind, Value: name}, policy); p == nil && coveredBy([]string{pattern}, id) {
+				return
+			}
+		}
+		if _, ok := strings.CutPrefix(pattern, "*."); ok && strings.Count(pattern, ".") == 1 {
+			return // a wildcard below a single label is no identifier of any order
+		}
+		t.Errorf("%q is accepted and covers nothing", pattern)
+	})
+}

@@ -95,9 +95,15 @@ func TestEntitledBy(t *testing.T) { // D12, SP-9
 		{"frozen, to be proved", &frozen, AuthorizeByBoth, "a.m1.net", Unauthorized},
 		{"frozen, and nobody asks the registry", &frozen, AuthorizeByChallenge, "a.m1.net", Unauthorized},
 	} {
-		p := EntitledBy(tt.member, Profile{Name: "tls", Authorization: tt.rule}, names(tt.name))
+		p := EntitledBy("m1", tt.member, Profile{Name: "tls", Authorization: tt.rule}, names(tt.name))
 		if tt.want == "" && p != nil || tt.want != "" && (p == nil || p.Type != tt.want) {
 			t.Errorf("%s: %v, want %q", tt.what, p, tt.want)
+		}
+	}
+	// Who reads it can tell a missing record from a missing binding.
+	for id, want := range map[MemberID]string{"m2": `member "m2", which this account belongs to, is not in the registry; ask the operator to add it`, "": "this account belongs to none"} {
+		if p := EntitledBy(id, nil, Profile{Name: "tls", Authorization: AuthorizeByRegistry}, names("a.net")); p == nil || !strings.Contains(p.Detail, want) {
+			t.Errorf("no record of %q: %v", id, p)
 		}
 	}
 }

@@ -88,6 +88,9 @@ func SuggestRenewal(c Certificate, p RenewalPolicy, wider []Renewal, m *Member) 
 		s.Source = RenewalByMember
 	case decided != nil && (c.Revocation == nil || !decided.At.Before(c.Revocation.At)):
 		s.Source, s.Window, s.Reason = RenewalByOperator, decided.Window, decided.Reason
+		if s.Window.End.After(c.NotAfter) {
+			s.Window.End = c.NotAfter // clients choose a moment in the window
+		}
 	case c.Revocation != nil:
 		s.Source, s.Window = RenewalByRevocation, RenewAtOnce(c.Revocation.At)
 	case c.RenewalAdvice != nil && !c.RenewalAdvice.Window.Start.IsZero():
@@ -104,7 +107,10 @@ func SuggestRenewal(c Certificate, p RenewalPolicy, wider []Renewal, m *Member) 
 
 // decidedRenewal returns the newest decision about c, or nil.
 func decidedRenewal(c Certificate, wider []Renewal) *Renewal {
-	newest := c.Renewal
+	var newest *Renewal
+	if c.Renewal != nil && c.Renewal.BeginsIn(c) {
+		newest = c.Renewal
+	}
 	for i := range wider {
 		if r := &wider[i]; r.covers(c) && (newest == nil || r.At.After(newest.At)) {
 			newest = r
@@ -115,8 +121,13 @@ func decidedRenewal(c Certificate, wider []Renewal) *Renewal {
 
 // covers reports whether a decision about many certificates is about c.
 func (r Renewal) covers(c Certificate) bool {
-	return !r.Window.Start.IsZero() && c.IssuedAt.Before(r.IssuedBefore)
+	return !r.Window.Start.IsZero() && c.IssuedAt.Before(r.IssuedBefore) && r.BeginsIn(c)
 }
+
+// BeginsIn reports whether the window starts before c ends. A client that waited
+// for one that does not would let the certificate expire, so that a decision
+// about many certificates leaves those alone that do not live so long.
+func (r Renewal) BeginsIn(c Certificate) bool { return r.Window.Start.Before(c.NotAfter) }
 
 // RenewAtOnce is the window of what should have been renewed by then: a half
 // hour that is over. It goes by the event and not by the asking, so that all

@@ -63,6 +63,15 @@ func TestSuggestRenewal(t *testing.T) { // R9773-4.2-1, R9773-4.2-2
 		{"a decision that was taken back", lasting(90 * aDay), RenewalPolicy{}, []Renewal{lifted}, nil, RenewalSuggestion{Window: usual, Source: RenewalUsual}},
 		{"issued after all were moved", cert(func(c *Certificate) { c.IssuedAt, c.NotBefore, c.NotAfter = at, at, at.Add(90*aDay) }), policy, []Renewal{newer, older}, nil,
 			RenewalSuggestion{Window: Window{Start: at.Add(45 * aDay), End: at.Add(60 * aDay)}, Source: RenewalByProfile, Explanation: "https://profile.example"}},
+		{"moved to after its end", cert(func(c *Certificate) {
+			c.Renewal = &Renewal{Window: window(90*aDay, 95*aDay), Explanation: "https://own.example", At: at}
+		}), RenewalPolicy{},
+			nil, nil, RenewalSuggestion{Window: usual, Source: RenewalUsual}},
+		{"moved with all to after its end, and with others before", lasting(90 * aDay), policy,
+			[]Renewal{older, {Window: window(100*aDay, 101*aDay), At: at.Add(aDay), IssuedBefore: at}}, nil,
+			RenewalSuggestion{Window: older.Window, Source: RenewalByOperator, Explanation: older.Explanation}},
+		{"moved with all to around its end", lasting(90 * aDay), policy, []Renewal{{Window: window(80*aDay, 101*aDay), Explanation: "https://x.example", At: at, IssuedBefore: at}}, nil,
+			RenewalSuggestion{Window: window(80*aDay, 90*aDay), Source: RenewalByOperator, Explanation: "https://x.example"}},
 		{"its member is frozen", cert(func(c *Certificate) { c.Renewal = own }), policy, []Renewal{newer}, stopped,
 			RenewalSuggestion{Window: past, Source: RenewalByMember, Explanation: newer.Explanation}},
 	} {

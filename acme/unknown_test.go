@@ -43,8 +43,8 @@ func TestUnknownIsDenied(t *testing.T) {
 	for name, allowed := range map[string]bool{
 		"a member of strange status":           MemberStanding(Member{Status: strange}) == nil,
 		"a member without status":              MemberStanding(Member{}) == nil,
-		"a strange rule, no member":            EntitledBy(nil, profile, names("a.net")) == nil,
-		"a strange rule, a name too many":      EntitledBy(&Member{Status: MemberActive, Identifiers: []string{"b.net"}}, profile, names("a.net")) == nil,
+		"a strange rule, no member":            EntitledBy("m1", nil, profile, names("a.net")) == nil,
+		"a strange rule, a name too many":      EntitledBy("m1", &Member{Status: MemberActive, Identifiers: []string{"b.net"}}, profile, names("a.net")) == nil,
 		"a strange rule, no proof":             !profile.Authorization.AsksProof(),
 		"a strange external account rule":      ExternalAccountRule(strange).Known(),
 		"an order of strange status":           finalize(Order{Status: strange, Expires: order.Expires}, authz) == nil,
@@ -61,7 +61,7 @@ func TestUnknownIsDenied(t *testing.T) {
 			t.Errorf("%s is let through", name)
 		}
 	}
-	if p := EntitledBy(&member, profile, names("a.net")); p != nil {
+	if p := EntitledBy("m1", &member, profile, names("a.net")); p != nil {
 		t.Errorf("a strange rule, everything in order: %v", p)
 	}
 }

@@ -70,6 +70,10 @@ type Result struct {
 	Approval bool
 }
 
+// ErrCredentials is in the chain of an error when a CA does not let us in: no
+// repetition helps, only an operator who corrects the configuration.
+var ErrCredentials = errors.New("the CA does not accept the credentials")
+
 // refusal is the CA's no.
 type refusal struct {
 	detail string

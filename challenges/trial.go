@@ -177,7 +177,7 @@ func (t *trial) lookupFailure(err error) *failure {
 	case errors.Is(err, egress.ErrLimit):
 		return dns(false, "looking the host name up takes more questions or larger answers than one validation may use")
 	default:
-		return dns(true, "no DNS server answered in time")
+		return dns(true, egress.ErrNoAnswer.Error()+" in time")
 	}
 }
 

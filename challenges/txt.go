@@ -130,7 +130,7 @@ func (t *trial) queryFailure(err error) *failure {
 	case errors.Is(err, egress.ErrLimit):
 		return dns(false, "the answer is larger, or takes more questions, than one validation may use")
 	default:
-		return dns(true, "no DNS server answered in time")
+		return dns(true, egress.ErrNoAnswer.Error()+" in time")
 	}
 }
 

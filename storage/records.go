@@ -68,6 +68,9 @@ type Job struct {
 	// Waits says on whose approval the order waits: that of an operator here, or
 	// of somebody at the CA. It is empty when it waits for neither.
 	Waits Approver `cbor:"13,keyasint,omitempty"`
+	// Credentials says of LastError that the CA did not accept ours: trying
+	// again does not help until somebody corrects them.
+	Credentials bool `cbor:"14,keyasint,omitempty"`
 }
 
 // Approver says who has to approve an order.

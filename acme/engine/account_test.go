@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -115,11 +117,31 @@ func TestExternalKeyRace(t *testing.T) {
 	})
 }
 
+// lines is a log that several goroutines write.
+type lines struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // TestExternalKeyRefused: whatever is wrong, the answer is the same
 // (R8555-7.3.4-11): the key is good for its directory, its time and its uses
 // alone (SP-10), and no account comes of it (R8555-7.3.4-9).
 func TestExternalKeyRefused(t *testing.T) {
 	w := newWorld(t)
+	var logged lines
+	w.change = func(c *engine.Config) { c.Log = slog.New(slog.NewTextHandler(&logged, nil)) }
 	synctest.Test(t, func(t *testing.T) {
 		w.t = t
 		r := w.start()
@@ -151,6 +173,12 @@ func TestExternalKeyRefused(t *testing.T) {
 			}
 			if _, found, err := r.AccountByKey(t.Context(), "members", request.KeyHash); err != nil || found {
 				t.Errorf("%s: an account was made all the same (%v)", name, err)
+			}
+		}
+		// The operator is told what the client is not.
+		for _, cause := range []string{"it is not known", "wrong HMAC key at the client", "it belongs to directory default", "it has expired", "it was revoked"} {
+			if n := strings.Count(logged.String(), cause); n != 1 {
+				t.Errorf("%q is logged %d times", cause, n)
 			}
 		}
 		if _, _, err := r.NewAccount(t.Context(), bound(t, good, secret)); err != nil {
@@ -495,6 +523,41 @@ func TestKeysThatLookLikeFlags(t *testing.T) {
 		}
 		if k.ID[0] == '-' || base64.RawURLEncoding.EncodeToString(secret)[0] == '-' {
 			t.Errorf("key id %s, secret %x", k.ID, secret)
+		}
+	})
+}
+
+// TestKeyForMember: no key is made for who can never use it, and who makes one
+// for somebody that cannot order as things are hears of it.
+func TestKeyForMember(t *testing.T) {
+	w := newWorld(t)
+	byRegistry(w)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.end()
+		for _, id := range []acme.MemberID{"active", "frozen", "removed"} {
+			r.enrol(id, ".example")
+		}
+		if _, err := r.Operator().FreezeMember(t.Context(), "frozen", engine.Measures{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Operator().RemoveMember(t.Context(), "removed", engine.Measures{}); err != nil {
+			t.Fatal(err)
+		}
+		for id, want := range map[acme.MemberID]string{"active": "", "frozen": "is frozen", "nobody": "is not in the registry, which profile tls asks"} {
+			k, _, err := r.Operator().CreateExternalKey(t.Context(), engine.NewExternalKey{Directory: "members", Member: id})
+			if err != nil {
+				t.Fatal(err)
+			}
+			warning, err := r.Operator().ExternalKeyWarning(t.Context(), k)
+			if err != nil || want == "" && warning != "" || !strings.Contains(warning, want) {
+				t.Errorf("%s: %q, %v", id, warning, err)
+			}
+		}
+		if k, secret, err := r.Operator().CreateExternalKey(t.Context(), engine.NewExternalKey{Directory: "members", Member: "removed"}); err == nil ||
+			!strings.Contains(err.Error(), "was removed for good") || k.ID != "" || secret != nil {
+			t.Errorf("of a removed member: %+v, %v", k, err)
 		}
 	})
 }

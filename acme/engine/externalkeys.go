@@ -35,7 +35,13 @@ func (e *Engine) verifyBinding(ctx context.Context, d acme.Directory, b Binding)
 		return err
 	}
 	if p := b.Verify(mac); p != nil {
-		e.refuseBinding(d, b.KeyID, p.Detail)
+		cause := p.Detail
+		if cause == acme.UnknownExternalKey().Detail {
+			// The client is told what it would be told of an unknown key
+			// (R8555-7.3.4-11); the key is known here, so it is the MAC.
+			cause = "the signature does not fit this key: wrong HMAC key at the client"
+		}
+		e.refuseBinding(d, b.KeyID, cause)
 		return p
 	}
 	return nil

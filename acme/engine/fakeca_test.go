@@ -19,6 +19,7 @@ type fakeCA struct {
 	issuing *localca.CA
 
 	mu        sync.Mutex
+	lockedOut bool               // our credentials are wrong
 	purchases []backends.Request // guarded by mu, like all below
 	polls     int
 	finds     int
@@ -45,6 +46,8 @@ func (f *fakeCA) Submit(_ context.Context, r backends.Request) (backends.Ticket,
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
+	case f.lockedOut:
+		return "", backends.NotSent(fmt.Errorf("log in: %w", backends.ErrCredentials))
 	case f.notSent > 0:
 		f.notSent--
 		return "", backends.NotSent(errors.New("no route to the CA"))

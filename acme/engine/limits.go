@@ -221,7 +221,7 @@ func (e *Engine) mayOpen(tx storage.Tx, m *acme.Member, o acme.Order) error {
 		}
 		if n.Waiting+n.Processing >= limit {
 			e.Counters.OverOpenOrders.Add(1)
-			return acme.OverLimit(untilOneEnds(n, now), now, "your account has %d orders that are not over, which is its limit; finalize them, or deactivate one of their authorizations", limit)
+			return unlessSooner(untilOneEnds(n, now), now, "your account has %d orders that are not over, which is its limit; finalize them, or deactivate one of their authorizations", limit)
 		}
 	}
 	var open storage.OpenOrders
@@ -233,7 +233,7 @@ func (e *Engine) mayOpen(tx storage.Tx, m *acme.Member, o acme.Order) error {
 	}
 	if m != nil && m.OpenOrders > 0 && open.Waiting+open.Processing >= m.OpenOrders {
 		e.Counters.OverMember.Add(1)
-		return acme.OverLimit(untilOneEnds(open, now), now, "your member has %d orders that are not over, which is its limit; finalize them, or ask the operator for more", m.OpenOrders)
+		return unlessSooner(untilOneEnds(open, now), now, "your member has %d orders that are not over, which is its limit; finalize them, or ask the operator for more", m.OpenOrders)
 	}
 	counts := o
 	if m != nil && m.Certificates > 0 && o.Renews {
@@ -275,7 +275,7 @@ func (e *Engine) mayHaveMore(tx storage.Tx, m *acme.Member, o acme.Order, open s
 		wait = until
 	}
 	e.Counters.OverMember.Add(1)
-	return acme.OverLimit(wait, now, "your member has, or has ordered, %d certificates, which is its limit (%d of them are live); renew with replaces, revoke what is not needed, or ask the operator for more", m.Certificates, live)
+	return unlessSooner(wait, now, "your member has, or has ordered, %d certificates, which is its limit (%d of them are live); renew with replaces, revoke what is not needed, or ask the operator for more", m.Certificates, live)
 }
 
 // mayRepeat holds the certificates for one set of names against their limit,
@@ -348,6 +348,18 @@ func (e *Engine) mayProcess(tx storage.Tx, o acme.Order) error {
 
 // untilCADone is when to ask again while only a CA knows.
 const untilCADone = time.Minute
+
+// unlessSooner refuses what passes after wait at the latest, and sooner when
+// somebody makes room: that may be any time, so clients are told to look again
+// after a day at most. Some would sleep for the months that a certificate has
+// left, without a word to anybody. The detail has the date.
+func unlessSooner(wait time.Duration, now time.Time, format string, args ...any) *acme.Problem {
+	p := acme.OverLimit(wait, now, format, args...)
+	return p.WithRetryAfter(min(p.RetryAfter, lookAgain))
+}
+
+// lookAgain bounds the Retry-After of what an expiry is not alone to end.
+const lookAgain = 24 * time.Hour
 
 // untilOneEnds is when one of some open orders is over by itself. Their owner
 // may be faster.

@@ -43,11 +43,57 @@ func (o Operator) CreateExternalKey(ctx context.Context, n NewExternalKey) (k ac
 	if k.Sealed, err = o.e.cfg.Sealer.Seal(macKey, sealedFor(k.ID)); err != nil {
 		return k, nil, err
 	}
-	err = o.e.commit(ctx, func(tx storage.Tx) error { return tx.ExternalKeys().Put(k) }, failpoint.ExternalKey)
-	if err == nil {
-		o.e.log.Info("external account key created", "event", "external_key.created", "external_key", k.ID, "directory", k.Directory, "member", k.Member)
+	err = o.e.commit(ctx, func(tx storage.Tx) error {
+		m, err := loadMember(tx, k.Member)
+		if err != nil {
+			return err
+		}
+		if m != nil && m.Status == acme.MemberRemoved {
+			return fmt.Errorf("member %s was removed for good, so no key can bind an account to it; give the key to another member", k.Member)
+		}
+		return tx.ExternalKeys().Put(k)
+	}, failpoint.ExternalKey)
+	if err != nil {
+		return acme.ExternalAccountKey{}, nil, err
 	}
-	return k, macKey, err
+	o.e.log.Info("external account key created", "event", "external_key.created", "external_key", k.ID, "directory", k.Directory, "member", k.Member)
+	return k, macKey, nil
+}
+
+// ExternalKeyWarning says what keeps the accounts of a key from ordering as
+// things are: its member is frozen, or is not in the registry, which a profile
+// asks. It is empty when nothing does.
+func (o Operator) ExternalKeyWarning(ctx context.Context, k acme.ExternalAccountKey) (warning string, err error) {
+	err = o.e.view(ctx, func(tx storage.Tx) error {
+		m, err := loadMember(tx, k.Member)
+		switch {
+		case err != nil:
+			return err
+		case m != nil && m.Status == acme.MemberFrozen:
+			warning = fmt.Sprintf("member %s is frozen: the key binds no account until 'member thaw'", k.Member)
+		case m == nil:
+			if p := o.asksRegistry(k); p != "" {
+				warning = fmt.Sprintf("member %s is not in the registry, which profile %s asks: its accounts cannot order that until 'member create'", k.Member, p)
+			}
+		}
+		return nil
+	})
+	return warning, err
+}
+
+// asksRegistry returns a profile open to a key for which its member needs a
+// record, if there is one.
+func (o Operator) asksRegistry(k acme.ExternalAccountKey) acme.ProfileName {
+	open := k.Profiles
+	if len(open) == 0 {
+		open = o.e.directories[k.Directory].Profiles
+	}
+	for _, name := range open {
+		if o.e.cfg.Profiles[name].Authorization.AsksRegistry() {
+			return name
+		}
+	}
+	return ""
 }
 
 // draw returns n random bytes whose base64url does not begin with a hyphen: a

@@ -38,7 +38,9 @@ type RenewalMoved struct {
 	// Changed is false when that was so already.
 	Changed bool
 	// Certificates is how many of them, not expired, the decision is about.
-	Certificates int
+	// TooShort is how many more would be meant, but end before the window begins
+	// and keep the one that they have.
+	Certificates, TooShort int
 }
 
 // MoveRenewal decides when certificates should be renewed, in place of the
@@ -68,7 +70,7 @@ func (o Operator) MoveRenewal(ctx context.Context, m RenewalMove) (done RenewalM
 		o.e.log.Info("renewals moved", "event", "renewal.moved", "certificate", m.Certificate, "member", m.Member, "profile", m.Profile,
 			"backend", m.Backend, "lifted", m.Lift, "start", next.Window.Start, "end", next.Window.End, "reason", m.Reason)
 	}
-	done.Certificates, err = o.countRenewals(ctx, m, done.Renewal)
+	done.Certificates, done.TooShort, err = o.countRenewals(ctx, m, done.Renewal)
 	return done, err
 }
 
@@ -132,6 +134,10 @@ func moveOne(tx storage.Tx, m RenewalMove, next acme.Renewal) (done RenewalMoved
 		return done, nil
 	case !m.Lift && stored != nil && m.said(*stored, next):
 		return RenewalMoved{Renewal: *stored}, nil
+	}
+	if !m.Lift && next.Window.End.After(c.NotAfter) {
+		return done, fmt.Errorf("certificate %s ends at %s, which is before the end of that window; a client that waits for it would let the certificate expire, so choose one that ends earlier",
+			m.Certificate, c.NotAfter.UTC().Format(time.RFC3339))
 	}
 	c.Renewal = &next
 	if m.Lift {
@@ -226,20 +232,24 @@ func unexpired(tx storage.Tx, member acme.MemberID, now time.Time, at storage.Pa
 // endOfTime is after the end of every certificate (RFC 5280, 4.1.2.5).
 var endOfTime = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func (o Operator) countRenewals(ctx context.Context, m RenewalMove, r acme.Renewal) (n int, err error) {
+func (o Operator) countRenewals(ctx context.Context, m RenewalMove, r acme.Renewal) (n, tooShort int, err error) {
 	switch {
 	case r.Window.Start.IsZero():
-		return 0, nil
+		return 0, 0, nil
 	case m.Certificate != "":
-		return 1, nil
+		return 1, 0, nil
 	}
 	err = o.certificatesOf(ctx, m, func(c acme.Certificate) error {
-		if c.IssuedAt.Before(r.IssuedBefore) {
+		switch {
+		case !c.IssuedAt.Before(r.IssuedBefore):
+		case r.BeginsIn(c):
 			n++
+		default:
+			tooShort++
 		}
 		return nil
 	})
-	return n, err
+	return n, tooShort, err
 }
 
 // RenewalFilter says which renewals to list. Empty fields want all.

@@ -109,7 +109,7 @@ func (h holder) entitled(p acme.Profile, identifiers []acme.Identifier) (version
 			return 0, p
 		}
 	}
-	if p := acme.EntitledBy(h.member, p, identifiers); p != nil || h.member == nil {
+	if p := acme.EntitledBy(h.account.Member, h.member, p, identifiers); p != nil || h.member == nil {
 		return 0, orProblem(p, nil)
 	}
 	return h.member.Version, nil

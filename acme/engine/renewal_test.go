@@ -176,6 +176,22 @@ func TestMoveRenewalRefuses(t *testing.T) {
 				t.Errorf("%+v: %+v, %v", m, done, err)
 			}
 		}
+		// A client that waits for a window after the end lets the certificate expire.
+		cert := r.certificate(r.account(), "a.net")
+		time.Sleep(time.Second)
+		late := acme.Window{Start: cert.NotAfter.Add(-time.Hour), End: cert.NotAfter.Add(time.Second)}
+		if _, err := r.Operator().MoveRenewal(t.Context(), engine.RenewalMove{Certificate: cert.ID, Window: late}); err == nil || !strings.Contains(err.Error(), "choose one that ends earlier") {
+			t.Errorf("a window that ends after the certificate: %v", err)
+		}
+		before := r.renewal(cert)
+		late.Start = cert.NotAfter
+		if done := r.move(engine.RenewalMove{Profile: "tls", Window: late}); !done.Changed || done.Certificates != 0 || done.TooShort != 1 || r.renewal(cert) != before {
+			t.Errorf("a window after the end, for all: %+v, and the certificate has %+v", done, r.renewal(cert))
+		}
+		late.Start = cert.NotAfter.Add(-time.Second)
+		if done := r.move(engine.RenewalMove{Profile: "tls", Window: late}); done.Certificates != 1 || done.TooShort != 0 || !r.renewal(cert).Window.End.Equal(cert.NotAfter) {
+			t.Errorf("a window around the end, for all: %+v, and the certificate has %+v", done, r.renewal(cert))
+		}
 		if done := r.move(engine.RenewalMove{Member: "m1", AtOnce: true}); !done.Changed || done.Certificates != 0 {
 			t.Errorf("a member without certificates: %+v", done)
 		}

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"acmebridge/backends"
 	"acmebridge/internal/failpoint"
 	"acmebridge/storage"
 )
@@ -84,7 +85,7 @@ func (e *Engine) stumble(ctx context.Context, j storage.Job, cause error) error 
 		if err != nil {
 			return err
 		}
-		stored.LastError = clip(cause.Error(), 1024)
+		stored.LastError, stored.Credentials = clip(cause.Error(), 1024), errors.Is(cause, backends.ErrCredentials)
 		stored.Failures++
 		if stored.Failures >= e.cfg.MaxAttempts && parks(stored.Kind) {
 			return e.park(tx, stored, fmt.Sprintf("failed %d times, last with: %s", stored.Failures, clip(cause.Error(), 300)))

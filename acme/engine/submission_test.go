@@ -18,6 +18,30 @@ import (
 // (SC-3, SC-4). The books of the CA say how often was paid: the CA hears of an
 // order only after that was stored (R8555-7.1.6-4). What it refuses makes the
 // order invalid, in our words (R8555-7.4F-16).
+// TestLockedOut: what a CA says of our credentials is told apart from other
+// failures, until something else is the last failure.
+func TestLockedOut(t *testing.T) {
+	w := newWorld(t)
+	w.fake.set(func(f *fakeCA) { f.lockedOut = true })
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.end()
+		a, o := r.finalized("a.net")
+		synctest.Wait()
+		if j := r.explain(o.ID).Job; j == nil || !j.Credentials || !strings.Contains(j.LastError, "credentials") {
+			t.Fatalf("%+v", j)
+		}
+		w.fake.set(func(f *fakeCA) { f.lockedOut, f.notSent = false, 1 })
+		time.Sleep(5 * time.Second)
+		if j := r.explain(o.ID).Job; j == nil || j.Credentials || !strings.Contains(j.LastError, "no route") {
+			t.Fatalf("%+v", j)
+		}
+		time.Sleep(time.Minute)
+		r.wantStatus(a, o.ID, acme.OrderValid)
+	})
+}
+
 func TestUnknownOutcome(t *testing.T) {
 	for _, test := range []struct {
 		name     string

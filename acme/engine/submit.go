@@ -255,7 +255,7 @@ func (e *Engine) putOff(ctx context.Context, l loaded, change func(*storage.Subm
 			return err
 		}
 		sub := l.sub
-		stored.Lease = storage.Lease{}
+		stored.Lease, stored.Credentials = storage.Lease{}, false
 		park := change(&sub, &stored)
 		if err := tx.Submissions().Put(sub); err != nil {
 			return err

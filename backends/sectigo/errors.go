@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"acmebridge/backends"
 )
 
 // What callers branch on.
@@ -14,7 +16,7 @@ var (
 	ErrNoCredentials = errors.New("sectigo: no credentials: give a username and a password, or log in once with a cache")
 	// ErrLoginRefused: the CA does not accept the credentials, or the account
 	// has no authority. No further login is tried until they change.
-	ErrLoginRefused = errors.New("the login was refused")
+	ErrLoginRefused = fmt.Errorf("the login was refused: %w", backends.ErrCredentials)
 	// ErrCertificateLogin: the account may log in with a TLS client certificate
 	// only. Switch that off in the portal for this user.
 	ErrCertificateLogin = errors.New("the account wants a TLS client certificate for its login")

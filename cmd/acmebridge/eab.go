@@ -50,6 +50,9 @@ func (p *program) eabCreateCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if k.Warning != "" {
+					fmt.Fprintf(p.stderr, "warning: %s\n", clean(k.Warning, wholeError))
+				}
 				if asJSON {
 					return p.json(k)
 				}

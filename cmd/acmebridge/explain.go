@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"acmebridge/internal/admin"
+	"acmebridge/internal/egress"
 )
 
 // writeExplanation tells the life of an order in lines that a person reads from
@@ -119,7 +121,7 @@ func writeSubmission(w io.Writer, s admin.Submission, x admin.Explanation) {
 		fmt.Fprintf(w, "  looked for  %d times without finding it at the CA\n", s.Misses)
 	}
 	if s.Evidence != "" {
-		fmt.Fprintf(w, "  evidence    %s\n", show(s.Evidence))
+		fmt.Fprintf(w, "  evidence    %s\n", clean(s.Evidence, wholeError))
 	}
 	if x.Order.Status == "processing" {
 		fmt.Fprintf(w, "  given up    %s, unless it is issued before\n", when(s.Deadline))
@@ -132,16 +134,19 @@ func writeJob(w io.Writer, j admin.Job) {
 	case j.Waits == "here":
 		fmt.Fprintf(w, " waits for an operator until %s\n", when(j.Due))
 	case j.Parked != "":
-		fmt.Fprintf(w, " is parked after %s: %s\n", attempts(j.Attempt), show(j.Parked))
+		fmt.Fprintf(w, " is parked after %s: %s\n", attempts(j.Attempt), clean(j.Parked, wholeError))
 	case j.LeasedUntil != nil:
 		fmt.Fprintf(w, " is at work, %s\n", attempts(j.Attempt))
 	default:
 		fmt.Fprintf(w, " is due %s, %s so far\n", when(j.Due), attempts(j.Attempt))
 	}
 	if j.LastError != "" {
-		fmt.Fprintf(w, "    last error: %s\n", show(j.LastError))
+		fmt.Fprintf(w, "    last error: %s\n", clean(j.LastError, wholeError))
 	}
 }
+
+// wholeError is more than an error that is kept has: its end says most.
+const wholeError = 2048
 
 func attempts(n int) string { return counted(n, "attempt") }
 
@@ -152,7 +157,7 @@ func advice(x admin.Explanation) string {
 	case "pending":
 		for _, j := range x.ValidationJobs {
 			if j.Parked == "" {
-				return offlineOr(x, "nothing, a challenge is being tried")
+				return offlineOr(x, "nothing, a challenge is being tried") + ifSilent(x)
 			}
 		}
 		return "nothing here; its client has to answer a challenge of every authorization that is pending"
@@ -164,11 +169,16 @@ func advice(x admin.Explanation) string {
 		}
 		return "nothing; its client can download the certificate"
 	case "invalid":
+		if silence := ifSilent(x); silence != "" {
+			return "its client has to place a new order when the DNS answers again" + silence
+		}
 		return "its client has to remove the cause given above and place a new order"
 	}
 	switch {
 	case x.Job == nil:
 		return fmt.Sprintf("no step will move it on, which should not happen: 'order abandon %s --reason TEXT' ends it", id)
+	case x.Job.Credentials:
+		return badCredentials(x)
 	case x.Job.Waits == "here":
 		return fmt.Sprintf(`look at what is ordered, and by whom. Then
   to go on:   acmebridge order approve %[1]s --reason TEXT
@@ -177,6 +187,10 @@ func advice(x admin.Explanation) string {
 		return offlineOr(x, "have the request approved at the CA; it goes on by itself then")
 	case x.Order.AttachedTo != "" && x.Job.Parked != "":
 		return fmt.Sprintf("see what 'acmebridge order explain %s' says: that order waits for a person", x.Order.AttachedTo)
+	case x.Job.Parked == "" && x.Job.Failures > manyFailures && !x.Offline:
+		return fmt.Sprintf(`find out why this fails for so long: it has %s behind it since it last got somewhere. Look at the last error above,
+at whether backend %s can be reached from this machine and is at work, and at the log of this server. Then it goes on by itself`,
+			counted(x.Job.Failures, "failure"), show(x.Job.Backend))
 	case x.Job.Parked == "":
 		return offlineOr(x, "nothing, it goes on by itself")
 	case x.Submission != nil && x.Submission.SentAt != nil && x.Submission.Ticket == "":
@@ -189,6 +203,41 @@ func advice(x admin.Explanation) string {
   to go on:   acmebridge order retry %[1]s
   to end it:  acmebridge order abandon %[1]s --reason TEXT`, id)
 	}
+}
+
+// manyFailures is how many in a row are no passing trouble: with the pauses
+// between them, they are half an hour and more.
+const manyFailures = 10
+
+// badCredentials is for a CA that does not let us in, which only the operator can
+// change.
+func badCredentials(x admin.Explanation) string {
+	then := "; it goes on by itself then, after a while"
+	switch {
+	case x.Job.Parked != "":
+		then = fmt.Sprintf(". Then\n  acmebridge order retry %s", x.Order.ID)
+	case x.Offline:
+		then = ", and start the server"
+	}
+	return fmt.Sprintf("correct what backend %[1]s logs in with (backends.%[1]s: username, password_file): its CA does not accept that, and is not asked again before it changes.\n"+
+		"What is new in password_file counts without a restart, a change of the configuration after one%[2]s", show(x.Job.Backend), then)
+}
+
+// ifSilent is what to look at when no DNS server answered a question of a
+// challenge. That can be ours as well as the client's.
+func ifSilent(x admin.Explanation) string {
+	silent := func(detail string) bool { return strings.Contains(detail, egress.ErrNoAnswer.Error()) }
+	for _, a := range x.Authorizations {
+		for _, c := range a.Challenges {
+			switch n := len(c.Trials); {
+			case c.Status == "valid":
+			case c.Problem != nil && silent(c.Problem.Detail), n > 0 && silent(c.Trials[n-1].Detail):
+				return fmt.Sprintf(". No DNS server answered for %s:\nif that is so for other names too, see to the resolvers of this server (validation.resolvers, or those of the machine without it);\n"+
+					"if it is for this one alone, its own name servers are silent", show(a.Identifier.Value))
+			}
+		}
+	}
+	return ""
 }
 
 func offlineOr(x admin.Explanation, otherwise string) string {

@@ -45,3 +45,44 @@ func TestExplainAttempts(t *testing.T) {
 		t.Error("control characters reach the terminal")
 	}
 }
+
+// TestAdvice: what to do is addressed to who can do it.
+func TestAdvice(t *testing.T) {
+	t.Parallel()
+	silent := []admin.Authorization{{Identifier: admin.Identifier{Value: "a.example"}, Status: "invalid", Challenges: []admin.Challenge{
+		{Type: "dns-01", Status: "invalid", Problem: &admin.Problem{Type: "dns", Detail: "a.example: no DNS server answered in time"}}}}}
+	other := []admin.Authorization{{Status: "invalid", Challenges: []admin.Challenge{
+		{Type: "dns-01", Status: "invalid", Problem: &admin.Problem{Type: "unauthorized", Detail: "another value"}}}}}
+	long := strings.Repeat("a long story, ", 60) + "and its end"
+	for name, tt := range map[string]struct {
+		status    string
+		job       *admin.Job
+		offline   bool
+		authz     []admin.Authorization
+		want, not string
+	}{
+		"under way":              {status: "processing", job: &admin.Job{Kind: "poll", Failures: 10}, want: "What to do: nothing", not: "failure"},
+		"failing for long":       {status: "processing", job: &admin.Job{Kind: "poll", Backend: "ca1", Failures: 11, LastError: long}, want: "backend ca1", not: "nothing"},
+		"a login refused":        {status: "processing", job: &admin.Job{Kind: "submit", Backend: "ca1", Failures: 1, LastError: long, Credentials: true}, want: "backends.ca1: username, password_file", not: "nothing"},
+		"a login refused, ended": {status: "processing", job: &admin.Job{Kind: "submit", Backend: "ca1", Parked: long, LastError: long, Credentials: true}, want: "acmebridge order retry", not: "by itself"},
+		"a login refused, off":   {status: "processing", job: &admin.Job{Kind: "submit", Backend: "ca1", LastError: long, Credentials: true}, offline: true, want: "start the server"},
+		"silent DNS":             {status: "invalid", authz: silent, want: "validation.resolvers", not: "remove the cause"},
+		"a wrong answer":         {status: "invalid", authz: other, want: "its client has to remove the cause", not: "resolvers"},
+		"silent DNS, going on": {status: "pending", job: nil, want: "validation.resolvers", authz: []admin.Authorization{{Challenges: []admin.Challenge{
+			{Status: "processing", Trials: []admin.Trial{{Detail: "no DNS server answered in time"}}}}}}},
+	} {
+		x := admin.Explanation{Order: admin.Order{ID: "o1", Status: tt.status}, Job: tt.job, Offline: tt.offline, Authorizations: tt.authz}
+		if tt.status == "pending" {
+			x.ValidationJobs = []admin.Job{{Kind: "validate"}}
+		}
+		var b strings.Builder
+		writeExplanation(&b, x)
+		_, says, _ := strings.Cut(b.String(), "What to do:")
+		if says = "What to do:" + says; !strings.Contains(says, tt.want) || tt.not != "" && strings.Contains(says, tt.not) {
+			t.Errorf("%s: %s; want %q and not %q", name, says, tt.want, tt.not)
+		}
+		if tt.job != nil && tt.job.LastError != "" && !strings.Contains(b.String(), "and its end") {
+			t.Errorf("%s: the error is cut short", name)
+		}
+	}
+}

@@ -74,6 +74,9 @@ func (p *program) memberListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List the members of the registry", Example: "  acmebridge member list\n  acmebridge member list --status frozen --json", Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := oneOf("--status", status, "active", "frozen", "removed"); err != nil {
+				return err
+			}
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
 				all, err := collect(c.Context(), a, "/v1/members", nil, func(m admin.Member) bool { return status == "" || m.Status == status })
 				if err != nil {

@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -186,4 +188,13 @@ func (p *program) fields(pairs ...string) {
 		fmt.Fprintf(w, "%s\t%s\n", pairs[i], pairs[i+1])
 	}
 	_ = w.Flush() // standard output is gone if this fails
+}
+
+// oneOf refuses a value of a flag that nothing ever has: an empty list would
+// read as an answer.
+func oneOf(flag, value string, known ...string) error {
+	if value == "" || slices.Contains(known, value) {
+		return nil
+	}
+	return usagef("%s: there is no %s; it is one of %s", flag, show(value), strings.Join(known, ", "))
 }

@@ -31,6 +31,9 @@ func (p *program) orderListCommand() *cobra.Command {
 			if limit < 0 {
 				return usagef("--limit: write how many orders to show; 0 is all")
 			}
+			if err := oneOf("--status", status, "pending", "ready", "processing", "valid", "invalid"); err != nil {
+				return err
+			}
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
 				switch {
 				case parked && waiting:

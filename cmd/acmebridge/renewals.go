@@ -148,7 +148,8 @@ func (p *program) renewalsMoveCommand() *cobra.Command {
 Clients that ask (RFC 9773) hear of it within hours, most of them within six. The decision is about certificates that
 were issued before it was made, so that what replaces them is left alone, and takes effect at once for all of them,
 however many they are. The newest decision about a certificate counts. To say the same again is safe: nothing changes,
-and certificates that were issued since are still left alone; --issued-before is how to reach those too. Times that are
+and certificates that were issued since are still left alone; --issued-before is how to reach those too. A certificate that ends before the window begins keeps the
+window that it has; a warning says how many there are. Times that are
 given as a duration from now differ from one command to the next.`,
 		Example: `  acmebridge renewals move 5A:00:12:FE --now
   acmebridge renewals move --backend local --now --explanation-url https://status.example.org/incident --reason "incident 17"
@@ -183,6 +184,9 @@ given as a duration from now differ from one command to the next.`,
 				done, err := admin.Post[admin.MovedRenewal](c.Context(), a, "/v1/renewals", m)
 				if err != nil {
 					return err
+				}
+				if done.TooShort > 0 {
+					fmt.Fprintf(p.stderr, "warning: not moved, because they end before that window begins: %s\n", counted(done.TooShort, "certificate"))
 				}
 				if asJSON {
 					return p.json(done)

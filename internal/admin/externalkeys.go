@@ -40,6 +40,8 @@ type CreatedExternalKey struct {
 	ExternalKey
 	// HMACKey is base64url without padding, as clients take it.
 	HMACKey string `json:"hmac_key"`
+	// Warning says what keeps its accounts from ordering as things are.
+	Warning string `json:"warning,omitempty"`
 }
 
 func (h *handler) mountExternalKeys(mux *http.ServeMux) {
@@ -76,7 +78,13 @@ func (h *handler) createExternalKey(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return CreatedExternalKey{ExternalKey: h.viewExternalKey(k), HMACKey: base64.RawURLEncoding.EncodeToString(mac)}, nil
+	// The key exists and its secret is shown this once: an error of what is but
+	// advice must not lose it.
+	warning, err := h.Operator.ExternalKeyWarning(r.Context(), k)
+	if err != nil {
+		warning = "whether its member may order could not be looked up: " + err.Error()
+	}
+	return CreatedExternalKey{ExternalKey: h.viewExternalKey(k), HMACKey: base64.RawURLEncoding.EncodeToString(mac), Warning: warning}, nil
 }
 
 func (h *handler) viewExternalKey(k acme.ExternalAccountKey) ExternalKey {

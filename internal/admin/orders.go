@@ -113,15 +113,19 @@ type Submission struct {
 
 // Job is the wire form of due work.
 type Job struct {
-	ID          string     `json:"id"`
-	Kind        string     `json:"kind"`
-	Due         *time.Time `json:"due"`
-	Attempt     int        `json:"attempt"`
-	Account     string     `json:"account,omitempty"`
-	Subject     string     `json:"subject"`
-	Backend     string     `json:"backend,omitempty"`
-	Parked      string     `json:"parked,omitempty"`
-	LastError   string     `json:"last_error,omitempty"`
+	ID        string     `json:"id"`
+	Kind      string     `json:"kind"`
+	Due       *time.Time `json:"due"`
+	Attempt   int        `json:"attempt"`
+	Account   string     `json:"account,omitempty"`
+	Subject   string     `json:"subject"`
+	Backend   string     `json:"backend,omitempty"`
+	Parked    string     `json:"parked,omitempty"`
+	LastError string     `json:"last_error,omitempty"`
+	// Failures counts those since a step last got somewhere. Credentials says
+	// that the last one was a CA that does not accept ours.
+	Failures    int        `json:"failures,omitempty"`
+	Credentials bool       `json:"credentials,omitempty"`
 	LeasedUntil *time.Time `json:"leased_until,omitempty"`
 	// Waits says who has to approve the order: "here" or "ca".
 	Waits string `json:"waits,omitempty"`
@@ -275,7 +279,8 @@ func viewSubmission(s storage.Submission) Submission {
 func viewJob(j storage.Job) Job {
 	return Job{
 		ID: string(j.ID), Kind: string(j.Kind), Due: timeOf(j.Due), Attempt: j.Attempt, Account: string(j.Account),
-		Subject: j.Subject, Backend: j.Backend, Parked: j.Parked, LastError: j.LastError, LeasedUntil: timeOf(j.Lease.Until), Waits: string(j.Waits),
+		Subject: j.Subject, Backend: j.Backend, Parked: j.Parked, LastError: j.LastError, Failures: j.Failures, Credentials: j.Credentials && j.LastError != "",
+		LeasedUntil: timeOf(j.Lease.Until), Waits: string(j.Waits),
 	}
 }
 

@@ -53,7 +53,10 @@ type MovedRenewal struct {
 	// Changed is false when it was decided so already.
 	Changed bool `json:"changed"`
 	// Certificates is how many the decision is about.
-	Certificates int        `json:"certificates"`
+	Certificates int `json:"certificates"`
+	// TooShort is how many more end before the window begins, and keep the one
+	// that they have.
+	TooShort     int        `json:"too_short,omitempty"`
 	WindowStart  *time.Time `json:"window_start,omitempty"`
 	WindowEnd    *time.Time `json:"window_end,omitempty"`
 	DecidedAt    *time.Time `json:"decided_at,omitempty"`
@@ -120,7 +123,7 @@ func (h *handler) moveRenewal(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return MovedRenewal{
-		Changed: done.Changed, Certificates: done.Certificates, WindowStart: timeOf(done.Renewal.Window.Start), WindowEnd: timeOf(done.Renewal.Window.End),
+		Changed: done.Changed, Certificates: done.Certificates, TooShort: done.TooShort, WindowStart: timeOf(done.Renewal.Window.Start), WindowEnd: timeOf(done.Renewal.Window.End),
 		DecidedAt: timeOf(done.Renewal.At), IssuedBefore: timeOf(done.Renewal.IssuedBefore),
 	}, nil
 }
