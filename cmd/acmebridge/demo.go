@@ -164,7 +164,12 @@ certbot:
     --http-01-address 127.0.0.1 --http-01-port %[3]s --preferred-challenges http -d certbot.localhost \
     --config-dir ./certbot --work-dir ./certbot --logs-dir ./certbot
 
-lego:
+lego 5:
+  LEGO_CA_CERTIFICATES=%[2]s lego run --server %[1]s \
+    --accept-tos --email you@demo.localhost --path ./lego \
+    --http --http.address 127.0.0.1:%[3]s --domains lego.localhost
+
+lego 4:
   LEGO_CA_CERTIFICATES=%[2]s lego --server %[1]s \
     --accept-tos --email you@demo.localhost --path ./lego \
     --http --http.port 127.0.0.1:%[3]s --domains lego.localhost run

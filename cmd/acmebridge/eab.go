@@ -33,6 +33,9 @@ func (p *program) eabCreateCommand() *cobra.Command {
 			if n.Member == "" {
 				return usagef("name the member that the key is for, with --member")
 			}
+			if err := checkMemberID(n.Member); err != nil {
+				return usageError{err}
+			}
 			if expires != "" {
 				d, err := config.ParseDuration(expires)
 				if err != nil || d <= 0 {
@@ -58,7 +61,7 @@ func (p *program) eabCreateCommand() *cobra.Command {
 				}
 				fmt.Fprintf(p.stdout, "kid: %s\nhmac_key: %s\n", k.ID, k.HMACKey)
 				// With =, because base64url may start with a hyphen.
-				fmt.Fprintf(p.stdout, "\nfor certbot: --eab-kid=%[1]s --eab-hmac-key=%[2]s\nfor lego:    --eab --kid=%[1]s --hmac=%[2]s\n", k.ID, k.HMACKey)
+				fmt.Fprintf(p.stdout, "\nfor certbot: --eab-kid=%[1]s --eab-hmac-key=%[2]s\nfor lego 5:  --eab --eab.kid=%[1]s --eab.hmac=%[2]s\nfor lego 4:  --eab --kid=%[1]s --hmac=%[2]s\n", k.ID, k.HMACKey)
 				return nil
 			})
 		},

@@ -50,6 +50,9 @@ func (p *program) memberCreateCommand() *cobra.Command {
 		Args: exactly(1, theMember),
 		RunE: func(c *cobra.Command, args []string) error {
 			m.ID = args[0]
+			if err := checkMemberID(m.ID); err != nil {
+				return usageError{err}
+			}
 			return p.operate(c.Context(), writes, func(a *admin.Client) error {
 				x, err := admin.Post[admin.Member](c.Context(), a, "/v1/members", m)
 				if err != nil {

@@ -5,15 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"acmebridge/cmd/acmebridge/config"
 	"acmebridge/cmd/internal/sectigotool"
+	"acmebridge/internal/admin"
 	"acmebridge/storage"
 )
 
@@ -63,12 +66,27 @@ func run(p program, args []string) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintf(p.stderr, "%s: %v\n", cmd.CommandPath(), err)
+	fmt.Fprintf(p.stderr, "%s: %v%s\n", cmd.CommandPath(), err, whereToLook(err))
 	code := p.exitCode(err)
 	if code == exitUsage {
 		fmt.Fprintf(p.stderr, "Run '%s --help' for how it is used.\n", cmd.CommandPath())
 	}
 	return code
+}
+
+// whereToLook names the command that lists the ids of a kind, when somebody
+// gave one that is not there.
+func whereToLook(err error) string {
+	var answer *admin.Error
+	if !errors.As(err, &answer) || answer.Status != http.StatusNotFound {
+		return ""
+	}
+	for _, l := range [][2]string{{"order ", "order"}, {"certificate ", "cert"}, {"member ", "member"}, {"account ", "account"}, {"external account key ", "eab"}} {
+		if strings.HasPrefix(answer.Text, l[0]) {
+			return "; see 'acmebridge " + l[1] + " list'"
+		}
+	}
+	return ""
 }
 
 func (p *program) exitCode(err error) int {
@@ -113,7 +131,21 @@ has a certificate issued to a standard client and shows each step.`,
 		p.caCommand(), p.ib1Command(), p.dbCommand(), p.exportCommand(), p.sectigoCommand(), p.standinCommand(), p.versionCommand(),
 	)
 	completion(root)
+	withoutEmptyDefaults(root)
 	return root
+}
+
+// withoutEmptyDefaults keeps "(default [])", which tells nobody anything, out
+// of the help on flags that take names with values.
+func withoutEmptyDefaults(c *cobra.Command) {
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if f.DefValue == "[]" {
+			f.DefValue = ""
+		}
+	})
+	for _, verb := range c.Commands() {
+		withoutEmptyDefaults(verb)
+	}
 }
 
 // completion is cobra's command of that name, which answers mistakes as ours do.

@@ -13,7 +13,7 @@ func (p *program) sectigoCommand() *cobra.Command {
 
 func (p *program) standinCommand() *cobra.Command {
 	return group("standin", "Imitations of certificate authorities, to try everything without an account",
-		"  acmebridge standin sectigo --listen 127.0.0.1:8831 --journal sectigo.jsonl",
+		"  acmebridge standin sectigo --listen 127.0.0.1:8831 --control 127.0.0.1:8832 --journal sectigo.jsonl",
 		sectigotool.ServeCommand("sectigo", p.sectigoTool("acmebridge standin")))
 }
 

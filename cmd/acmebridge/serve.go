@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"acmebridge/backends"
+	"acmebridge/cmd/acmebridge/config"
 	"acmebridge/internal/admin"
 	"acmebridge/storage"
 )
@@ -85,6 +89,28 @@ func explainStart(err error, dataDir string) error {
 	return err
 }
 
+// localRoot is where the own root of an embedded CA is served.
+type localRoot struct {
+	name   string
+	number int
+}
+
+// localRoots counts as the listener does: the roots of all backends, by name.
+func (s *service) localRoots() (all []localRoot) {
+	n := 0
+	for _, name := range slices.Sorted(maps.Keys(s.issuers)) {
+		b, ok := s.issuers[name].(backends.Rooted)
+		if !ok {
+			continue
+		}
+		if s.cfg.Backends[name].Type == config.TypeLocalCA {
+			all = append(all, localRoot{name, n})
+		}
+		n += len(b.Roots())
+	}
+	return all
+}
+
 // announce tells a person where everything is.
 func (s *service) announce(w io.Writer, given bool) {
 	fmt.Fprintln(w, "acmebridge is running.")
@@ -92,7 +118,9 @@ func (s *service) announce(w io.Writer, given bool) {
 		fmt.Fprintf(w, "  directory %-11s %s\n", d.Name, s.front.DirectoryURL(d.Name))
 	}
 	if base := s.cfg.PKIBaseURL(); base != "" {
-		fmt.Fprintf(w, "  %-21s %s/roots/0.pem\n", "CA roots", base)
+		for _, r := range s.localRoots() {
+			fmt.Fprintf(w, "  root of CA %-10s %s/roots/%d.pem\n", r.name, base, r.number)
+		}
 	}
 	if root := s.tlsRoot(); root != "" {
 		fmt.Fprintf(w, "  %-21s %s\n", "trust for HTTPS", root)

@@ -37,6 +37,7 @@ type parts struct {
 	store database
 	// unknown gets the reason to end the process at once (SS-4).
 	unknown chan error
+	issuers map[string]backends.Backend
 	cas     map[string]admin.CA
 	policy  *egress.Policy
 	caa     *challenges.CAA
@@ -75,8 +76,7 @@ func assemble(ctx context.Context, cfg *config.Config, log *slog.Logger, now fun
 	if err != nil {
 		return nil, err
 	}
-	issuers, err := p.backends()
-	if err != nil {
+	if p.issuers, err = p.backends(); err != nil {
 		return nil, err
 	}
 	validators, err := p.validators()
@@ -85,7 +85,7 @@ func assemble(ctx context.Context, cfg *config.Config, log *slog.Logger, now fun
 	}
 	rates := ratelimit.New(ratelimit.Config{Entries: cfg.Limits.RateEntries, Now: now})
 	p.engine, err = engine.New(engine.Config{
-		Store: p.store, Backends: issuers, Validators: validators, CAA: p.caa, Sealer: recordSealer{sealer},
+		Store: p.store, Backends: p.issuers, Validators: validators, CAA: p.caa, Sealer: recordSealer{sealer},
 		Directories: cfg.AcmeDirectories(), Profiles: p.profiles(u), Holder: rand.Text(),
 		AccountURL: func(a acme.Account) string { return p.front.AccountURL(a) },
 		Log:        log, Now: now,

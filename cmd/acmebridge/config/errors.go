@@ -130,6 +130,10 @@ func (r *report) err() error {
 	return r.errors
 }
 
+// Suggest returns "; did you mean X?" for the nearest of words, or nothing when
+// none is near.
+func Suggest(got string, words []string) string { return suggest(got, words) }
+
 // suggest returns ", did you mean X?" for the word of words that is nearest to
 // got, or nothing when none is near.
 func suggest(got string, words []string) string {

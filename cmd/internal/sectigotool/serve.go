@@ -49,6 +49,13 @@ The journal gets a line of JSON for each request, login, purchase, certificate, 
 revocation. On the control port the same is done from outside while it runs: POST /faults, /next,
 /plans, /hold, /release, /advance, /reject, /balance, /login and GET /journal, /counts, /roots.pem.
 
+For acmebridge, write the password into the file pw (chmod 600 pw), get the roots with
+'curl -o roots.pem http://127.0.0.1:8832/roots.pem' from the control port, and configure
+
+  profiles: {tls: {backend: sectigo}}
+  backends: {sectigo: {type: sectigo, url: 'http://127.0.0.1:8831', username: bridge,
+    password_file: pw, profile: CipherTrace EE, roots_file: roots.pem}}
+
 Faults are ENDPOINT:KIND or ENDPOINT:KIND:NAME=VALUE,... where * is every endpoint and the names
 are status, message, retry-after, delay, skip, count and probability. Endpoints:
   ` + wrapped(sectigotest.Endpoints()) + `
@@ -61,8 +68,8 @@ pattern. Kinds:
 Layouts of archives:
   ` + wrapped(sectigotest.Layouts()),
 		Example: "  " + strings.Join([]string{
-			name + " --listen 127.0.0.1:8831 --journal sectigo.jsonl",
-			name + " --created 5s --processing 30s --control 127.0.0.1:8832",
+			name + " --listen 127.0.0.1:8831 --control 127.0.0.1:8832 --journal sectigo.jsonl",
+			name + " --created 5s --processing 30s",
 			name + " --fault upload:reset-after:count=1 --fault '*:status:status=503,probability=0.1'",
 			name + " --outcome '*.slow.example=stuck' --outcome '*.bad.example=rejected:not yours'",
 		}, "\n  "),
@@ -182,6 +189,7 @@ func (t *tool) serve(ctx context.Context, f standinFlags, cfg sectigotest.Config
 	ended := make(chan error, 2)
 	go func() { ended <- ca.Serve(serving, l) }()
 	fmt.Fprintf(t.Stdout, "An imitation of Sectigo IoT Manager is running.\n  url      %s://%s\n  user     %s, password %s\n", scheme, l.Addr(), cfg.Username, cfg.Password)
+	controlURL := ""
 	if f.control != "" {
 		control, err := net.Listen("tcp", f.control)
 		if err != nil {
@@ -190,16 +198,38 @@ func (t *tool) serve(ctx context.Context, f standinFlags, cfg sectigotest.Config
 		}
 		parts++
 		go func() { ended <- ca.ServeControl(serving, control) }()
-		fmt.Fprintf(t.Stdout, "  control  http://%s\n", control.Addr())
+		controlURL = "http://" + control.Addr().String()
+		fmt.Fprintf(t.Stdout, "  control  %s\n", controlURL)
 	}
 	for _, profile := range cfg.Profiles {
 		fmt.Fprintf(t.Stdout, "  profile  %d, authority %d, %s\n", profile.ID, profile.AuthorityID, profile.Name)
 	}
+	t.sayConfiguration(f, cfg, scheme+"://"+l.Addr().String(), controlURL)
 	for range parts {
 		err = errors.Join(err, <-ended)
 		stop()
 	}
 	return err
+}
+
+// sayConfiguration prints what has acmebridge buy here.
+func (t *tool) sayConfiguration(f standinFlags, cfg sectigotest.Config, url, controlURL string) {
+	roots, ca, subject := "roots.pem", "", ""
+	how := "get the roots with 'curl -o roots.pem " + controlURL + "/roots.pem'"
+	switch {
+	case f.tlsRoot != "":
+		roots, ca, how = f.tlsRoot, fmt.Sprintf(" ca_file: %q,", f.tlsRoot), "the roots are in "+f.tlsRoot
+	case controlURL == "":
+		how = "get the roots from the control port (start this with --control 127.0.0.1:8832)"
+	}
+	if len(f.subject) > 0 {
+		subject = ", subject: by_ca"
+	}
+	fmt.Fprintf(t.Stdout, `
+For acmebridge, write the password into the file pw (chmod 600 pw), %s, and configure:
+  profiles: {tls: {backend: sectigo%s}}
+  backends: {sectigo: {type: sectigo, url: %q,%s username: %q, password_file: pw, profile: %q, roots_file: %q}}
+`, how, subject, url, ca, cfg.Username, cfg.Profiles[0].Name, roots)
 }
 
 // standinTLS puts TLS on a listener, with a certificate of the stand-in's own
