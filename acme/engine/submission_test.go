@@ -27,18 +27,27 @@ func TestLockedOut(t *testing.T) {
 		w.t = t
 		r := w.start()
 		defer r.end()
-		a, o := r.finalized("a.net")
+		_, o := r.finalized("a.net")
 		synctest.Wait()
 		if j := r.explain(o.ID).Job; j == nil || !j.Credentials || !strings.Contains(j.LastError, "credentials") {
 			t.Fatalf("%+v", j)
 		}
-		w.fake.set(func(f *fakeCA) { f.lockedOut, f.notSent = false, 1 })
-		time.Sleep(5 * time.Second)
-		if j := r.explain(o.ID).Job; j == nil || j.Credentials || !strings.Contains(j.LastError, "no route") {
-			t.Fatalf("%+v", j)
+		for _, next := range []struct {
+			change      func(*fakeCA)
+			wait        time.Duration
+			credentials bool
+			says        string
+		}{
+			{func(f *fakeCA) { f.lockedOut, f.notSent = false, 1 }, 5 * time.Second, false, "no route"},
+			{func(f *fakeCA) { f.lockedOut = true }, 9 * time.Second, true, "credentials"},
+			{func(f *fakeCA) { f.lockedOut, f.dropRequests = false, 1 }, 17 * time.Second, false, "submitted at"},
+		} {
+			w.fake.set(next.change)
+			time.Sleep(next.wait)
+			if j := r.explain(o.ID).Job; j == nil || j.Credentials != next.credentials || !strings.Contains(j.LastError, next.says) {
+				t.Fatalf("%+v, want a word of %q", j, next.says)
+			}
 		}
-		time.Sleep(time.Minute)
-		r.wantStatus(a, o.ID, acme.OrderValid)
 	})
 }
 
