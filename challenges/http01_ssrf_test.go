@@ -8,6 +8,7 @@ import (
 
 	"acmebridge/acme"
 	"acmebridge/challenges/http01test"
+	"acmebridge/conformance/testport"
 )
 
 // The SSRF matrix of R8555-10.4-1. On this machine 127.0.0.2 and ::1 play the
@@ -29,7 +30,7 @@ func matrix() []string {
 func TestSSRF(t *testing.T) {
 	t.Parallel()
 	// One port on three addresses: one is allowed, two are not.
-	outside := http01test.New(t, "127.0.0.1:0")
+	outside := http01test.New(t, testport.Address(t))
 	port := outside.Addr().Port()
 	inside := []*http01test.Server{
 		http01test.New(t, fmt.Sprintf("127.0.0.2:%d", port)),
@@ -93,7 +94,7 @@ func TestSSRF(t *testing.T) {
 // one is judged like the first, and nothing is sent to it.
 func TestRebindingBetweenHops(t *testing.T) {
 	t.Parallel()
-	outside := http01test.New(t, "127.0.0.1:0")
+	outside := http01test.New(t, testport.Address(t))
 	port := outside.Addr().Port()
 	inside := http01test.New(t, fmt.Sprintf("127.0.0.2:%d", port))
 	inside.Answer("/x", proof)

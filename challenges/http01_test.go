@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"acmebridge/acme"
 	"acmebridge/challenges"
 	"acmebridge/challenges/http01test"
+	"acmebridge/conformance/testport"
 	"acmebridge/internal/egress"
 )
 
@@ -334,17 +334,6 @@ func TestHTTP01Lookup(t *testing.T) {
 	}
 }
 
-// closedPort returns a port of address on which nobody listens.
-func closedPort(t *testing.T, address string) uint16 {
-	t.Helper()
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort().Port()
-}
-
 // R8555-8.3-4, DH-7: IPv6 first; IPv4 when IPv6 cannot be connected to, but not when it
 // answers, and not after a redirect.
 func TestHTTP01AddressChoice(t *testing.T) {
@@ -354,7 +343,7 @@ func TestHTTP01AddressChoice(t *testing.T) {
 
 	t.Run("IPv6 cannot be connected to", func(t *testing.T) {
 		t.Parallel()
-		s := http01test.New(t, "127.0.0.1:0")
+		s := http01test.New(t, testport.Address(t))
 		s.Answer(token, proof)
 		got := newValidator(t, setup{names: at(hosts), allow: allow, port: s.Addr().Port()}).Validate(t.Context(), target("example.org"))
 		check(t, got, expect{})
@@ -364,7 +353,7 @@ func TestHTTP01AddressChoice(t *testing.T) {
 	})
 	t.Run("IPv6 gives the wrong answer", func(t *testing.T) {
 		t.Parallel()
-		six := http01test.New(t, "[::1]:0")
+		six := http01test.New(t, fmt.Sprintf("[::1]:%d", testport.Port(t)))
 		four := http01test.New(t, fmt.Sprintf("127.0.0.1:%d", six.Addr().Port()))
 		four.Answer(token, proof)
 		got := newValidator(t, setup{names: at(hosts), allow: allow, port: six.Addr().Port()}).Validate(t.Context(), target("example.org"))
@@ -375,13 +364,13 @@ func TestHTTP01AddressChoice(t *testing.T) {
 	})
 	t.Run("neither can be connected to", func(t *testing.T) {
 		t.Parallel()
-		port := closedPort(t, "127.0.0.1:0")
+		port := uint16(testport.Port(t))
 		got := newValidator(t, setup{names: at(hosts), allow: allow, port: port}).Validate(t.Context(), target("example.org"))
 		check(t, got, expect{acme.Connection, true, fmt.Sprintf(" at [::1]:%d and 127.0.0.1:%d: the connection was refused", port, port)})
 	})
 	t.Run("after a redirect", func(t *testing.T) {
 		t.Parallel()
-		s := http01test.New(t, "127.0.0.1:0")
+		s := http01test.New(t, testport.Address(t))
 		s.On(token, http01test.Redirect(302, "http://example.org/"+token))
 		got := newValidator(t, setup{names: at(hosts), allow: allow, port: s.Addr().Port()}).Validate(t.Context(), target("four.example"))
 		check(t, got, expect{acme.Connection, true, fmt.Sprintf("after 1 redirect at [::1]:%d: the connection was refused", s.Addr().Port())})

@@ -11,6 +11,7 @@ import (
 	"acmebridge/challenges"
 	"acmebridge/challenges/http01test"
 	"acmebridge/challenges/tlsalpn01test"
+	"acmebridge/conformance/testport"
 	"acmebridge/internal/egress"
 )
 
@@ -49,7 +50,7 @@ func TestProxiesOfTheEnvironment(t *testing.T) {
 // to a host of the client's choice (SV-1, SV-2, R8555-10.4-1).
 func TestTLSALPN01SSRF(t *testing.T) {
 	t.Parallel()
-	outside := tlsalpn01test.New(t, "127.0.0.1:0")
+	outside := tlsalpn01test.New(t, testport.Address(t))
 	port := outside.Addr().Port()
 	inside := []*tlsalpn01test.Server{
 		tlsalpn01test.New(t, fmt.Sprintf("127.0.0.2:%d", port)),

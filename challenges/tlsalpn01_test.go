@@ -17,6 +17,7 @@ import (
 	"acmebridge/acme"
 	"acmebridge/challenges"
 	"acmebridge/challenges/tlsalpn01test"
+	"acmebridge/conformance/testport"
 	"acmebridge/internal/egress"
 )
 
@@ -266,7 +267,7 @@ func TestTLSALPN01Servers(t *testing.T) {
 	}
 	t.Run("refused", func(t *testing.T) {
 		t.Parallel()
-		port := closedPort(t, "127.0.0.1:0")
+		port := uint16(testport.Port(t))
 		check(t, newALPN(t, setup{port: port}).Validate(t.Context(), target("example.org")), expect{acme.Connection, true, "refused"})
 	})
 	t.Run("the caller leaves", func(t *testing.T) {
@@ -279,7 +280,7 @@ func TestTLSALPN01Servers(t *testing.T) {
 	})
 	t.Run("IPv6 cannot be connected to", func(t *testing.T) {
 		t.Parallel()
-		s := tlsalpn01test.New(t, "127.0.0.1:0")
+		s := tlsalpn01test.New(t, testport.Address(t))
 		s.Show(good(t))
 		v := newALPN(t, setup{names: at(map[string]string{"example.org": "127.0.0.1 ::1"}), allow: "127.0.0.1/32 ::1/128", port: s.Addr().Port()})
 		got := v.Validate(t.Context(), target("example.org"))

@@ -13,9 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -25,6 +23,7 @@ import (
 	"golang.org/x/crypto/acme"
 
 	"acmebridge/internal/admin"
+	"acmebridge/internal/scripttest"
 	"acmebridge/storage"
 	"acmebridge/storage/bolt"
 )
@@ -51,9 +50,9 @@ func TestScripts(t *testing.T) {
 }
 
 var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
-	"exits":      cmdExits,
+	"exits":      scripttest.Exits,
 	"example":    cmdExample,
-	"ports":      cmdPorts,
+	"ports":      scripttest.Ports,
 	"ready":      cmdReady,
 	"issue":      cmdIssue,
 	"place":      cmdPlace,
@@ -61,28 +60,8 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"newer":      cmdNewer,
 	"plaintext":  cmdPlaintext,
 	"terminate":  cmdTerminate,
-	"fetch":      cmdFetch,
+	"fetch":      scripttest.Fetch,
 	"sectigobuy": cmdSectigoBuy,
-}
-
-// exits CODE PROGRAM ARGUMENT... runs a program and wants that exit code.
-func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exits CODE PROGRAM ARGUMENT...")
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	got := 0
-	if err := ts.Exec(args[1], args[2:]...); err != nil {
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) {
-			ts.Fatalf("%v", err)
-		}
-		got = exit.ExitCode()
-	}
-	if got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
-	}
 }
 
 // example NAME... copies example configurations of the documentation. That this
@@ -92,18 +71,6 @@ func cmdExample(ts *testscript.TestScript, _ bool, args []string) {
 		text, err := os.ReadFile(filepath.Join("..", "..", "docs", "ecosystems", name))
 		ts.Check(err)
 		ts.Check(os.WriteFile(ts.MkAbs(name), text, 0o600))
-	}
-}
-
-// ports NAME... sets each variable to a port that nobody uses now.
-func cmdPorts(ts *testscript.TestScript, _ bool, args []string) {
-	for _, name := range args {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		ts.Check(err)
-		defer func() { _ = l.Close() }() // held until all are chosen, so that they differ
-		_, port, err := net.SplitHostPort(l.Addr().String())
-		ts.Check(err)
-		ts.Setenv(name, port)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"acmebridge/cmd/acmebridge/config"
+	"acmebridge/conformance/testport"
 	"acmebridge/storage"
 )
 
@@ -55,8 +56,8 @@ func bindService(t *testing.T, dir string, now func() time.Time, env ...string) 
 func assembled(t *testing.T, dir string, now func() time.Time, env ...string) *parts {
 	t.Helper()
 	all := []string{
-		"ACMEBRIDGE_DATA_DIR=" + dir, "ACMEBRIDGE_LISTEN=" + freeAddress(t), "ACMEBRIDGE_PKI_LISTEN=" + freeAddress(t),
-		"ACMEBRIDGE_ADMIN_LISTEN=" + freeAddress(t), "ACMEBRIDGE_VALIDATION_HTTP_PORT=5999",
+		"ACMEBRIDGE_DATA_DIR=" + dir, "ACMEBRIDGE_LISTEN=" + testport.Address(t), "ACMEBRIDGE_PKI_LISTEN=" + testport.Address(t),
+		"ACMEBRIDGE_ADMIN_LISTEN=" + testport.Address(t), "ACMEBRIDGE_VALIDATION_HTTP_PORT=5999",
 	}
 	cfg, err := config.Load("", append(all, env...))
 	if err != nil {
@@ -68,16 +69,6 @@ func assembled(t *testing.T, dir string, now func() time.Time, env ...string) *p
 	}
 	t.Cleanup(func() { _ = p.close() }) // the second time in tests that close it
 	return p
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 func fetch(t *testing.T, c *http.Client, url, host string) (int, string) {
@@ -289,7 +280,7 @@ func TestPortTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = taken.Close() }()
-	address := freeAddress(t)
+	address := testport.Address(t)
 	cfg, err := config.Load("", []string{"ACMEBRIDGE_DATA_DIR=" + t.TempDir(), "ACMEBRIDGE_LISTEN=" + address, "ACMEBRIDGE_PKI_LISTEN=" + taken.Addr().String()})
 	if err != nil {
 		t.Fatal(err)

@@ -8,10 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
-	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -19,38 +16,6 @@ import (
 	"acmebridge/backends/sectigo"
 	"acmebridge/internal/secret"
 )
-
-// fetch METHOD URL [BODY] makes a request and prints the answer. It waits for
-// whoever is to answer to be there.
-func cmdFetch(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) < 2 {
-		ts.Fatalf("usage: fetch METHOD URL [BODY]")
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	for {
-		req, err := http.NewRequestWithContext(ctx, args[0], args[1], strings.NewReader(strings.Join(args[2:], " ")))
-		ts.Check(err)
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			select {
-			case <-ctx.Done():
-				ts.Fatalf("%v", err)
-			case <-time.After(20 * time.Millisecond):
-			}
-			continue
-		}
-		body, err := io.ReadAll(res.Body)
-		_ = res.Body.Close()
-		ts.Check(err)
-		_, err = ts.Stdout().Write(body)
-		ts.Check(err)
-		if failed := res.StatusCode > 299; failed != neg {
-			ts.Fatalf("status %d: %s", res.StatusCode, body)
-		}
-		return
-	}
-}
 
 // sectigobuy URL ROOTS NAME buys a certificate for the name, by the client of
 // that CA, and prints what becomes of it. ROOTS is what to trust, or -.

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"acmebridge/conformance/testport"
 )
 
 // acmebridgeConfig opens loopback for validation, which a real server keeps closed.
@@ -60,7 +62,7 @@ func startAcmebridge(t *testing.T) server {
 	t.Helper()
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")
-	listen, pki, httpPort, tlsPort, names := freePort(t), freePort(t), freePort(t), freePort(t), startDNS(t)
+	listen, pki, httpPort, tlsPort, names := testport.Port(t), testport.Port(t), testport.Port(t), testport.Port(t), startDNS(t)
 	file := write(t, filepath.Join(dir, "acmebridge.yaml"),
 		fmt.Sprintf(acmebridgeConfig, listen, data, pki, httpPort, tlsPort, names.address))
 

@@ -18,6 +18,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"acmebridge/conformance/testport"
 )
 
 // pebbleEAB is a key that the configuration file can give to Pebble; it has no way to
@@ -30,13 +32,13 @@ func startPebble(t *testing.T) server {
 	t.Helper()
 	dir := t.TempDir()
 	rootFile, certFile, keyFile := newTLSIdentity(t, dir)
-	names, httpPort, tlsPort := startDNS(t), freePort(t), freePort(t)
+	names, httpPort, tlsPort := startDNS(t), testport.Port(t), testport.Port(t)
 	h := httpClient(t, rootFile)
 
 	var directories, managements []string
 	var roots []byte
 	for _, bound := range []bool{false, true} {
-		listen, management := freeAddress(t), freeAddress(t)
+		listen, management := testport.Address(t), testport.Address(t)
 		config, err := json.Marshal(map[string]any{"pebble": map[string]any{
 			"listenAddress": listen, "managementListenAddress": management,
 			"certificate": certFile, "privateKey": keyFile,

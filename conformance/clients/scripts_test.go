@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"acmebridge/conformance/testport"
 )
 
 // newDehydrated is the shell script; it signs with openssl and talks with curl. For
@@ -128,7 +130,7 @@ func (st setup) startUalpn(t *testing.T) (folder string) {
 	t.Helper()
 	program := find(t, "ualpn")
 	socket := st.path("ualpn.sock")
-	behind := freeAddress(t) // what is not a challenge goes there; nobody listens
+	behind := testport.Address(t) // what is not a challenge goes there; nobody listens
 	startProcess(t, st.dir, nil, program, "--bind", strings.ReplaceAll(st.tlsAddress(), ":", "@"), "--connect", strings.ReplaceAll(behind, ":", "@"),
 		"--sock", socket, "--pidfile", st.path("ualpn.pid"), "--num-workers", "1", "--verbose")
 	eventually(t, 30*time.Second, "the socket of ualpn", func() bool {

@@ -10,10 +10,8 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,35 +152,6 @@ func keyFromPEM(t *testing.T, file string) crypto.Signer {
 			return key
 		}
 	}
-}
-
-// nextPort makes sure that no two tests are given the same port: some are used only
-// minutes later. Runs at the same time begin in different places.
-var nextPort atomic.Uint32
-
-const (
-	firstPort = 15000
-	ports     = 17000 // up to 32000, below those that systems give to outgoing connections
-)
-
-// freeAddress is one that nobody listens on now, and that nobody gets by chance.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		n := (uint32(os.Getpid())*100 + nextPort.Add(1)) % ports
-		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+int(n))))
-		if err == nil {
-			defer listener.Close()
-			return listener.Addr().String()
-		}
-	}
-	t.Fatal("a hundred ports in a row are in use")
-	return ""
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	return port(t, freeAddress(t))
 }
 
 func port(t *testing.T, address string) int {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"acmebridge/conformance/testport"
 )
 
 // patience is for processes on a busy machine; nothing here takes that long.
@@ -85,7 +87,7 @@ func startTRISA(t *testing.T) (s server, journal string) {
 	}
 	ca, dir := t.TempDir(), t.TempDir()
 	example := write(t, filepath.Join(dir, "trisa.yaml"), string(read(t, "../../docs/ecosystems/trisa.yaml")))
-	api, listen, httpPort := freeAddress(t), freePort(t), freePort(t)
+	api, listen, httpPort := testport.Address(t), testport.Port(t), testport.Port(t)
 	journal = filepath.Join(ca, "purchases.jsonl")
 	roots := filepath.Join(dir, "trisa-roots.pem")
 	caEnded := startProcess(t, ca, nil, program, "standin", "sectigo", "--listen", api, "--tls-root", roots,

@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"acmebridge/conformance/testport"
+
 	"golang.org/x/crypto/acme"
 )
 
@@ -84,7 +86,7 @@ type server struct {
 func start(t *testing.T, limits string) *server {
 	t.Helper()
 	dir := t.TempDir()
-	s := &server{address: freeAddress(t), pki: freeAddress(t), admin: freeAddress(t), log: filepath.Join(dir, "log"), exited: make(chan struct{})}
+	s := &server{address: testport.Address(t), pki: testport.Address(t), admin: testport.Address(t), log: filepath.Join(dir, "log"), exited: make(chan struct{})}
 	_, port, _ := net.SplitHostPort(s.address)
 	s.base = "https://localhost:" + port
 	file := filepath.Join(dir, "acmebridge.yaml")
@@ -156,16 +158,6 @@ func start(t *testing.T, limits string) *server {
 	s.roots.AppendCertsFromPEM(pem)
 	s.register(t)
 	return s
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func (s *server) lines(t *testing.T) string {

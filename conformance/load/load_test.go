@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"acmebridge/conformance/pebbletest"
+	"acmebridge/conformance/testport"
 )
 
 const (
@@ -25,7 +26,7 @@ const (
 // It asks for external accounts when it has some.
 func startPebble(t *testing.T, cfg pebbletest.Config) []string {
 	t.Helper()
-	web := freeAddress(t)
+	web := testport.Address(t)
 	_, port, _ := net.SplitHostPort(web)
 	cfg.HTTP01Port, _ = strconv.Atoi(port)
 	server := pebbletest.Start(t, cfg)
@@ -34,16 +35,6 @@ func startPebble(t *testing.T, cfg pebbletest.Config) []string {
 		t.Fatal(err)
 	}
 	return []string{"-directory", server.DirectoryURL, "-ca", roots, "-http01", web}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func mustParse(t *testing.T, args ...string) config {

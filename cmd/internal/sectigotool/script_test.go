@@ -1,7 +1,6 @@
 package sectigotool_test
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,12 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
-	"io"
-	"net"
-	"net/http"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"acmebridge/cmd/internal/sectigotool"
+	"acmebridge/internal/scripttest"
 )
 
 func TestMain(m *testing.M) {
@@ -45,73 +40,9 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits, "ports": cmdPorts, "control": cmdControl, "csr": cmdCSR, "mode": cmdMode, "pair": cmdPair, "setvar": cmdSetVar,
+			"exits": scripttest.Exits, "ports": scripttest.Ports, "fetch": scripttest.Fetch, "csr": cmdCSR, "mode": cmdMode, "pair": cmdPair, "setvar": cmdSetVar,
 		},
 	})
-}
-
-// exits CODE PROGRAM ARGUMENT... runs a program and wants that exit code.
-func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exits CODE PROGRAM ARGUMENT...")
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	got := 0
-	if err := ts.Exec(args[1], args[2:]...); err != nil {
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) {
-			ts.Fatalf("%v", err)
-		}
-		got = exit.ExitCode()
-	}
-	if got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
-	}
-}
-
-// ports NAME... sets each variable to a port that nobody uses now.
-func cmdPorts(ts *testscript.TestScript, _ bool, args []string) {
-	for _, name := range args {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		ts.Check(err)
-		defer func() { _ = l.Close() }() // held until all are chosen, so that they differ
-		_, port, err := net.SplitHostPort(l.Addr().String())
-		ts.Check(err)
-		ts.Setenv(name, port)
-	}
-}
-
-// control METHOD URL [BODY] gives the stand-in an order and prints the answer.
-// It waits for the stand-in to be there.
-func cmdControl(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: control METHOD URL [BODY]")
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	for {
-		req, err := http.NewRequestWithContext(ctx, args[0], args[1], strings.NewReader(strings.Join(args[2:], " ")))
-		ts.Check(err)
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			select {
-			case <-ctx.Done():
-				ts.Fatalf("%v", err)
-			case <-time.After(20 * time.Millisecond):
-			}
-			continue
-		}
-		body, err := io.ReadAll(res.Body)
-		_ = res.Body.Close()
-		ts.Check(err)
-		_, err = ts.Stdout().Write(body)
-		ts.Check(err)
-		if res.StatusCode > 299 {
-			ts.Fatalf("status %d: %s", res.StatusCode, body)
-		}
-		return
-	}
 }
 
 // csr FILE COMMON-NAME [DNS-NAME...] writes a CSR, and its key to FILE.key. A

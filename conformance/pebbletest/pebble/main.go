@@ -29,6 +29,8 @@ import (
 	"github.com/letsencrypt/pebble/v2/va"
 	"github.com/letsencrypt/pebble/v2/wfe"
 	"github.com/miekg/dns"
+
+	"acmebridge/conformance/testport"
 )
 
 // Settings is what is read, one JSON object.
@@ -65,10 +67,12 @@ func run() error {
 			return fmt.Errorf("add external account key %q: %w", kid, err)
 		}
 	}
-	closed, err := closedPort()
+	// Nothing listens there: tls-alpn-01 is not part of these tests.
+	closed, release, err := testport.Pick()
 	if err != nil {
 		return err
 	}
+	defer release()
 	resolver, err := startDNS()
 	if err != nil {
 		return err
@@ -142,16 +146,6 @@ func noted(store *db.MemoryStore, serial string) bool {
 	}
 	old, err := store.GetOrderByIssuedSerial(hex.EncodeToString(b))
 	return err == nil && old.IsReplaced
-}
-
-// closedPort is a port nothing listens at: tls-alpn-01 is not part of these tests.
-func closedPort() (int, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a closed port: %w", err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port, nil
 }
 
 // startDNS answers every A query with 127.0.0.1 and everything else with nothing.
