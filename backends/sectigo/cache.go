@@ -11,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"acmebridge/internal/keyfile"
 	"acmebridge/internal/secret"
 )
 
@@ -152,25 +153,7 @@ func (c *Cache) save(endpoint, username string, t tokens) (err error) {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(c.path), ".credentials-*") // made with mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name()) // what failed before is what matters
-		}
-	}()
-	if _, err := f.Write(content); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := f.Sync(); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), c.path)
+	return keyfile.Replace(c.path, 0o600, content)
 }
 
 // private makes the folder, or wants it to be nobody else's.

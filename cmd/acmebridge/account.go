@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/admin"
 )
 
@@ -20,7 +21,7 @@ func (p *program) accountListCommand() *cobra.Command {
 	var member, directory string
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "list", Short: "List accounts, oldest first", Example: "  acmebridge account list\n  acmebridge account list --member m1 --json", Args: noArguments,
+		Use: "list", Short: "List accounts, oldest first", Example: "  acmebridge account list\n  acmebridge account list --member m1 --json", Args: usage.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
 				all, err := collect(c.Context(), a, "/v1/accounts", nil, func(x admin.Account) bool {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/admin"
 )
 
@@ -39,14 +40,14 @@ func (p *program) orderRejectCommand() *cobra.Command {
 		`End an order that waits for approval. Its client is told the reason, and not by whom.`, "what the client is told")
 }
 
-func (p *program) decideCommand(verb, short, example, long, usage string) *cobra.Command {
+func (p *program) decideCommand(verb, short, example, long, reason string) *cobra.Command {
 	var body admin.Decision
 	c := &cobra.Command{
 		Use: verb + " ID --reason TEXT", Short: short, Long: long,
 		Example: fmt.Sprintf("  acmebridge order list --waiting-approval\n  acmebridge order %s ID --reason %q", verb, example), Args: exactly(1, "the id of an order"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if strings.TrimSpace(body.Reason) == "" {
-				return usagef("give a reason with --reason; it is kept with the order")
+				return usage.Errorf("give a reason with --reason; it is kept with the order")
 			}
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
 				done, err := admin.Post[admin.Done](c.Context(), a, "/v1/orders/"+url.PathEscape(args[0])+"/"+verb, body)
@@ -59,6 +60,6 @@ func (p *program) decideCommand(verb, short, example, long, usage string) *cobra
 			})
 		},
 	}
-	c.Flags().StringVar(&body.Reason, "reason", "", usage)
+	c.Flags().StringVar(&body.Reason, "reason", "", reason)
 	return c
 }

@@ -12,6 +12,7 @@ import (
 
 	"acmebridge/backends/localca"
 	"acmebridge/cmd/acmebridge/config"
+	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/admin"
 )
 
@@ -33,7 +34,7 @@ func signing(names []string, args []string) (string, error) {
 	case len(args) == 1:
 		return "", fmt.Errorf("no backend called %q signs here; there are: %s", args[0], strings.Join(names, ", "))
 	case len(names) > 1:
-		return "", usagef("name one of the CAs that sign here: %s", strings.Join(names, ", "))
+		return "", usage.Errorf("name one of the CAs that sign here: %s", strings.Join(names, ", "))
 	}
 	return names[0], nil
 }
@@ -116,7 +117,7 @@ func runningCA(c *cobra.Command, a *admin.Client, args []string) (string, error)
 func (p *program) caPublishCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "publish", Short: "Make new revocation lists now",
-		Example: "  acmebridge ca publish", Args: noArguments,
+		Example: "  acmebridge ca publish", Args: usage.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
 				done, err := admin.Post[admin.Done](c.Context(), a, "/v1/publish", struct{}{})

@@ -14,6 +14,7 @@ import (
 
 	"acmebridge/acme"
 	"acmebridge/cmd/acmebridge/config"
+	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/admin"
 )
 
@@ -28,13 +29,13 @@ func (p *program) certListCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "list", Short: "List certificates, oldest first; those that end soon, soonest first",
-		Example: "  acmebridge cert list\n  acmebridge cert list --expiring 30d --json", Args: noArguments,
+		Example: "  acmebridge cert list\n  acmebridge cert list --expiring 30d --json", Args: usage.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			query := url.Values{"account": {account}}
 			if expiring != "" {
 				d, err := config.ParseDuration(expiring)
 				if err != nil || d <= 0 {
-					return usagef("--expiring: write a duration such as 30d")
+					return usage.Errorf("--expiring: write a duration such as 30d")
 				}
 				query.Set("expiring", d.String())
 			}
@@ -139,7 +140,7 @@ func parseReason(text string) (int, error) {
 		var err error
 		if n, err = strconv.Atoi(text); err != nil || n < 0 || n >= len(reasons) || reasons[n] == "" {
 			names := slices.DeleteFunc(slices.Clone(reasons), func(name string) bool { return name == "" })
-			return 0, usagef("--reason is one of %s, or its number in RFC 5280", strings.Join(names, ", "))
+			return 0, usage.Errorf("--reason is one of %s, or its number in RFC 5280", strings.Join(names, ", "))
 		}
 	}
 	return n, nil

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/cmd/acmebridge/config"
+	"acmebridge/cmd/internal/usage"
 )
 
 func (p *program) configCommand() *cobra.Command {
@@ -31,7 +32,7 @@ FILE is acmebridge.yaml when left out; - is standard output. A file that is ther
 		Example: "  acmebridge config init\n  acmebridge config init /etc/acmebridge.yaml", Args: atMostOne("a file"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if p.file != "" || p.data != "" {
-				return usagef("name the file to write as an argument; --config and --data do not apply")
+				return usage.Errorf("name the file to write as an argument; --config and --data do not apply")
 			}
 			file := "acmebridge.yaml"
 			if len(args) == 1 && args[0] != "" {
@@ -103,7 +104,7 @@ func (p *program) configPrintCommand() *cobra.Command {
 func (p *program) configSchemaCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "schema", Short: "Print the JSON Schema of the configuration, for editors",
-		Example: "  acmebridge config schema > acmebridge.schema.json", Args: noArguments,
+		Example: "  acmebridge config schema > acmebridge.schema.json", Args: usage.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := p.stdout.Write(config.Schema())
 			return err

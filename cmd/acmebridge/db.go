@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/admin"
 	"acmebridge/storage/bolt"
 )
@@ -78,7 +79,7 @@ func (p *program) restore(ctx context.Context, file string) error {
 func (p *program) dbCheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "check", Short: "Read the whole database and say what is wrong with it",
-		Example: "  acmebridge db check", Args: noArguments,
+		Example: "  acmebridge db check", Args: usage.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
 				if _, err := admin.Get[admin.Done](c.Context(), a, "/v1/database/check"); err != nil {

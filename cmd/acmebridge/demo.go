@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/cmd/acmebridge/config"
+	"acmebridge/cmd/internal/usage"
 )
 
 func (p *program) demoCommand() *cobra.Command {
@@ -30,10 +31,10 @@ Each step is printed, and the certificate. Nothing of it stays.
 
 With --keep the server stays up until Ctrl-C, and commands for certbot and lego are printed.`,
 		Example: "  acmebridge demo\n  acmebridge demo --keep",
-		Args:    noArguments,
+		Args:    usage.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if p.file != "" || p.data != "" {
-				return usagef("it has a configuration and a folder of its own; leave out --config and --data")
+				return usage.Errorf("it has a configuration and a folder of its own; leave out --config and --data")
 			}
 			return p.demo(c.Context(), keep)
 		},

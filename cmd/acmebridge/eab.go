@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/cmd/acmebridge/config"
+	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/admin"
 )
 
@@ -28,18 +29,18 @@ func (p *program) eabCreateCommand() *cobra.Command {
 		Short: "Make an external account key; its MAC key is shown this once",
 		Example: `  acmebridge eab create --member DEV/GOV/1234
   acmebridge eab create --directory xroad --member m1 --profile tls --identifier .example.org --uses 1 --expires 30d`,
-		Args: noArguments,
+		Args: usage.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if n.Member == "" {
-				return usagef("name the member that the key is for, with --member")
+				return usage.Errorf("name the member that the key is for, with --member")
 			}
 			if err := checkMemberID(n.Member); err != nil {
-				return usageError{err}
+				return usage.Error(err)
 			}
 			if expires != "" {
 				d, err := config.ParseDuration(expires)
 				if err != nil || d <= 0 {
-					return usagef("--expires: write a duration such as 30d or 12h")
+					return usage.Errorf("--expires: write a duration such as 30d or 12h")
 				}
 				now, err := seams(p.env)
 				if err != nil {
@@ -80,7 +81,7 @@ func (p *program) eabListCommand() *cobra.Command {
 	var member string
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "list", Short: "List external account keys", Example: "  acmebridge eab list\n  acmebridge eab list --member m1 --json", Args: noArguments,
+		Use: "list", Short: "List external account keys", Example: "  acmebridge eab list\n  acmebridge eab list --member m1 --json", Args: usage.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
 				all, err := collect(c.Context(), a, "/v1/external-keys", nil, func(k admin.ExternalKey) bool { return member == "" || k.Member == member })

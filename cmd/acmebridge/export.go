@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/admin"
 )
 
@@ -16,7 +17,7 @@ func (p *program) exportCommand() *cobra.Command {
 order, authorization, submission, job, certificate or publication.
 
 While a server runs, records that change during the export appear as they were when they were read.`,
-		Example: "  acmebridge export --json > records.jsonl\n  acmebridge export --out records.jsonl", Args: noArguments,
+		Example: "  acmebridge export --json > records.jsonl\n  acmebridge export --out records.jsonl", Args: usage.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
 				return p.write(out, 0o600, func(w io.Writer) error { return a.Stream(c.Context(), "/v1/export", w) })

@@ -17,6 +17,7 @@ import (
 
 	"acmebridge/backends/ib1"
 	"acmebridge/backends/ib1/ceremony"
+	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/keyfile"
 	"acmebridge/internal/secret"
 )
@@ -73,7 +74,7 @@ func (i *ib1Flags) given() (*ib1.Settings, error) {
 	for names, to := range map[*map[string]string]*map[ib1.Tree]string{&i.rootNames: &s.RootNames, &i.issuerNames: &s.IssuerNames} {
 		for tree, name := range *names {
 			if !slices.Contains(ib1.Trees(), ib1.Tree(tree)) {
-				return nil, usagef("there is no tree %q: write client=, signing= or server= before a name", tree)
+				return nil, usage.Errorf("there is no tree %q: write client=, signing= or server= before a name", tree)
 			}
 			if *to == nil {
 				*to = map[ib1.Tree]string{}
@@ -85,7 +86,7 @@ func (i *ib1Flags) given() (*ib1.Settings, error) {
 		return &s, nil
 	}
 	if s.Country+s.Organization+s.PublicURL != "" || s.MemberDays+s.RegenerationDays != 0 || len(s.RootNames)+len(s.IssuerNames) > 0 {
-		return nil, usagef("name the framework too, with --framework, or leave out what the folder knows")
+		return nil, usage.Errorf("name the framework too, with --framework, or leave out what the folder knows")
 	}
 	return nil, nil
 }
@@ -93,11 +94,11 @@ func (i *ib1Flags) given() (*ib1.Settings, error) {
 // ib1Folder works in the folder.
 func (p *program) ib1Folder(i *ib1Flags, anyTree bool, work func(*ceremony.Folder, ib1.Tree) error) error {
 	if i.dir == "" {
-		return usagef("name the folder of the framework, with --dir")
+		return usage.Errorf("name the folder of the framework, with --dir")
 	}
 	tree := ib1.Tree(i.tree)
 	if !slices.Contains(ib1.Trees(), tree) && (!anyTree || i.tree != "") {
-		return usagef("name the tree, with --tree: client, signing or server")
+		return usage.Errorf("name the tree, with --tree: client, signing or server")
 	}
 	now, err := seams(p.env)
 	if err != nil {
@@ -181,7 +182,7 @@ func (p *program) ib1RootCreateCommand() *cobra.Command {
 Do it on a machine without a network. The first command in a folder says what the framework is
 called, where it is and where it publishes; all of that goes into certificates.`,
 		Example: "  acmebridge ib1 root create --dir ib1 --tree client --framework 'Core Trust Framework' --country GB --url http://pki.example.org\n" +
-			"  acmebridge ib1 root create --dir ib1 --tree signing", Args: noArguments,
+			"  acmebridge ib1 root create --dir ib1 --tree signing", Args: usage.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			return p.ib1Folder(i, false, func(f *ceremony.Folder, t ib1.Tree) error {
 				cert, err := f.CreateRoot(t)
@@ -245,7 +246,7 @@ func (p *program) ib1LogCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "log --dir FOLDER", Short: "Show what was done in a folder, after checking that the log is whole",
-		Example: "  acmebridge ib1 log --dir ib1\n  acmebridge ib1 log --dir ib1 --json", Args: noArguments,
+		Example: "  acmebridge ib1 log --dir ib1\n  acmebridge ib1 log --dir ib1 --json", Args: usage.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			return p.ib1Folder(i, true, func(f *ceremony.Folder, _ ib1.Tree) error {
 				return table(p, asJSON, f.Log(), "nothing was done yet", "NO.\tAT\tBY\tEVENT\tTREE\tSERIAL OR NUMBER", func(w io.Writer, r ceremony.Record) {

@@ -11,6 +11,7 @@ import (
 
 	"acmebridge/backends/ib1"
 	"acmebridge/backends/ib1/ceremony"
+	"acmebridge/cmd/internal/usage"
 )
 
 // ib1Number is the number of an authority: 0 for the root.
@@ -20,7 +21,7 @@ func ib1Number(text string) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
-		return 0, usagef("--issuer: %q is neither the number of an issuer nor root", text)
+		return 0, usage.Errorf("--issuer: %q is neither the number of an issuer nor root", text)
 	}
 	return n, nil
 }
@@ -36,14 +37,14 @@ The reasons are unspecified, keyCompromise, affiliationChanged, superseded, cess
 privilegeWithdrawn; for an issuer, which its root revokes, a reason other than the first is needed.`,
 		Example: "  acmebridge ib1 crl revoke --dir ib1 --tree client --cert member.pem --reason keyCompromise\n" +
 			"  acmebridge ib1 crl revoke --dir ib1 --tree client --serial 108996695654363101578112178942988300290 --issuer 1 --reason superseded",
-		Args: noArguments,
+		Args: usage.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			code, err := ib1.ReasonByName(reason)
 			if err != nil {
-				return usagef("--reason: %w", err)
+				return usage.Errorf("--reason: %w", err)
 			}
 			if (file == "") == (serial == "") || (serial != "" && issuer == "") {
-				return usagef("name the certificate, with --cert, or its number and who signed it, with --serial and --issuer")
+				return usage.Errorf("name the certificate, with --cert, or its number and who signed it, with --serial and --issuer")
 			}
 			return p.ib1Folder(i, false, func(f *ceremony.Folder, t ib1.Tree) error {
 				now, err := seams(p.env)
@@ -54,7 +55,7 @@ privilegeWithdrawn; for an issuer, which its root revokes, a reason other than t
 				for text, to := range map[*string]*time.Time{&at: &r.At, &notAfter: &r.NotAfter} {
 					if *text != "" {
 						if *to, err = time.Parse(time.RFC3339, *text); err != nil {
-							return usagef("write a time such as 2026-12-20T12:00:00Z: %w", err)
+							return usage.Errorf("write a time such as 2026-12-20T12:00:00Z: %w", err)
 						}
 					}
 				}
@@ -71,7 +72,7 @@ privilegeWithdrawn; for an issuer, which its root revokes, a reason other than t
 				} else {
 					ok := false
 					if r.Serial, ok = new(big.Int).SetString(serial, 10); !ok {
-						return usagef("--serial: write the number in decimal")
+						return usage.Errorf("--serial: write the number in decimal")
 					}
 					if number, err = ib1Number(issuer); err != nil {
 						return err
@@ -105,7 +106,7 @@ func (p *program) ib1CRLSignCommand() *cobra.Command {
 The lists are put below public/ in the folder, together with a bundle of all of them in PEM for
 servers that check every list of a chain. Those of issuers are good for a week, those of roots for
 a year; make them daily, and at once after a revocation.`,
-		Example: "  acmebridge ib1 crl sign --dir ib1 --tree client\n  acmebridge ib1 crl sign --dir ib1 --tree client --issuer root", Args: noArguments,
+		Example: "  acmebridge ib1 crl sign --dir ib1 --tree client\n  acmebridge ib1 crl sign --dir ib1 --tree client --issuer root", Args: usage.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			return p.ib1Folder(i, false, func(f *ceremony.Folder, t ib1.Tree) error {
 				numbers, err := ib1Signers(f, t, issuer)
@@ -164,10 +165,10 @@ func (p *program) ib1CRLImportCommand() *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use: "import --dir FOLDER --tree TREE --crl FILE", Short: "Take a list that was signed elsewhere, such as that of the root, to be published from here",
-		Example: "  acmebridge ib1 crl import --dir ib1 --tree client --crl root.crl", Args: noArguments,
+		Example: "  acmebridge ib1 crl import --dir ib1 --tree client --crl root.crl", Args: usage.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			if file == "" {
-				return usagef("name the file with the list, with --crl")
+				return usage.Errorf("name the file with the list, with --crl")
 			}
 			data, err := os.ReadFile(file)
 			if err != nil {
@@ -192,7 +193,7 @@ func (p *program) ib1CRLBundleCommand() *cobra.Command {
 	i := &ib1Flags{}
 	c := &cobra.Command{
 		Use: "bundle --dir FOLDER --tree TREE", Short: "Write the lists of a tree into one PEM file, for servers that check every list of a chain",
-		Example: "  acmebridge ib1 crl bundle --dir ib1 --tree client", Args: noArguments,
+		Example: "  acmebridge ib1 crl bundle --dir ib1 --tree client", Args: usage.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			return p.ib1Folder(i, false, func(f *ceremony.Folder, t ib1.Tree) error {
 				file, err := f.Bundle(t)

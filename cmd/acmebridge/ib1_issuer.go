@@ -4,12 +4,12 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"acmebridge/backends/ib1"
 	"acmebridge/backends/ib1/ceremony"
+	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/keyfile"
 )
 
@@ -21,7 +21,7 @@ func (p *program) ib1IssuerRequestCommand() *cobra.Command {
 
 Do it on the machine that will issue, and take the request to the one with the root. While a
 request waits for its certificate, the same one is shown again.`,
-		Example: "  acmebridge ib1 issuer request --dir ib1 --tree client", Args: noArguments,
+		Example: "  acmebridge ib1 issuer request --dir ib1 --tree client", Args: usage.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			return p.ib1Folder(i, false, func(f *ceremony.Folder, t ib1.Tree) error {
 				r, err := f.RequestIssuer(t)
@@ -44,10 +44,10 @@ func (p *program) ib1IssuerSignCommand() *cobra.Command {
 	var csr, out string
 	c := &cobra.Command{
 		Use: "sign --dir FOLDER --tree TREE --csr FILE", Short: "Sign a request for an issuer with the root",
-		Example: "  acmebridge ib1 issuer sign --dir ib1 --tree client --csr issuer-1.csr.pem --out issuer-1.pem", Args: noArguments,
+		Example: "  acmebridge ib1 issuer sign --dir ib1 --tree client --csr issuer-1.csr.pem --out issuer-1.pem", Args: usage.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			if csr == "" {
-				return usagef("name the file with the request, with --csr")
+				return usage.Errorf("name the file with the request, with --csr")
 			}
 			request, err := p.ib1File(csr, "CERTIFICATE REQUEST")
 			if err != nil {
@@ -63,7 +63,7 @@ func (p *program) ib1IssuerSignCommand() *cobra.Command {
 					_, err = p.stdout.Write(data)
 					return err
 				}
-				if err := keyfile.Replace(filepath.Dir(out), filepath.Base(out), data); err != nil {
+				if err := keyfile.Replace(out, 0o644, data); err != nil {
 					return err
 				}
 				fmt.Fprintf(p.stdout, "signed an issuer of the %s tree; take it to where it was requested: %s\n", t, out)
@@ -88,10 +88,10 @@ func (p *program) ib1IssuerImportCommand() *cobra.Command {
 
 It may have been signed by 'ib1 issuer sign' or by other software: it is checked against the whole
 profile, and what does not fit is named. The root is needed with the first issuer of a tree.`,
-		Example: "  acmebridge ib1 issuer import --dir ib1 --tree client --cert issuer-1.pem --root root.pem", Args: noArguments,
+		Example: "  acmebridge ib1 issuer import --dir ib1 --tree client --cert issuer-1.pem --root root.pem", Args: usage.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			if file == "" {
-				return usagef("name the file with the certificate, with --cert")
+				return usage.Errorf("name the file with the certificate, with --cert")
 			}
 			cert, err := p.ib1ReadCertificate(file)
 			if err != nil {
@@ -124,7 +124,7 @@ func (p *program) ib1IssuerRotateCommand() *cobra.Command {
 	i := &ib1Flags{}
 	c := &cobra.Command{
 		Use: "rotate --dir FOLDER --tree TREE", Short: "Request, sign and import the next issuer, where the key of the root is at hand",
-		Example: "  acmebridge ib1 issuer rotate --dir ib1 --tree client", Args: noArguments,
+		Example: "  acmebridge ib1 issuer rotate --dir ib1 --tree client", Args: usage.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			return p.ib1Folder(i, false, func(f *ceremony.Folder, t ib1.Tree) error {
 				n, cert, err := f.RotateIssuer(t)
@@ -180,7 +180,7 @@ func (p *program) ib1IssuerListCommand() *cobra.Command {
 
 With --check the exit code is 1 when there is an alarm: before an issuer can no longer cover the full
 validity of a certificate, and before the root can no longer cover that of an issuer.`,
-		Example: "  acmebridge ib1 issuer list --dir ib1\n  acmebridge ib1 issuer list --dir ib1 --check", Args: noArguments,
+		Example: "  acmebridge ib1 issuer list --dir ib1\n  acmebridge ib1 issuer list --dir ib1 --check", Args: usage.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			return p.ib1Folder(i, true, func(f *ceremony.Folder, t ib1.Tree) error {
 				all, err := f.List()

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/backends/ib1/verify"
+	"acmebridge/cmd/internal/usage"
 )
 
 func (p *program) ib1VerifyCommand() *cobra.Command {
@@ -42,12 +43,12 @@ func (i *ib1Trust) flags(c *cobra.Command) {
 func (i *ib1Trust) trust() (verify.Trust, error) {
 	t := verify.Trust{NoRootCRL: i.noRootCRL, CRLs: verify.NewCRLs(verify.CRLConfig{})}
 	if len(i.roots) == 0 {
-		return t, usagef("give the root of the tree with --root")
+		return t, usage.Errorf("give the root of the tree with --root")
 	}
 	if i.at != "" {
 		at, err := time.Parse(time.RFC3339, i.at)
 		if err != nil {
-			return t, usagef("--at %q is no time like 2026-12-11T00:00:00Z", i.at)
+			return t, usage.Errorf("--at %q is no time like 2026-12-11T00:00:00Z", i.at)
 		}
 		t.Now = func() time.Time { return at }
 	}
@@ -140,7 +141,7 @@ func (p *program) ib1VerifyProvenanceCommand() *cobra.Command {
 		Args:    exactly(1, "a file with a record"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if framework == "" {
-				return usagef("give the URL of the trust framework with --framework")
+				return usage.Errorf("give the URL of the trust framework with --framework")
 			}
 			trust, err := flags.trust()
 			if err != nil {

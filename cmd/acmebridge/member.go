@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/admin"
 )
 
@@ -51,7 +52,7 @@ func (p *program) memberCreateCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			m.ID = args[0]
 			if err := checkMemberID(m.ID); err != nil {
-				return usageError{err}
+				return usage.Error(err)
 			}
 			return p.operate(c.Context(), writes, func(a *admin.Client) error {
 				x, err := admin.Post[admin.Member](c.Context(), a, "/v1/members", m)
@@ -75,7 +76,7 @@ func (p *program) memberListCommand() *cobra.Command {
 	var status string
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "list", Short: "List the members of the registry", Example: "  acmebridge member list\n  acmebridge member list --status frozen --json", Args: noArguments,
+		Use: "list", Short: "List the members of the registry", Example: "  acmebridge member list\n  acmebridge member list --status frozen --json", Args: usage.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := oneOf("--status", status, "active", "frozen", "removed"); err != nil {
 				return err

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"acmebridge/cmd/acmebridge/config"
+	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/admin"
 	"acmebridge/storage"
 )
@@ -196,5 +197,5 @@ func oneOf(flag, value string, known ...string) error {
 	if value == "" || slices.Contains(known, value) {
 		return nil
 	}
-	return usagef("%s: there is no %s; it is one of %s", flag, show(value), strings.Join(known, ", "))
+	return usage.Errorf("%s: there is no %s; it is one of %s", flag, show(value), strings.Join(known, ", "))
 }

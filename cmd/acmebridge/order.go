@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/admin"
 )
 
@@ -26,10 +27,10 @@ func (p *program) orderListCommand() *cobra.Command {
 	var parked, waiting, asJSON bool
 	c := &cobra.Command{
 		Use: "list", Short: "List orders, oldest first",
-		Example: "  acmebridge order list\n  acmebridge order list --parked\n  acmebridge order list --account ID --status processing --json", Args: noArguments,
+		Example: "  acmebridge order list\n  acmebridge order list --parked\n  acmebridge order list --account ID --status processing --json", Args: usage.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if limit < 0 {
-				return usagef("--limit: write how many orders to show; 0 is all")
+				return usage.Errorf("--limit: write how many orders to show; 0 is all")
 			}
 			if err := oneOf("--status", status, "pending", "ready", "processing", "valid", "invalid"); err != nil {
 				return err
@@ -37,7 +38,7 @@ func (p *program) orderListCommand() *cobra.Command {
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
 				switch {
 				case parked && waiting:
-					return usagef("give --parked or --waiting-approval")
+					return usage.Errorf("give --parked or --waiting-approval")
 				case parked:
 					return p.listParked(c, a, asJSON)
 				case waiting:
@@ -194,7 +195,7 @@ func (p *program) orderAbandonCommand() *cobra.Command {
 		Example: `  acmebridge order abandon ID --reason "the CA has withdrawn this product"`, Args: exactly(1, "the id of an order"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if strings.TrimSpace(body.Reason) == "" {
-				return usagef("give a reason with --reason; the client is told")
+				return usage.Errorf("give a reason with --reason; the client is told")
 			}
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
 				done, err := admin.Post[admin.Done](c.Context(), a, "/v1/orders/"+url.PathEscape(args[0])+"/abandon", body)

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/cmd/acmebridge/config"
+	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/admin"
 )
 
@@ -31,7 +32,7 @@ func moment(flag, text string, now time.Time) (t *time.Time, err error) {
 	}
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return nil, usagef("--%s: write a time such as 2027-01-31T12:00:00Z, or a duration from now such as 7d", flag)
+		return nil, usage.Errorf("--%s: write a time such as 2027-01-31T12:00:00Z, or a duration from now such as 7d", flag)
 	}
 	return &at, nil
 }
@@ -46,10 +47,10 @@ func (p *program) renewalsListCommand() *cobra.Command {
 
 What has expired is left out, and so is what was replaced: its client has named it in an order (replaces),
 and that order has a certificate. A client that names nothing leaves its old certificate in this list.`,
-		Example: "  acmebridge renewals list\n  acmebridge renewals list --member DEV/GOV/1234 --due-before 7d\n  acmebridge renewals list --profile tls --due-before 2027-01-31T00:00:00Z --limit 100 --json", Args: noArguments,
+		Example: "  acmebridge renewals list\n  acmebridge renewals list --member DEV/GOV/1234 --due-before 7d\n  acmebridge renewals list --profile tls --due-before 2027-01-31T00:00:00Z --limit 100 --json", Args: usage.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if limit < 0 {
-				return usagef("--limit: write how many certificates to show; 0 is all")
+				return usage.Errorf("--limit: write how many certificates to show; 0 is all")
 			}
 			due, err := moment("due-before", dueBefore, time.Now())
 			if err != nil {
@@ -161,7 +162,7 @@ given as a duration from now differ from one command to the next.`,
 				return err
 			}
 			if len(args) == 1 && issuedBefore != "" {
-				return usagef("--issued-before is for the certificates of a member, a profile or a backend")
+				return usage.Errorf("--issued-before is for the certificates of a member, a profile or a backend")
 			}
 			now := time.Now()
 			for _, x := range []struct {
@@ -226,9 +227,9 @@ func checkMove(m admin.MoveRenewal, args []string, start, end string) error {
 	}
 	switch {
 	case scopes != 1:
-		return usagef("give one certificate, or one of --member, --profile and --backend")
+		return usage.Errorf("give one certificate, or one of --member, --profile and --backend")
 	case ways != 1 || (start == "") != (end == ""):
-		return usagef("give --start and --end, or --now, or --usual")
+		return usage.Errorf("give --start and --end, or --now, or --usual")
 	}
 	return nil
 }
@@ -252,7 +253,7 @@ func (p *program) renewalsDecisionsCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "decisions", Short: "List what was decided for members, profiles and backends and still stands",
-		Example: "  acmebridge renewals decisions", Args: noArguments,
+		Example: "  acmebridge renewals decisions", Args: usage.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
 				all, err := collect[admin.RenewalDecision](c.Context(), a, "/v1/renewal-decisions", nil, nil)

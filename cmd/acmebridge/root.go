@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"acmebridge/cmd/acmebridge/config"
-	"acmebridge/cmd/internal/sectigotool"
+	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/admin"
 	"acmebridge/storage"
 )
@@ -42,13 +42,6 @@ type program struct {
 	// that are about the command line.
 	began bool
 }
-
-// usageError is a mistake in the command line.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // run carries out a command line and returns the exit code.
 func run(p program, args []string) int {
@@ -90,9 +83,8 @@ func whereToLook(err error) string {
 }
 
 func (p *program) exitCode(err error) int {
-	var usage usageError
 	switch {
-	case !p.began, errors.As(err, &usage), sectigotool.IsUsage(err):
+	case !p.began, usage.Is(err):
 		return exitUsage
 	case errors.Is(err, storage.ErrUnknown):
 		return exitRestart // SS-4
@@ -116,7 +108,7 @@ has a certificate issued to a standard client and shows each step.`,
 		SilenceUsage:     true,
 		SilenceErrors:    true,
 		PersistentPreRun: func(*cobra.Command, []string) { p.began = true },
-		Args:             knownVerb,
+		Args:             usage.KnownVerb,
 		RunE:             func(c *cobra.Command, _ []string) error { return c.Help() },
 		// 'sectigo -p' means one thing before its verb and another after it.
 		TraverseChildren: true,
@@ -157,7 +149,7 @@ func completion(root *cobra.Command) {
 		}
 		c.Args, c.RunE = verbless(c.Commands())
 		for _, shell := range c.Commands() {
-			shell.Args = noArguments
+			shell.Args = usage.NoArguments
 		}
 	}
 }
@@ -172,34 +164,20 @@ func group(use, short, example string, verbs ...*cobra.Command) *cobra.Command {
 
 // verbless answers a noun without one of its verbs.
 func verbless(verbs []*cobra.Command) (cobra.PositionalArgs, func(*cobra.Command, []string) error) {
-	return knownVerb, func(*cobra.Command, []string) error {
+	return usage.KnownVerb, func(*cobra.Command, []string) error {
 		var names []string
 		for _, v := range verbs {
 			names = append(names, v.Name())
 		}
-		return usagef("missing subcommand: one of %s", strings.Join(names, ", "))
+		return usage.Errorf("missing subcommand: one of %s", strings.Join(names, ", "))
 	}
-}
-
-// knownVerb is asked only when no subcommand has the name of the argument.
-func knownVerb(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	const slips = 2
-	c.SuggestionsMinimumDistance = slips
-	hint := ""
-	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-		hint = "; did you mean " + strings.Join(near, " or ") + "?"
-	}
-	return usagef("unknown command %q%s", args[0], hint)
 }
 
 // exactly wants n arguments, which are called what.
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usagef("give %s, and nothing else", what)
+			return usage.Errorf("give %s, and nothing else", what)
 		}
 		return nil
 	}
@@ -209,17 +187,10 @@ func exactly(n int, what string) cobra.PositionalArgs {
 func atMostOne(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) > 1 {
-			return usagef("give %s or nothing; %q is too much", what, args[1])
+			return usage.Errorf("give %s or nothing; %q is too much", what, args[1])
 		}
 		return nil
 	}
-}
-
-func noArguments(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usagef("wants no argument; %q is too much", args[0])
-	}
-	return nil
 }
 
 // config reads the configuration. given is false when there is no file, so that

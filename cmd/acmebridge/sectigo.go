@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/cmd/internal/sectigotool"
+	"acmebridge/cmd/internal/usage"
 )
 
 // sectigoCommand is the tool that is also built on its own, as 'sectigo'.
@@ -22,7 +23,7 @@ func (p *program) sectigoTool(name string) sectigotool.Env {
 		Stdin: p.stdin, Stdout: p.stdout, Stderr: p.stderr, Environ: p.env, Name: name, Version: version(),
 		Before: func() error {
 			if p.file != "" || p.data != "" {
-				return usagef("it has neither a configuration nor data of a server; leave out --config and --data")
+				return usage.Errorf("it has neither a configuration nor data of a server; leave out --config and --data")
 			}
 			return nil
 		},

@@ -14,6 +14,7 @@ import (
 
 	"acmebridge/backends"
 	"acmebridge/cmd/acmebridge/config"
+	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/admin"
 	"acmebridge/storage"
 )
@@ -31,7 +32,7 @@ it validates on port 5002, and loopback addresses may be asked.
 Exit codes: 0 stopped as asked, 1 failed, 2 wrong usage, 75 a commit has an unknown outcome
 (start it again: it recovers), 78 the data were written by a newer version.`,
 		Example: "  acmebridge serve\n  acmebridge serve --config /etc/acmebridge.yaml\n  acmebridge serve --data ./data",
-		Args:    noArguments,
+		Args:    usage.NoArguments,
 		RunE:    func(c *cobra.Command, _ []string) error { return p.serve(c.Context()) },
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"acmebridge/cmd/acmebridge/config"
+	"acmebridge/internal/keyfile"
 )
 
 const (
@@ -104,11 +105,11 @@ func makeOwnRoot(dataDir string, now time.Time) (ownRoot, error) {
 	// The key first: a crash in between leaves a key that the next start
 	// replaces, and no root that anybody could have taken.
 	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
-	if err := writeFile(filepath.Join(dataDir, tlsRootKeyFile), 0o600, keyPEM); err != nil {
+	if err := keyfile.Replace(filepath.Join(dataDir, tlsRootKeyFile), 0o600, keyPEM); err != nil {
 		return ownRoot{}, err
 	}
 	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
-	return ownRoot{cert, key}, writeFile(filepath.Join(dataDir, tlsRootFile), 0o644, certPEM)
+	return ownRoot{cert, key}, keyfile.Replace(filepath.Join(dataDir, tlsRootFile), 0o644, certPEM)
 }
 
 // issue makes a leaf with a key of its own.
@@ -182,30 +183,4 @@ func newSerial() *big.Int {
 	_, _ = rand.Read(b[:]) // ends the process when the system has no randomness
 	b[0] = b[0]&0x7f | 0x40
 	return new(big.Int).SetBytes(b[:])
-}
-
-// writeFile makes a file appear whole or not at all, and stay.
-func writeFile(path string, mode os.FileMode, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // gone already when all went well
-	_, err = f.Write(content)
-	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(path))
-}
-
-// syncFolder makes the names in a folder survive a power cut.
-func syncFolder(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

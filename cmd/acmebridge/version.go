@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/failpoint"
 )
 
@@ -39,7 +40,7 @@ func version() string {
 func (p *program) versionCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "version", Short: "Print the version", Example: "  acmebridge version", Args: noArguments,
+		Use: "version", Short: "Print the version", Example: "  acmebridge version", Args: usage.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			if asJSON {
 				return p.json(map[string]any{"version": version(), "go": runtime.Version(), "failpoints": failpoint.Enabled})

@@ -45,16 +45,20 @@ func Create(dir, name string, data []byte) (err error) {
 	return Sync(dir)
 }
 
-// Replace writes a file that everybody may read, complete or not at all, in
-// place of one that may be there. Keys are never replaced.
-func Replace(dir, name string, data []byte) (err error) {
-	tmp, err := os.CreateTemp(dir, TempPrefix+name+"-")
+// Replace writes a file, complete or not at all, in place of one that may be
+// there. Keys are never replaced.
+func Replace(path string, mode fs.FileMode, data []byte) (err error) {
+	dir, name := filepath.Split(path)
+	if dir == "" {
+		dir = "."
+	}
+	tmp, err := os.CreateTemp(dir, TempPrefix+name+"-") // mode 0600
 	if err != nil {
 		return err
 	}
 	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), filepath.Join(dir, name))
+	if err = errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), path)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(tmp.Name()))

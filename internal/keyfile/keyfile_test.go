@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"acmebridge/internal/keyfile"
@@ -35,7 +36,7 @@ func TestReplace(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for _, content := range []string{"first, and longer", "second"} {
-		if err := keyfile.Replace(dir, "list.crl", []byte(content)); err != nil {
+		if err := keyfile.Replace(filepath.Join(dir, "list.crl"), 0o644, []byte(content)); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := os.ReadFile(dir + "/list.crl"); err != nil || string(got) != content {
@@ -45,7 +46,7 @@ func TestReplace(t *testing.T) {
 	if err := os.Mkdir(dir+"/folder", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := keyfile.Replace(dir, "folder", nil); err == nil {
+	if err := keyfile.Replace(filepath.Join(dir, "folder"), 0o644, nil); err == nil {
 		t.Error("a folder was replaced")
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {

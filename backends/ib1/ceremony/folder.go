@@ -201,7 +201,7 @@ func (f *Folder) writeNew(name, kind string, der []byte) error {
 
 // publish replaces a file that is to be served.
 func (f *Folder) publish(name string, data []byte) error {
-	return keyfile.Replace(filepath.Dir(f.path("public/"+name)), filepath.Base(name), data)
+	return keyfile.Replace(f.path("public/"+name), 0o644, data)
 }
 
 // numbers lists the issuers of a tree that have a file of that suffix.

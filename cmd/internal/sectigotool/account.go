@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/backends/sectigo"
+	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/secret"
 )
 
@@ -57,7 +58,7 @@ func (t *tool) connect(ctx context.Context) (*sectigo.Client, error) {
 	}
 	client, err := sectigo.New(cfg)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, usage.Error(err)
 	}
 	_, err = client.Login(ctx)
 	if errors.Is(err, sectigo.ErrNoCredentials) && cfg.Password.Empty() && t.terminal() {
@@ -152,7 +153,7 @@ func (t *tool) environment() (string, error) {
 	}
 	name = strings.ToLower(name)
 	if name != "" && !slices.Contains(environments, name) {
-		return "", usagef("--environment %q: one of %s", name, strings.Join(environments, ", "))
+		return "", usage.Errorf("--environment %q: one of %s", name, strings.Join(environments, ", "))
 	}
 	return name, nil
 }
@@ -175,21 +176,21 @@ func (t *tool) endpoint() (string, error) {
 		case "testing":
 			return "http://" + standinListen, nil
 		}
-		return "", usagef("the environment %s has no endpoint of its own: name it with --endpoint", environment)
+		return "", usage.Errorf("the environment %s has no endpoint of its own: name it with --endpoint", environment)
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil {
-		return "", usagef("--endpoint: it cannot be read; it should look like %s", sectigo.Production)
+		return "", usage.Errorf("--endpoint: it cannot be read; it should look like %s", sectigo.Production)
 	}
 	host := strings.ToLower(u.Hostname())
 	real := host == "sectigo.com" || strings.HasSuffix(host, ".sectigo.com")
 	switch {
 	case environment == "production" && (u.Scheme != "https" || host != "iot.sectigo.com"):
-		return "", usagef("the environment is production, and the endpoint %s is not %s", endpoint, sectigo.Production)
+		return "", usage.Errorf("the environment is production, and the endpoint %s is not %s", endpoint, sectigo.Production)
 	case (environment == "staging" || environment == "docker") && real:
-		return "", usagef("the environment is %s, and the endpoint %s is the real service", environment, endpoint)
+		return "", usage.Errorf("the environment is %s, and the endpoint %s is the real service", environment, endpoint)
 	case environment == "testing" && !here(host):
-		return "", usagef("the environment is testing, and the endpoint %s is not on this machine", endpoint)
+		return "", usage.Errorf("the environment is testing, and the endpoint %s is not on this machine", endpoint)
 	}
 	return endpoint, nil
 }
@@ -251,7 +252,7 @@ func (t *tool) defaultProfile() (string, error) {
 func (t *tool) someProfile(given int64) error {
 	name, err := t.defaultProfile()
 	if err == nil && name == "" && given == 0 {
-		return usagef("which profile? Give its number with --profile; 'authorities' lists them")
+		return usage.Errorf("which profile? Give its number with --profile; 'authorities' lists them")
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/backends/sectigo"
+	"acmebridge/cmd/internal/usage"
 )
 
 func (t *tool) authCommand() *cobra.Command {
@@ -24,7 +25,7 @@ is, and one that can be renewed is renewed without the password.
 
 No token is ever printed, also not by --debug.`,
 		Example: t.examples("auth", "auth --cache", "auth --debug", "auth --check", "auth --logout", "--username alice auth --password-file password.txt"),
-		Args:    noArguments,
+		Args:    usage.NoArguments,
 		RunE: t.run(func(ctx context.Context, _ []string) error {
 			chosen := 0
 			for _, b := range []bool{showCache, debug, check, logout} {
@@ -33,10 +34,10 @@ No token is ever printed, also not by --debug.`,
 				}
 			}
 			if chosen > 1 {
-				return usagef("--cache, --debug, --check and --logout: choose one")
+				return usage.Errorf("--cache, --debug, --check and --logout: choose one")
 			}
 			if (showCache || debug || logout) && t.account.noCache {
-				return usagef("--no-cache: there is nothing kept to look at")
+				return usage.Errorf("--no-cache: there is nothing kept to look at")
 			}
 			switch {
 			case showCache:

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/backends/sectigo"
+	"acmebridge/cmd/internal/usage"
 )
 
 func (t *tool) authoritiesCommand() *cobra.Command {
@@ -24,7 +25,7 @@ func (t *tool) authoritiesCommand() *cobra.Command {
 service; --balances asks for the one that counts. As JSON it is a second document then: numbers of
 authorities and their balances.`,
 		Example: t.examples("authorities", "authorities --balances"),
-		Args:    noArguments,
+		Args:    usage.NoArguments,
 		RunE: t.run(func(ctx context.Context, _ []string) error {
 			return t.call(ctx, func(c *sectigo.Client) error {
 				all, err := c.Authorities(ctx)
@@ -83,7 +84,7 @@ func (t *tool) balanceCommand() *cobra.Command {
 		Use:     "balance",
 		Short:   "Tell how many certificates are left to an authority, or to all",
 		Example: t.examples("balance -a 23", "balance"),
-		Args:    noArguments,
+		Args:    usage.NoArguments,
 		RunE: t.run(func(ctx context.Context, _ []string) error {
 			return t.call(ctx, func(c *sectigo.Client) error {
 				left := map[int64]int64{}
@@ -120,7 +121,7 @@ func (t *tool) balanceCommand() *cobra.Command {
 
 func (t *tool) licensesCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "licenses", Short: "Count certificates ordered and issued, over all authorities", Example: t.examples("licenses"), Args: noArguments,
+		Use: "licenses", Short: "Count certificates ordered and issued, over all authorities", Example: t.examples("licenses"), Args: usage.NoArguments,
 		RunE: t.run(func(ctx context.Context, _ []string) error {
 			return t.call(ctx, func(c *sectigo.Client) error {
 				l, err := c.Licenses(ctx)
@@ -137,7 +138,7 @@ func (t *tool) licensesCommand() *cobra.Command {
 
 func (t *tool) organizationCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "organization", Short: "Show the organization of the account", Example: t.examples("organization"), Args: noArguments,
+		Use: "organization", Short: "Show the organization of the account", Example: t.examples("organization"), Args: usage.NoArguments,
 		RunE: t.run(func(ctx context.Context, _ []string) error {
 			return t.call(ctx, func(c *sectigo.Client) error {
 				o, err := c.Organization(ctx)

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/backends/sectigo"
+	"acmebridge/cmd/internal/usage"
 )
 
 // looking is what 'batches' is told.
@@ -41,9 +42,9 @@ each, and all are understood.`,
 		Example: t.examples("batches", "batches --status=PROCESSING --since 48h", "batches --name upload-20260301", "batches -i 24", "batches -i 24 --status", "batches -i 24 --info", "batches -i 24 --wait --timeout 2h"),
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 && c.Flags().Changed("status") {
-				return usagef("wants no argument; write --status=%s", args[0])
+				return usage.Errorf("wants no argument; write --status=%s", args[0])
 			}
-			return noArguments(c, args)
+			return usage.NoArguments(c, args)
 		},
 		RunE: t.run(func(ctx context.Context, _ []string) error { return t.batches(ctx, f) }),
 	}
@@ -74,11 +75,11 @@ func (t *tool) batches(ctx context.Context, f looking) error {
 	}
 	switch {
 	case f.id < 0:
-		return usagef("--id %d: a number that the service has given", f.id)
+		return usage.Errorf("--id %d: a number that the service has given", f.id)
 	case f.list || f.name != "" || f.since != "" || (f.status != "" && f.status != anyStatus):
-		return usagef("--list, --name, --since and --status=... are about the list; leave out --id")
+		return usage.Errorf("--list, --name, --since and --status=... are about the list; leave out --id")
 	case asked > 1:
-		return usagef("--info, --status and --wait: choose one")
+		return usage.Errorf("--info, --status and --wait: choose one")
 	}
 	return t.call(ctx, func(c *sectigo.Client) error {
 		switch {
@@ -124,7 +125,7 @@ func (t *tool) showStatus(ctx context.Context, c *sectigo.Client, id int64) erro
 
 func (t *tool) listBatches(ctx context.Context, f looking) error {
 	if f.info || f.wait.wait || f.status == anyStatus {
-		return usagef("which batch? Give its number with --id")
+		return usage.Errorf("which batch? Give its number with --id")
 	}
 	since, err := t.since(f.since)
 	if err != nil {
@@ -132,7 +133,7 @@ func (t *tool) listBatches(ctx context.Context, f looking) error {
 	}
 	status := sectigo.ParseStatus(f.status)
 	if f.status != "" && status == sectigo.StatusUnknown {
-		return usagef("--status=%s: it is none; 'batches --help' lists them", f.status)
+		return usage.Errorf("--status=%s: it is none; 'batches --help' lists them", f.status)
 	}
 	return t.call(ctx, func(c *sectigo.Client) error {
 		all, err := c.Batches(ctx)
@@ -169,7 +170,7 @@ func (t *tool) since(text string) (time.Time, error) {
 	}
 	ago, err := time.ParseDuration(text)
 	if err != nil || ago <= 0 {
-		return time.Time{}, usagef("--since %q: write a date such as 2026-03-01 or a time such as 48h", text)
+		return time.Time{}, usage.Errorf("--since %q: write a date such as 2026-03-01 or a time such as 48h", text)
 	}
 	return t.Now().Add(-ago), nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/backends/sectigo"
+	"acmebridge/cmd/internal/usage"
 )
 
 // purchase is a batch that is about to be paid for.
@@ -101,7 +102,7 @@ func params(base map[string]string, given []string) error {
 	for _, text := range given {
 		name, value, ok := strings.Cut(text, "=")
 		if !ok || name == "" || value == "" {
-			return usagef("--param %q: it should look like organizationName=Example", text)
+			return usage.Errorf("--param %q: it should look like organizationName=Example", text)
 		}
 		base[name] = value
 	}

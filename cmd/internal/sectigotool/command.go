@@ -2,7 +2,6 @@ package sectigotool
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"acmebridge/backends/sectigo"
+	"acmebridge/cmd/internal/usage"
 )
 
 // The exit codes.
@@ -50,19 +50,6 @@ type tool struct {
 	json   bool
 }
 
-// usageError is a mistake in the command line.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
-
-// IsUsage reports whether err is a mistake in the command line.
-func IsUsage(err error) bool {
-	var u usageError
-	return errors.As(err, &u)
-}
-
 // Run carries out a command line and returns the exit code.
 func Run(env Env, args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -83,7 +70,7 @@ func Run(env Env, args []string) int {
 		return exitDone
 	}
 	fmt.Fprintf(env.Stderr, "%s: %v\n", cmd.CommandPath(), err)
-	if !began || IsUsage(err) {
+	if !began || usage.Is(err) {
 		fmt.Fprintf(env.Stderr, "Run '%s --help' for how it is used.\n", cmd.CommandPath())
 		return exitUsage
 	}
@@ -118,7 +105,7 @@ Without a terminal lists are JSON; on one they are tables. --json and --output c
 			"find -n example.com", "--environment testing profiles",
 		),
 		Version: env.Version,
-		Args:    knownVerb,
+		Args:    usage.KnownVerb,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 
 		DisableFlagsInUseLine: true,
@@ -152,27 +139,6 @@ Without a terminal lists are JSON; on one they are tables. --json and --output c
 // examples are command lines, each with the name of the tool in front.
 func (t *tool) examples(lines ...string) string {
 	return "  " + t.Name + " " + strings.Join(lines, "\n  "+t.Name+" ")
-}
-
-// knownVerb is asked only when no subcommand has the name of the argument.
-func knownVerb(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	const slips = 2
-	c.SuggestionsMinimumDistance = slips
-	hint := ""
-	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-		hint = "; did you mean " + strings.Join(near, " or ") + "?"
-	}
-	return usagef("unknown command %q%s", args[0], hint)
-}
-
-func noArguments(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usagef("wants no argument; %q is too much", args[0])
-	}
-	return nil
 }
 
 // run is the body of a command.

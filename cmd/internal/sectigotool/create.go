@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/backends/sectigo"
+	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/secret"
 )
 
@@ -39,7 +40,7 @@ Some profiles want more than names: 'profile -i N --params' lists it, and --para
 		Example: t.examples("create -a 42 -d example.com --password-out example.pass --wait",
 			`create -a 42 -d example.com --password-file p12.pass -b "example.com certs"`,
 			"create -a 43 -d example.com -O 'Example Inc' -l Springfield -s Illinois -c US --password-out example.pass"),
-		Args: noArguments,
+		Args: usage.NoArguments,
 		RunE: t.run(func(ctx context.Context, _ []string) error { return t.create(ctx, f) }),
 	}
 	flags := c.Flags()
@@ -66,9 +67,9 @@ func (t *tool) create(ctx context.Context, f creation) error {
 	case err != nil:
 		return err
 	case f.domain == "":
-		return usagef("for which name? Give it with --domain")
+		return usage.Errorf("for which name? Give it with --domain")
 	case f.authority == 0 && profile == "":
-		return usagef("which authority? Give its number with --authority; 'authorities' lists them")
+		return usage.Errorf("which authority? Give its number with --authority; 'authorities' lists them")
 	}
 	if err := f.wait.check(); err != nil {
 		return err

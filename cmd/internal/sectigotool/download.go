@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/backends/sectigo"
+	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/secret"
 )
 
@@ -35,7 +36,7 @@ until its archive expires.
 chain to a .pem file; the key is not encrypted there. The password comes from --password-file or
 $SECTIGO_PKCS12_PASSWORD, or is asked for.`,
 		Example: t.examples("download -i 24 -o certs/", "download -i 24 -o certs/ --extract", "download -i 24 -o certs/ --decrypt --password-file p12.pass", "download -i 24 --wait"),
-		Args:    noArguments,
+		Args:    usage.NoArguments,
 		RunE:    t.run(func(ctx context.Context, _ []string) error { return t.download(ctx, f) }),
 	}
 	flags := c.Flags()
@@ -58,10 +59,10 @@ type fetched struct {
 
 func (t *tool) download(ctx context.Context, f fetching) error {
 	if f.id <= 0 {
-		return usagef("which batch? Give its number with --id")
+		return usage.Errorf("which batch? Give its number with --id")
 	}
 	if f.dir == "" {
-		return usagef("--outdir: it is empty; leave it out for the current folder")
+		return usage.Errorf("--outdir: it is empty; leave it out for the current folder")
 	}
 	if err := f.wait.check(); err != nil {
 		return err

@@ -9,10 +9,14 @@ import (
 	"strings"
 
 	"acmebridge/backends/sectigo"
+	"acmebridge/internal/keyfile"
 )
 
+const private = 0o600
+
 // writeFile writes a file that only its owner can read (SK-2), whole or not at
-// all. An existing one is replaced only by force.
+// all. An existing one is replaced only by force. It follows no link that
+// somebody has laid there.
 func writeFile(path string, content []byte, force bool) (err error) {
 	defer func() {
 		switch {
@@ -22,35 +26,18 @@ func writeFile(path string, content []byte, force bool) (err error) {
 			err = fmt.Errorf("write %s: %w", path, err)
 		}
 	}()
-	f, err := create(path, force)
+	if force {
+		return keyfile.Replace(path, private, content)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, private)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name()) // what failed before is what matters
-		}
-	}()
-	if _, err := f.Write(content); err != nil {
-		return errors.Join(err, f.Close())
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		_ = os.Remove(path) // what failed before is what matters
 	}
-	if err := f.Sync(); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := f.Close(); err != nil || !force {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
-
-// create makes the file itself, or by force one beside it to put in its place.
-// Neither follows a link that somebody has laid there.
-func create(path string, force bool) (*os.File, error) {
-	const private = 0o600
-	if force {
-		return os.CreateTemp(filepath.Dir(path), ".sectigo-*") // with mode 0600
-	}
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, private)
+	return err
 }
 
 // unpack writes members of an archive into a folder. Their names are labels

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/backends/sectigo"
+	"acmebridge/cmd/internal/usage"
 )
 
 func (t *tool) findCommand() *cobra.Command {
@@ -20,15 +21,15 @@ func (t *tool) findCommand() *cobra.Command {
 		Long: `Find certificates by common name or serial number; with neither, all of them. The certificates
 themselves are in the archives of their batches and nowhere else.`,
 		Example: t.examples("find -n example.com", "find -s 0A1B2C3D4E5F60718293A4B5C6D7E8F9", "find --all"),
-		Args:    noArguments,
+		Args:    usage.NoArguments,
 		RunE: t.run(func(ctx context.Context, _ []string) error {
 			if all && (q.CommonName != "" || q.SerialNumber != "") {
-				return usagef("--all: leave out --common-name and --serial-number")
+				return usage.Errorf("--all: leave out --common-name and --serial-number")
 			}
 			if q.SerialNumber != "" {
 				serial, err := sectigo.ParseSerial(q.SerialNumber)
 				if err != nil {
-					return usageError{err}
+					return usage.Error(err)
 				}
 				q.SerialNumber = sectigo.FormatSerial(serial)
 			}

@@ -14,6 +14,8 @@ import (
 
 	"go.yaml.in/yaml/v4"
 	"golang.org/x/term"
+
+	"acmebridge/cmd/internal/usage"
 )
 
 // The formats of what goes to standard output.
@@ -26,9 +28,9 @@ const (
 func (t *tool) checkOutput() error {
 	switch {
 	case t.json && t.output != "" && t.output != asJSON:
-		return usagef("--json and --output %s: choose one", t.output)
+		return usage.Errorf("--json and --output %s: choose one", t.output)
 	case t.output != "" && !slices.Contains([]string{asTable, asJSON, asYAML}, t.output):
-		return usagef("--output %q: one of table, json, yaml", t.output)
+		return usage.Errorf("--output %q: one of table, json, yaml", t.output)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/backends/sectigo"
+	"acmebridge/cmd/internal/usage"
 )
 
 func (t *tool) profilesCommand() *cobra.Command {
@@ -21,10 +22,10 @@ func (t *tool) profilesCommand() *cobra.Command {
 		Aliases: []string{"profile"},
 		Short:   "List the profiles, show one, or list what one wants to be told",
 		Example: t.examples("profiles", "profiles -i 42", "profile -i 42 --params"),
-		Args:    noArguments,
+		Args:    usage.NoArguments,
 		RunE: t.run(func(ctx context.Context, _ []string) error {
 			if params && id == 0 {
-				return usagef("--params: of which profile? Name it with --id")
+				return usage.Errorf("--params: of which profile? Name it with --id")
 			}
 			return t.call(ctx, func(c *sectigo.Client) error {
 				switch {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/backends/sectigo"
+	"acmebridge/cmd/internal/usage"
 )
 
 func (t *tool) revokeCommand() *cobra.Command {
@@ -30,7 +31,7 @@ The reason is one of RFC 5280, or its number; capitals and blanks do not count:
   2 ca compromise             6 certificate hold
   3 affiliation changed       8 remove from crl`,
 		Example: t.examples(`revoke -p 42 -r "cessation of operation" -s 0A1B2C3D4E5F60718293A4B5C6D7E8F9`, "revoke -p 42 -r keyCompromise --cert example.com.pem"),
-		Args:    noArguments,
+		Args:    usage.NoArguments,
 		RunE: t.run(func(ctx context.Context, _ []string) error {
 			number, err := whichSerial(serial, file)
 			if err != nil {
@@ -38,7 +39,7 @@ The reason is one of RFC 5280, or its number; capitals and blanks do not count:
 			}
 			code, err := sectigo.ParseReason(reason)
 			if err != nil {
-				return usageError{err}
+				return usage.Error(err)
 			}
 			if err := t.someProfile(profile); err != nil {
 				return err
@@ -70,11 +71,11 @@ The reason is one of RFC 5280, or its number; capitals and blanks do not count:
 func whichSerial(serial, file string) (*big.Int, error) {
 	switch {
 	case (serial == "") == (file == ""):
-		return nil, usagef("which certificate? Give --serial-number or --cert, and not both")
+		return nil, usage.Errorf("which certificate? Give --serial-number or --cert, and not both")
 	case serial != "":
 		n, err := sectigo.ParseSerial(serial)
 		if err != nil {
-			return nil, usageError{err}
+			return nil, usage.Error(err)
 		}
 		return n, nil
 	}

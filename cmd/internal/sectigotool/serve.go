@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/backends/sectigo/sectigotest"
+	"acmebridge/cmd/internal/usage"
 )
 
 // The stand-in's address and only user, unless it is told otherwise.
@@ -73,14 +74,14 @@ Layouts of archives:
 			name + " --fault upload:reset-after:count=1 --fault '*:status:status=503,probability=0.1'",
 			name + " --outcome '*.slow.example=stuck' --outcome '*.bad.example=rejected:not yours'",
 		}, "\n  "),
-		Args: noArguments,
+		Args: usage.NoArguments,
 	}
 	c.RunE = t.run(func(ctx context.Context, _ []string) error {
 		// Those of the imitation that came before this one.
 		for flag, variable := range map[string]string{"listen": "BIND_ADDR", "username": "AUTH_USERNAME", "password": "AUTH_PASSWORD"} {
 			if v := lookup(env.Environ, "SIAS_"+variable); v != "" && !c.Flags().Changed(flag) && !c.Flags().Changed("addr") {
 				if err := c.Flags().Set(flag, v); err != nil {
-					return usageError{err}
+					return usage.Error(err)
 				}
 			}
 		}
@@ -144,7 +145,7 @@ func (t *tool) serve(ctx context.Context, f standinFlags, cfg sectigotest.Config
 		cfg.Profiles[i].Subject = f.subject
 	}
 	if err := cfg.Check(); err != nil {
-		return usageError{err}
+		return usage.Error(err)
 	}
 	faults, plans, err := standinScript(f)
 	if err != nil {
@@ -164,12 +165,12 @@ func (t *tool) serve(ctx context.Context, f standinFlags, cfg sectigotest.Config
 	}
 	for _, fault := range faults {
 		if err := ca.Break(fault); err != nil {
-			return usageError{err}
+			return usage.Error(err)
 		}
 	}
 	for _, plan := range plans {
 		if err := ca.Plan(plan.pattern, plan.outcome); err != nil {
-			return usageError{err}
+			return usage.Error(err)
 		}
 	}
 	l, err := net.Listen("tcp", f.listen)
@@ -259,7 +260,7 @@ func standinScript(f standinFlags) (faults []sectigotest.Fault, plans []standinP
 	for _, text := range f.faults {
 		fault, err := standinFault(text)
 		if err != nil {
-			return nil, nil, usagef("--fault %q: %w", text, err)
+			return nil, nil, usage.Errorf("--fault %q: %w", text, err)
 		}
 		faults = append(faults, fault)
 	}
@@ -267,7 +268,7 @@ func standinScript(f standinFlags) (faults []sectigotest.Fault, plans []standinP
 		pattern, what, ok := strings.Cut(text, "=")
 		kind, reason, _ := strings.Cut(what, ":")
 		if !ok || pattern == "" {
-			return nil, nil, usagef("--outcome %q: it should look like '*.bad.example=rejected:reason'", text)
+			return nil, nil, usage.Errorf("--outcome %q: it should look like '*.bad.example=rejected:reason'", text)
 		}
 		plans = append(plans, standinPlan{pattern, sectigotest.Outcome{Kind: sectigotest.Kind(kind), Reason: reason}})
 	}

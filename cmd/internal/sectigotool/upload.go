@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/backends/sectigo"
+	"acmebridge/cmd/internal/usage"
 )
 
 // uploading is what 'upload' is told.
@@ -44,7 +45,7 @@ A CSR as the service likes it, without a configuration file:
 		Example: t.examples("upload -p 42 example.com.csr", "upload -p 42 one.csr two.csr --wait", "-P 'CipherTrace EE' upload - < csrs.pem"),
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usagef("give a file of CSRs, or - for standard input")
+				return usage.Errorf("give a file of CSRs, or - for standard input")
 			}
 			return nil
 		},
@@ -65,10 +66,10 @@ func (t *tool) upload(ctx context.Context, f uploading, files []string) error {
 		return err
 	}
 	if f.unnamed && f.name != "" {
-		return usagef("--batch-name and --no-batch-name: choose one")
+		return usage.Errorf("--batch-name and --no-batch-name: choose one")
 	}
 	if err := sectigo.CheckBatchName(f.name); err != nil {
-		return usageError{err}
+		return usage.Error(err)
 	}
 	u := sectigo.Upload{BatchName: f.name, Params: map[string]string{}}
 	if err := params(u.Params, f.params); err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"acmebridge/backends/sectigo"
+	"acmebridge/cmd/internal/usage"
 )
 
 // waiting is how a batch is waited for.
@@ -17,7 +18,7 @@ type waiting struct {
 
 func (w waiting) check() error {
 	if w.timeout <= 0 || w.interval < 0 {
-		return usagef("--timeout and --interval: write a duration such as 30m")
+		return usage.Errorf("--timeout and --interval: write a duration such as 30m")
 	}
 	return nil
 }
