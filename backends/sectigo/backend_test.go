@@ -65,6 +65,12 @@ func TestContract(t *testing.T) {
 						w.ca.Next(sectigotest.Outcome{Kind: sectigotest.Rejected, Reason: "not ours"})
 						return w.request()
 					},
+					Bought: func() int { return len(w.ca.Purchases()) },
+					Misissue: w.ways(func(kind sectigotest.Kind) { w.ca.Next(sectigotest.Outcome{Kind: kind}) },
+						sectigotest.DropName, sectigotest.AddName, sectigotest.WrongKey, sectigotest.WrongSubject, sectigotest.Another),
+					Damage: w.ways(func(kind sectigotest.Kind) { w.breaks(t, sectigotest.Fault{Endpoint: "download", Kind: string(kind)}) },
+						"zip-truncated", "zip-empty", "zip-bomb", "zip-missing", "zip-nested", "html", "json-error", "empty", "half-body", "reset-before", "redirect"),
+					Mend:      w.ca.Mend,
 					LoseReply: func() { w.breaks(t, sectigotest.Fault{Endpoint: "upload", Kind: "reset-after", Count: 1}) },
 					Unreachable: func() backends.Backend {
 						return w.backend(t, w.connect(t, func(c *sectigo.Config) {
@@ -75,6 +81,15 @@ func TestContract(t *testing.T) {
 			})
 		})
 	}
+}
+
+// ways makes of each kind of trouble something that brings it about.
+func (w world) ways(do func(sectigotest.Kind), kinds ...sectigotest.Kind) map[string]func() {
+	m := map[string]func(){}
+	for _, kind := range kinds {
+		m[string(kind)] = func() { do(kind) }
+	}
+	return m
 }
 
 // TestPollOutcomes: each end of a batch, as the engine should see it.
@@ -96,6 +111,7 @@ func TestPollOutcomes(t *testing.T) {
 		sectigotest.AddName:      {chain, ""},
 		sectigotest.WrongKey:     {chain, ""},
 		sectigotest.WrongSubject: {chain, ""},
+		sectigotest.Another:      {chain, ""}, // of nobody else yet
 	} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()

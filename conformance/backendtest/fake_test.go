@@ -1,6 +1,7 @@
 package backendtest
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -29,11 +30,14 @@ type registry struct {
 	orders   []*order
 	byKey    map[string]int
 	loseNext bool
+	misissue string // a fault of sign, for the next order
+	damaged  bool   // what is delivered
 }
 
 type order struct {
-	request backends.Request
-	chain   [][]byte
+	request  backends.Request
+	misissue string
+	chain    [][]byte
 }
 
 func newRegistry(t *testing.T) *registry {
@@ -64,13 +68,16 @@ func (g *registry) release(fault string) {
 	defer g.mu.Unlock()
 	for _, o := range g.orders {
 		if o.chain == nil {
-			o.chain = g.sign(o.request, fault)
+			o.chain = g.sign(o.request, cmp.Or(o.misissue, fault))
 		}
 	}
 }
 
 func (g *registry) sign(r backends.Request, fault string) [][]byte {
 	spki := r.PublicKey
+	if fault == "another's" && len(g.orders) > 1 {
+		return g.orders[len(g.orders)-2].chain
+	}
 	if fault == "wrong key" {
 		spki, _ = x509.MarshalPKIXPublicKey(g.key.Public())
 	}
@@ -163,8 +170,17 @@ func (c *client) Submit(ctx context.Context, r backends.Request) (backends.Ticke
 	if c.fault == "spoils the request" {
 		r.Contract.Identifiers[0].Value = "spoilt.example"
 	}
+	if _, again := c.byKey[r.Key]; again && c.fault == "refuses the second" {
+		return "", backends.Refused("you have that already", nil)
+	}
 	c.byKey[r.Key] = len(c.orders)
-	c.orders = append(c.orders, &order{request: r})
+	c.orders = append(c.orders, &order{request: r, misissue: c.misissue})
+	if c.fault != "wrong for ever" {
+		c.misissue = ""
+	}
+	if c.fault == "buys two" {
+		c.orders = append(c.orders, &order{request: r})
+	}
 	if c.loseNext {
 		c.loseNext = false
 		if c.fault == "lost is not sent" {
@@ -192,6 +208,18 @@ func (c *client) Poll(ctx context.Context, t backends.Ticket) (backends.Result, 
 		return backends.Result{}, fmt.Errorf("no order %q", t)
 	}
 	o := c.orders[n]
+	switch {
+	case o.chain == nil && c.fault == "impatient":
+		return backends.Result{}, errors.New("not ready")
+	case o.chain != nil && n < len(c.orders)-1 && c.fault == "forgets the first" && c.orders[len(c.orders)-1].request.Key == o.request.Key:
+		return backends.Result{}, errors.New("replaced")
+	case c.damaged && c.fault == "damage is a refusal":
+		return backends.Result{}, backends.Refused("there is nothing to fetch", nil)
+	case c.damaged && c.fault == "damage is handed on" && o.chain != nil:
+		return backends.Result{Chain: [][]byte{o.chain[0][:20]}}, nil
+	case c.damaged:
+		return backends.Result{}, errors.New("the delivery is damaged")
+	}
 	if c.fault == "signs each time" && o.chain != nil {
 		return backends.Result{Chain: c.sign(o.request, "")}, nil
 	}
@@ -324,4 +352,13 @@ func (c issuing) Submit(ctx context.Context, r backends.Request) (backends.Ticke
 		return t, nil
 	}
 	return c.client.Submit(ctx, r)
+}
+
+// misissues returns what makes the registry issue its next order wrongly.
+func (g *registry) misissues(fault string) func() {
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.misissue = fault
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"acmebridge/acme"
 	"acmebridge/backends"
 )
 
@@ -32,6 +33,22 @@ type Subject struct {
 	LoseReply func()
 	// Unreachable returns an instance whose CA cannot be connected to.
 	Unreachable func() backends.Backend
+	// Bought returns how many certificates were ordered from the CA so far,
+	// whether or not it issued them, as its own books say. Without it, what
+	// was sent is counted.
+	Bought func() int
+	// Misissue are ways in which the CA issues something else than what is
+	// ordered next: for another key, without a name, what another order was
+	// for. Each func arranges that for the next request, once.
+	Misissue map[string]func()
+	// Damage are ways in which what the CA delivers is damaged or meant to do
+	// harm, by name: an archive that is cut off, or one that inflates without
+	// end. Each func begins with it, and Mend ends all of them.
+	Damage map[string]func()
+	Mend   func()
+	// Profile changes the profile of the engine that is put in front of the
+	// backend, where the one made of a request's contract does not do.
+	Profile func(*acme.Profile)
 	// Derived says that certificates are a function of the request, so that
 	// Find may also find what was never sent.
 	Derived bool
@@ -85,8 +102,20 @@ var checks = []check{
 	{"lists say what was revoked", has[backends.CRLSigner], checkCRL},
 	{"roots certify what was issued", has[backends.Rooted], checkRoots},
 	{"a check of a healthy CA finds nothing", has[backends.Checker], checkChecker},
+	{"a slow CA is waited for", nil, checkSlow},
+	{"a request that comes twice", nil, checkTwice},
+	{"what is delivered damaged is asked for again", func(s Subject) bool { return len(s.Damage) > 0 }, checkDamage},
 	{"a refusal is one", func(s Subject) bool { return s.Refuse != nil }, checkRefusal},
 	{"not sent is said when nothing was sent", func(s Subject) bool { return s.Unreachable != nil }, checkNotSent},
+
+	// With the engine in front of it.
+	{"the engine gets what it orders, and pays once", nil, checkOrder},
+	{"the engine crashes at every commit, and pays once", nil, checkCrash},
+	{"the engine loses a reply, and pays once", func(s Subject) bool { return s.LoseReply != nil }, checkLostReply},
+	{"the engine delivers nobody else's certificate", nil, checkForeign},
+	{"the engine delivers nothing that was issued wrongly", func(s Subject) bool { return len(s.Misissue) > 0 }, checkMisissue},
+	{"the engine outlasts what is delivered damaged", func(s Subject) bool { return len(s.Damage) > 0 }, checkOutlasts},
+	{"the engine ends what is refused", func(s Subject) bool { return s.Refuse != nil }, checkEnds},
 }
 
 func has[A any](s Subject) bool { _, ok := s.Backend.(A); return ok }

@@ -26,11 +26,19 @@ func subject(t *testing.T, fault string, issuer bool) Subject {
 			r.Contract.NotAfter = r.At.AddDate(4, 0, 0)
 			return r
 		},
+		Bought: func() int {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			return len(g.orders)
+		},
+		Misissue:    map[string]func(){"wrong key": g.misissues("wrong key"), "missing name": g.misissues("missing name"), "another's": g.misissues("another's")},
+		Damage:      map[string]func(){"cut off": func() { g.mu.Lock(); g.damaged = true; g.mu.Unlock() }},
+		Mend:        func() { g.mu.Lock(); g.damaged = false; g.mu.Unlock() },
 		LoseReply:   func() { g.mu.Lock(); g.loseNext = true; g.mu.Unlock() },
 		Unreachable: func() backends.Backend { return &client{registry: g, fault: fault, down: true} },
 	}
 	if issuer {
-		s.Backend, s.LoseReply = issuing{c}, nil
+		s.Backend, s.LoseReply, s.Misissue = issuing{c}, nil, nil
 		s.Reopen = nil
 	}
 	return s
@@ -83,9 +91,26 @@ func TestFaults(t *testing.T) {
 		"always alarmed":         "a check of a healthy CA finds nothing",
 		"refusal unsaid":         "a refusal is one",
 		"unsure when down":       "not sent is said when nothing was sent",
+
+		"impatient":           "a slow CA is waited for",
+		"refuses the second":  "a request that comes twice",
+		"forgets the first":   "a request that comes twice",
+		"damage is a refusal": "what is delivered damaged is asked for again",
+		"damage is handed on": "what is delivered damaged is asked for again",
+
+		"buys two":                       "the engine gets what it orders, and pays once",
+		"wrong key, ordered":             "the engine gets what it orders, and pays once",
+		"finds nothing, after a crash":   "the engine crashes at every commit, and pays once",
+		"finds nothing, after a loss":    "the engine loses a reply, and pays once",
+		"lost is not sent, after a loss": "the engine loses a reply, and pays once",
+		"wrong for ever":                 "the engine delivers nothing that was issued wrongly",
+		"damage is a refusal, outlasted": "the engine outlasts what is delivered damaged",
+		"damage is handed on, outlasted": "the engine outlasts what is delivered damaged",
+		"refusal unsaid, to the engine":  "the engine ends what is refused",
 	} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
+			fault, _, _ := strings.Cut(fault, ", ")
 			if err := runNamed(t.Context(), t, want, subject(t, fault, false)); err == nil {
 				t.Errorf("the check %q did not notice", want)
 			} else if testing.Verbose() {

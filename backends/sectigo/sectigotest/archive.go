@@ -34,6 +34,9 @@ func zipped(members []member) ([]byte, error) {
 
 // archive is what is downloaded of a batch, with what a fault does to it.
 func (ca *CA) archive(b *batch, fault string) ([]byte, error) {
+	if other := ca.before(b); fault == "zip-swapped" && other != nil {
+		b = other
+	}
 	if b.Archive != nil {
 		return broken(b.Archive, fault)
 	}

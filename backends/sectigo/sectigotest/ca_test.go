@@ -67,6 +67,7 @@ func TestOutcomes(t *testing.T) {
 		sectigotest.Expired: {"REMOVED_AFTER_EXPIRATION", "Not Acceptable. Status: REMOVED_AFTER_EXPIRATION"}, sectigotest.Revoked: {"REVOKED", "Not Acceptable. Status: REVOKED"},
 		sectigotest.DropName: {"READY_FOR_DOWNLOAD", "Ready for download"}, sectigotest.AddName: {"READY_FOR_DOWNLOAD", "Ready for download"},
 		sectigotest.WrongKey: {"READY_FOR_DOWNLOAD", "Ready for download"}, sectigotest.WrongSubject: {"READY_FOR_DOWNLOAD", "Ready for download"},
+		sectigotest.Another: {"READY_FOR_DOWNLOAD", "Ready for download"},
 	}
 	ca, c := start(t, sectigotest.Config{})
 	for _, kind := range sectigotest.Kinds() {

@@ -155,11 +155,14 @@ const (
 	AddName      Kind = "add-name"
 	WrongKey     Kind = "wrong-key"
 	WrongSubject Kind = "wrong-subject"
+	// Another has the certificate of the batch before; the first one of all
+	// has none.
+	Another Kind = "another"
 )
 
 // Kinds lists them all.
 func Kinds() []Kind {
-	return []Kind{Ready, Partial, Rejected, Broken, Failed, Stuck, Strange, Wordless, Expired, Revoked, DropName, AddName, WrongKey, WrongSubject}
+	return []Kind{Ready, Partial, Rejected, Broken, Failed, Stuck, Strange, Wordless, Expired, Revoked, DropName, AddName, WrongKey, WrongSubject, Another}
 }
 
 // Outcome is what becomes of a batch, and why.
@@ -291,6 +294,7 @@ var faultKinds = []struct{ Name, What string }{
 	{"zip-bomb", "send an archive that inflates without end"},
 	{"zip-missing", "leave out the first certificate"},
 	{"zip-twins", "put in a second certificate for the same key"},
+	{"zip-swapped", "send the archive of the latest other batch that has one"},
 	{"zip-nested", "put the archive into an archive"},
 	{"disposition-absent", "do not name the archive"},
 	{"disposition-hostile", "name the archive so that it leaves its folder"},

@@ -88,6 +88,10 @@ func (ca *CA) issue(b *batch, i int) {
 			cert, err = ca.issueFor(b, csr)
 		}
 	}
+	if other := ca.before(b); err == nil && b.Outcome.Kind == Another && other != nil {
+		b.Issued[i] = other.Issued[0]
+		return
+	}
 	if err != nil {
 		b.Outcome = Outcome{Kind: Failed, Reason: err.Error()}
 		return
@@ -99,6 +103,17 @@ func (ca *CA) issue(b *batch, i int) {
 		Kind: "certificate", Batch: b.ID, Name: b.Name, Profile: b.ProfileID, CommonName: cert.Subject.CommonName, Names: cert.DNSNames, Serial: serial,
 		NotAfter: cert.NotAfter.Format(time.RFC3339), KeySHA256: fmt.Sprintf("%x", sha256.Sum256(cert.RawSubjectPublicKeyInfo)), CertSHA256: fmt.Sprintf("%x", sha256.Sum256(cert.Raw)),
 	})
+}
+
+// before is the latest other batch that has a certificate, nil when there is
+// none.
+func (ca *CA) before(b *batch) (found *batch) {
+	for _, other := range ca.batches {
+		if other.ID != b.ID && len(other.Issued) > 0 && other.Issued[0] != nil && (found == nil || other.ID > found.ID) {
+			found = other
+		}
+	}
+	return found
 }
 
 func (ca *CA) issueFor(b *batch, csr *x509.CertificateRequest) (*x509.Certificate, error) {
@@ -119,7 +134,7 @@ func (ca *CA) issueFor(b *batch, csr *x509.CertificateRequest) (*x509.Certificat
 			return nil, err
 		}
 		public = other.Public()
-	case Ready, Partial, Rejected, Broken, Failed, Stuck, Strange, Wordless, Expired, Revoked:
+	case Ready, Partial, Rejected, Broken, Failed, Stuck, Strange, Wordless, Expired, Revoked, Another:
 	}
 	return ca.leaf(ca.profile(b.ProfileID), subject, names, public)
 }

@@ -71,7 +71,7 @@ func (ca *CA) finish(b *batch, o Outcome) {
 			ca.tenant.Balances[ca.profile(b.ProfileID).AuthorityID] += int64(b.size())
 		}
 		return
-	case Ready, Partial, Stuck, Strange, Wordless, Expired, Revoked, DropName, AddName, WrongKey, WrongSubject:
+	case Ready, Partial, Stuck, Strange, Wordless, Expired, Revoked, DropName, AddName, WrongKey, WrongSubject, Another:
 	}
 	for i := range b.Issued {
 		if o.Kind == Partial && i < (b.size()+1)/2 {
@@ -102,7 +102,7 @@ func (ca *CA) word(b *batch) string {
 		return ""
 	case Revoked:
 		return "REVOKED"
-	case Ready, Partial, Stuck, Expired, DropName, AddName, WrongKey, WrongSubject:
+	case Ready, Partial, Stuck, Expired, DropName, AddName, WrongKey, WrongSubject, Another:
 	}
 	switch {
 	case ca.gone(b):
@@ -128,7 +128,7 @@ func (ca *CA) downloadable(b *batch) bool {
 	switch b.Outcome.Kind {
 	case Rejected, Broken, Failed, Revoked, Expired, Stuck, Strange:
 		return false
-	case Ready, Partial, Wordless, DropName, AddName, WrongKey, WrongSubject:
+	case Ready, Partial, Wordless, DropName, AddName, WrongKey, WrongSubject, Another:
 	}
 	return true
 }
