@@ -63,6 +63,31 @@ type CRLSigner interface {
 	SignCRL(name string, number int64, thisUpdate time.Time, revoked []Revoked) (der []byte, next time.Time, err error)
 }
 
+// CRLKeeper is a CRLSigner whose lists follow rules beyond that.
+type CRLKeeper interface {
+	CRLRule(name string) (CRLRule, error)
+	// CRLBundles are files that hold several lists.
+	CRLBundles() []CRLBundle
+}
+
+// CRLRule is what the engine has to know of a list before it has it signed.
+type CRLRule struct {
+	// After is the last number that the list had when it was signed elsewhere:
+	// the next one is above it.
+	After int64
+	// Forget: an entry is left out once a list has been made that had it and that
+	// is younger than the end of its certificate.
+	Forget bool
+}
+
+// CRLBundle is a PEM file for the PKI listener, made of publications.
+type CRLBundle struct {
+	// Name is the path of the bundle, Lists are those of what is in it. What is
+	// not there yet is left out.
+	Name  string
+	Lists []string
+}
+
 // Revoked is one entry of a revocation list.
 type Revoked struct {
 	// Serial and AuthorityKeyID name the certificate, as in acme.Certificate.
@@ -70,10 +95,12 @@ type Revoked struct {
 	AuthorityKeyID []byte
 	At             time.Time
 	Reason         acme.RevocationReason
+	// NotAfter is the end of the certificate.
+	NotAfter time.Time
 }
 
 // Publisher is a backend that promises, in its certificates, that its own CA
-// certificates can be fetched.
+// certificates, and lists that others signed, can be fetched.
 type Publisher interface {
 	// Publications are what to serve, and may grow while the backend is open.
 	Publications() []Publication
@@ -83,7 +110,13 @@ type Publisher interface {
 type Publication struct {
 	// Name is the path below the root of the listener, "ca/local.cer".
 	Name string
-	DER  []byte
+	// DER is the certificate, or whatever else ContentType says.
+	DER []byte
+	// ContentType is that of a certificate unless set.
+	ContentType string
+	// At is when it was made and Next when there will be another one; zero for
+	// what does not change.
+	At, Next time.Time
 }
 
 // Rooted is a backend that knows the roots its chains end in.

@@ -146,6 +146,7 @@ type authority struct {
 	finder  backends.Finder
 	revoker backends.Revoker
 	crls    backends.CRLSigner
+	keeper  backends.CRLKeeper
 	crossed backends.CrossSigned
 	// informer is nil for a CA that says nothing of renewals.
 	informer backends.RenewalInformer
@@ -227,6 +228,7 @@ func newAuthority(name string, b backends.Backend) (*authority, error) {
 	a.finder, _ = b.(backends.Finder)
 	a.revoker, _ = b.(backends.Revoker)
 	a.crls, _ = b.(backends.CRLSigner)
+	a.keeper, _ = b.(backends.CRLKeeper)
 	a.crossed, _ = b.(backends.CrossSigned)
 	a.informer, _ = b.(backends.RenewalInformer)
 	var roots [][]byte

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"time"
@@ -114,7 +116,7 @@ func (e *Engine) revokedBy(ctx context.Context, a *authority) (entries []backend
 			for _, c := range certs {
 				ids = append(ids, c.ID)
 				entries = append(entries, backends.Revoked{
-					Serial: c.Serial, AuthorityKeyID: c.AuthorityKeyID, At: c.Revocation.At, Reason: c.Revocation.Reason,
+					Serial: c.Serial, AuthorityKeyID: c.AuthorityKeyID, At: c.Revocation.At, Reason: c.Revocation.Reason, NotAfter: c.NotAfter,
 				})
 			}
 			return nil
@@ -128,6 +130,12 @@ func (e *Engine) revokedBy(ctx context.Context, a *authority) (entries []backend
 // publishCRL makes one list. Its number is stored before it is signed, so that
 // no number is ever used twice, whatever crashes.
 func (e *Engine) publishCRL(ctx context.Context, a *authority, name string, revoked []backends.Revoked) (next time.Time, err error) {
+	var rule backends.CRLRule
+	if a.keeper != nil {
+		if rule, err = a.keeper.CRLRule(name); err != nil {
+			return next, fmt.Errorf("engine: prepare %s: %w", name, err)
+		}
+	}
 	var number int64
 	err = e.commit(ctx, func(tx storage.Tx) error {
 		key := "crl_number/" + name
@@ -135,14 +143,19 @@ func (e *Engine) publishCRL(ctx context.Context, a *authority, name string, revo
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}
-		number = 1
+		number = rule.After + 1
 		if len(stored) == 8 {
-			number = int64(binary.BigEndian.Uint64(stored)) + 1
+			number = max(number, int64(binary.BigEndian.Uint64(stored))+1)
 		}
 		return tx.Meta().Put(key, binary.BigEndian.AppendUint64(nil, uint64(number)))
 	}, failpoint.PublishNumber)
 	if err != nil {
 		return next, err
+	}
+	if rule.Forget {
+		if revoked, err = e.remembered(ctx, name, revoked); err != nil {
+			return next, err
+		}
 	}
 	at := e.now().Truncate(time.Second)
 	der, next, err := a.crls.SignCRL(name, number, at, revoked)
@@ -160,6 +173,54 @@ func (e *Engine) publishCRL(ctx context.Context, a *authority, name string, revo
 	return next, err
 }
 
+// remembered leaves out what the list has had, after the end of its certificate:
+// nobody asks about a certificate that has ended.
+func (e *Engine) remembered(ctx context.Context, name string, revoked []backends.Revoked) ([]backends.Revoked, error) {
+	var before storage.Publication
+	err := e.view(ctx, func(tx storage.Tx) (err error) {
+		before, err = tx.Publications().Get(name)
+		return err
+	})
+	if errors.Is(err, storage.ErrNotFound) {
+		return revoked, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	kept := make([]backends.Revoked, 0, len(revoked))
+	for _, r := range revoked {
+		// One that was revoked in the second of the list may not be in it.
+		if r.NotAfter.IsZero() || !before.At.After(r.NotAfter) || !before.At.After(r.At) {
+			kept = append(kept, r)
+		}
+	}
+	return kept, nil
+}
+
+// bundle puts the lists of a bundle together, as they are now.
+func (e *Engine) bundle(ctx context.Context, b backends.CRLBundle) (p storage.Publication, ok bool, err error) {
+	p = storage.Publication{Name: b.Name, ContentType: "application/x-pem-file"}
+	var text bytes.Buffer
+	for _, name := range b.Lists {
+		list, there, err := e.Publication(ctx, name)
+		if err != nil {
+			return p, false, err
+		}
+		if !there {
+			continue
+		}
+		_ = pem.Encode(&text, &pem.Block{Type: "X509 CRL", Bytes: list.Body}) // a buffer takes everything
+		if list.At.After(p.At) {
+			p.At = list.At
+		}
+		if p.Next.IsZero() || !list.Next.IsZero() && list.Next.Before(p.Next) {
+			p.Next = list.Next
+		}
+	}
+	p.Body = text.Bytes()
+	return p, text.Len() > 0, nil
+}
+
 // Publication reads what the public may fetch under a name. ok is false when
 // there is nothing.
 func (e *Engine) Publication(ctx context.Context, name string) (p storage.Publication, ok bool, err error) {
@@ -170,7 +231,23 @@ func (e *Engine) Publication(ctx context.Context, name string) (p storage.Public
 		}
 		for _, x := range b.Publications() {
 			if x.Name == name {
-				return storage.Publication{Name: name, Backend: backend, ContentType: "application/pkix-cert", Body: x.DER}, true, nil
+				p = storage.Publication{Name: name, Backend: backend, ContentType: x.ContentType, Body: x.DER, At: x.At, Next: x.Next}
+				if p.ContentType == "" {
+					p.ContentType = "application/pkix-cert"
+				}
+				return p, true, nil
+			}
+		}
+	}
+	for _, backend := range sortedKeys(e.backends) {
+		if e.backends[backend].keeper == nil {
+			continue
+		}
+		for _, b := range e.backends[backend].keeper.CRLBundles() {
+			if b.Name == name {
+				p, ok, err := e.bundle(ctx, b)
+				p.Backend = backend
+				return p, ok, err
 			}
 		}
 	}

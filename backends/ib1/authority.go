@@ -30,6 +30,9 @@ func (a *Authority) Certificate() *x509.Certificate { return a.cert }
 // Root is described at Certificate.
 func (a *Authority) Root() *x509.Certificate { return a.root }
 
+// Signs reports whether the key of the authority is here.
+func (a *Authority) Signs() bool { return a.signer != nil }
+
 // Tree is the tree of the authority.
 func (a *Authority) Tree() Tree { return a.tree }
 

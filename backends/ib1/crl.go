@@ -27,16 +27,23 @@ type Revocation struct {
 	NotAfter time.Time
 }
 
-// reasons are the codes that lists of a framework may have (section 7), by name.
-var reasons = []struct {
+type reason struct {
 	code int
 	name string
-}{
+}
+
+// reasons are the codes that lists of a framework may have (section 7), by name.
+var reasons = []reason{
 	{0, "unspecified"}, {1, "keyCompromise"}, {3, "affiliationChanged"}, {4, "superseded"}, {5, "cessationOfOperation"}, {9, "privilegeWithdrawn"},
 }
 
 // ErrReason reports a reason that must not stand in a list.
 var ErrReason = errors.New("ib1: this reason is not used")
+
+// ReasonUsed reports whether lists may have a reason.
+func ReasonUsed(code int) bool {
+	return slices.ContainsFunc(reasons, func(r reason) bool { return r.code == code })
+}
 
 // ReasonByName returns the code of a reason.
 func ReasonByName(name string) (int, error) {

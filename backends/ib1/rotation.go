@@ -91,6 +91,12 @@ func (f *Framework) Alarms(t Tree, root *x509.Certificate, issuers []*x509.Certi
 	return alarms
 }
 
+// Covered is until when the issuers of a tree can sign certificates of full
+// validity from now on, without a gap. It is not after now when they cannot.
+func (f *Framework) Covered(t Tree, issuers []*x509.Certificate, now time.Time) time.Time {
+	return f.covered(t, issuers, now)
+}
+
 // covered is until when certificates can be issued without a gap from now on.
 func (f *Framework) covered(t Tree, issuers []*x509.Certificate, now time.Time) time.Time {
 	until := now

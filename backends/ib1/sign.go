@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 )
 
 // sign makes a certificate that check approves of, or none. The rehearsal has
@@ -45,7 +46,16 @@ func sign(template, parent *x509.Certificate, public crypto.PublicKey, signer cr
 }
 
 func create(template, parent *x509.Certificate, public crypto.PublicKey, signer crypto.Signer) (*x509.Certificate, error) {
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, signer)
+	if template.SerialNumber == nil {
+		return nil, fmt.Errorf("%w: it was not drawn", ErrSerial)
+	}
+	// Without randomness ECDSA derives its own from key and message, so that the
+	// same request gives the same bytes. Keys in hardware do as they like.
+	var random io.Reader
+	if _, ours := signer.(*ecdsa.PrivateKey); !ours {
+		random = rand.Reader
+	}
+	der, err := x509.CreateCertificate(random, template, parent, public, signer)
 	if err != nil {
 		return nil, fmt.Errorf("ib1: sign a certificate: %w", err)
 	}

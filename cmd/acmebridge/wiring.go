@@ -18,6 +18,7 @@ import (
 	"acmebridge/acme/nonce"
 	"acmebridge/acme/server"
 	"acmebridge/backends"
+	"acmebridge/backends/ib1/online"
 	"acmebridge/backends/localca"
 	"acmebridge/challenges"
 	"acmebridge/cmd/acmebridge/config"
@@ -38,6 +39,7 @@ type parts struct {
 	// unknown gets the reason to end the process at once (SS-4).
 	unknown chan error
 	issuers map[string]backends.Backend
+	ib1     map[string]*online.CA
 	cas     map[string]admin.CA
 	policy  *egress.Policy
 	caa     *challenges.CAA
@@ -61,7 +63,7 @@ func assemble(ctx context.Context, cfg *config.Config, log *slog.Logger, now fun
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	p := &parts{cfg: cfg, use: u, log: log, now: now, cas: map[string]admin.CA{}, unknown: make(chan error, 1)}
+	p := &parts{cfg: cfg, use: u, log: log, now: now, cas: map[string]admin.CA{}, ib1: map[string]*online.CA{}, unknown: make(chan error, 1)}
 	// The store comes first, because its lock keeps a second process from
 	// everything else in the folder.
 	if p.store, err = openStore(ctx, cfg, p.stop); err != nil {
@@ -161,6 +163,7 @@ func (p *parts) backends() (map[string]backends.Backend, error) {
 	open := map[string]func(name string) (backends.Backend, error){
 		config.TypeLocalCA: p.openLocalCA,
 		config.TypeSectigo: p.openSectigo,
+		config.TypeIB1:     p.openIB1,
 	}
 	all := map[string]backends.Backend{}
 	for name, b := range p.cfg.Backends {
@@ -300,7 +303,7 @@ func (p *parts) validators() ([]challenges.Validator, error) {
 
 // warnings are shown for as long as they are true (SV-4, SA-13).
 func (p *parts) warnings() []string {
-	all := p.cfg.Warnings()
+	all := append(p.cfg.Warnings(), p.ib1Warnings()...)
 	for _, w := range p.policy.Warnings() {
 		// The configuration has its own sentence for loopback.
 		if !strings.Contains(w, "loopback") && !slices.Contains(all, w) {

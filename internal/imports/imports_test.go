@@ -61,6 +61,8 @@ var rules = []rule{
 		why: "certificates are made of values, and nothing is kept"},
 	{from: "backends/ib1/ceremony", ours: []string{"backends/ib1", "internal/keyfile"},
 		why: "a folder on a machine without a network"},
+	{from: "backends/ib1/online", ours: []string{"acme", "backends", "backends/ib1", "backends/ib1/ceremony", "internal/keyfile"},
+		why: "what ceremonies have made, in the terms of the engine"},
 	{from: "backends/ib1/extension", why: "two extensions that whoever verifies may read without the rest of us"},
 	{from: "backends/ib1/verify", ours: []string{"backends/ib1/extension"}, why: "whoever verifies does so without the rest of us"},
 	{from: "backends/...", ours: []string{"acme", "backends", "internal/egress", "internal/failpoint", "internal/keyfile"}, others: []string{"golang.org/x/crypto", "github.com/fxamacker/cbor/v2"},

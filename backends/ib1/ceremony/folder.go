@@ -58,6 +58,14 @@ var ErrNoFramework = errors.New("ceremony: there is no framework in this folder 
 
 // Open opens a folder, and makes it when there are settings for it.
 func Open(cfg Config) (*Folder, error) {
+	f := newFolder(cfg)
+	if err := f.open(); err != nil {
+		return nil, fmt.Errorf("ceremony: open %s: %w", cfg.Dir, err)
+	}
+	return f, nil
+}
+
+func newFolder(cfg Config) *Folder {
 	if cfg.Keys == nil {
 		cfg.Keys = FileKeys{Dir: cfg.Dir}
 	}
@@ -70,11 +78,7 @@ func Open(cfg Config) (*Folder, error) {
 	if cfg.Used == nil {
 		cfg.Used = func(*big.Int) (bool, error) { return false, nil }
 	}
-	f := &Folder{cfg: cfg}
-	if err := f.open(); err != nil {
-		return nil, fmt.Errorf("ceremony: open %s: %w", cfg.Dir, err)
-	}
-	return f, nil
+	return &Folder{cfg: cfg}
 }
 
 func (f *Folder) open() error {

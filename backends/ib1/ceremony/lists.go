@@ -1,6 +1,7 @@
 package ceremony
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -90,40 +91,11 @@ func (f *Folder) signList(t ib1.Tree, number int) (l SignedList, err error) {
 		return l, err
 	}
 	key := keySum(a.Certificate().RawSubjectPublicKeyInfo)
-	var revoked []ib1.Revocation
-	var previous time.Time
-	l.Number = new(big.Int)
-	for _, r := range f.log.records {
-		if r.Key != key {
-			continue
-		}
-		switch r.Event {
-		case Revoked:
-			serial, ok := new(big.Int).SetString(r.Serial, 10)
-			if !ok {
-				return l, fmt.Errorf("record %d: %w", r.Seq, ErrLog)
-			}
-			revoked = append(revoked, ib1.Revocation{Serial: serial, At: r.RevokedAt, Reason: r.Reason, NotAfter: r.NotAfter})
-		case ListSigning:
-			n, ok := new(big.Int).SetString(r.Number, 10)
-			if !ok || n.Cmp(l.Number) <= 0 {
-				return l, fmt.Errorf("record %d: %w", r.Seq, ErrLog)
-			}
-			l.Number = n
-		case ListSigned:
-			previous = r.At
-		case RootSigning, RootCreated, RootImported, IssuerRequested, IssuerSigning, IssuerSigned, IssuerImported:
-		}
-	}
-	// A folder that was restored may know less than what it has published.
-	published, err := f.published(t, a.Certificate())
+	revoked, last, previous, err := f.noted(t, a.Certificate())
 	if err != nil {
 		return l, err
 	}
-	if published != nil && published.Cmp(l.Number) > 0 {
-		l.Number.Set(published)
-	}
-	l.Number.Add(l.Number, big.NewInt(1))
+	l.Number = last.Add(last, big.NewInt(1))
 	now := f.cfg.Now()
 	if !previous.IsZero() && now.Before(previous) {
 		return l, fmt.Errorf("the list before is of %s, which is in future: look at the clock", previous.Format(time.RFC3339))
@@ -143,9 +115,7 @@ func (f *Folder) signList(t ib1.Tree, number int) (l SignedList, err error) {
 	l.Entries, l.Next = len(list.RevokedCertificateEntries), list.NextUpdate
 	name := ib1.CRLName(t, a.Certificate())
 	if t == ib1.Signing {
-		// Records are verified for years, by what was known at a time.
-		kept := fmt.Sprintf("list-%s-%s.crl", key[:20], l.Number)
-		if err := keyfile.Create(f.path(string(t)), kept, l.DER); err != nil {
+		if err := f.keep(t, a.Certificate(), l.Number, l.DER); err != nil {
 			return l, err
 		}
 	}
@@ -158,6 +128,54 @@ func (f *Folder) signList(t ib1.Tree, number int) (l SignedList, err error) {
 	}
 	_, err = f.Bundle(t)
 	return l, err
+}
+
+// keep stores a list for ever under its number, which no other list has.
+func (f *Folder) keep(t ib1.Tree, authority *x509.Certificate, number *big.Int, der []byte) error {
+	name := fmt.Sprintf("list-%s-%s.crl", keySum(authority.RawSubjectPublicKeyInfo)[:20], number)
+	err := keyfile.Create(f.path(string(t)), name, der)
+	if errors.Is(err, fs.ErrExist) {
+		have, readErr := os.ReadFile(f.path(string(t) + "/" + name))
+		if readErr == nil && bytes.Equal(have, der) {
+			return nil
+		}
+	}
+	return err
+}
+
+// noted reads what was revoked under an authority, the last number of its lists,
+// and when the last one was signed.
+func (f *Folder) noted(t ib1.Tree, authority *x509.Certificate) (revoked []ib1.Revocation, last *big.Int, previous time.Time, err error) {
+	key := keySum(authority.RawSubjectPublicKeyInfo)
+	last = new(big.Int)
+	for _, r := range f.log.records {
+		if r.Key != key {
+			continue
+		}
+		switch r.Event {
+		case Revoked:
+			serial, ok := new(big.Int).SetString(r.Serial, 10)
+			if !ok {
+				return nil, nil, previous, fmt.Errorf("record %d: %w", r.Seq, ErrLog)
+			}
+			revoked = append(revoked, ib1.Revocation{Serial: serial, At: r.RevokedAt, Reason: r.Reason, NotAfter: r.NotAfter})
+		case ListSigning:
+			n, ok := new(big.Int).SetString(r.Number, 10)
+			if !ok || n.Cmp(last) <= 0 {
+				return nil, nil, previous, fmt.Errorf("record %d: %w", r.Seq, ErrLog)
+			}
+			last = n
+		case ListSigned:
+			previous = r.At
+		case RootSigning, RootCreated, RootImported, IssuerRequested, IssuerSigning, IssuerSigned, IssuerImported:
+		}
+	}
+	// A folder that was restored may know less than what it has published.
+	published, err := f.published(t, authority)
+	if err == nil && published != nil && published.Cmp(last) > 0 {
+		last = published
+	}
+	return revoked, last, previous, err
 }
 
 // published returns the number of the list that is published of an authority, or

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -98,10 +99,34 @@ func openJournal(dir string) (j *journal, err error) {
 		if err := errors.Join(file.Truncate(int64(whole)), file.Sync()); err != nil {
 			return nil, fmt.Errorf("drop the unfinished end of %s: %w", path, err)
 		}
-		data = data[:whole]
 	}
-	j = &journal{file: file}
-	for line := range bytes.Lines(data) {
+	if j, err = readJournal(path, data); err != nil {
+		return nil, err
+	}
+	j.file = file
+	return j, keyfile.Sync(dir)
+}
+
+// lookAtJournal reads the log without holding it. It can be written meanwhile,
+// so a line without an end is one that is not there yet.
+func lookAtJournal(dir string) (*journal, error) {
+	path := filepath.Join(dir, logFile)
+	data, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	j, err := readJournal(path, data)
+	if err != nil {
+		return nil, err
+	}
+	j.broken = errors.New("the folder was opened to be looked at, so nothing can be done in it")
+	return j, nil
+}
+
+// readJournal takes the whole lines.
+func readJournal(path string, data []byte) (*journal, error) {
+	j := &journal{}
+	for line := range bytes.Lines(data[:bytes.LastIndexByte(data, '\n')+1]) {
 		line = bytes.TrimSuffix(line, []byte("\n"))
 		var r Record
 		if err := json.Unmarshal(line, &r); err != nil || r.Seq != len(j.records)+1 || r.Previous != hex.EncodeToString(j.last[:]) {
@@ -109,7 +134,7 @@ func openJournal(dir string) (j *journal, err error) {
 		}
 		j.records, j.last = append(j.records, r), sha256.Sum256(line)
 	}
-	return j, keyfile.Sync(dir)
+	return j, nil
 }
 
 // append makes a record durable.
@@ -135,4 +160,9 @@ func (j *journal) append(r Record) error {
 	return nil
 }
 
-func (j *journal) close() error { return j.file.Close() }
+func (j *journal) close() error {
+	if j.file == nil {
+		return nil
+	}
+	return j.file.Close()
+}

@@ -232,6 +232,9 @@ func checkBackends(c *Config, r *report) {
 		if c.Backends[name].Type == TypeSectigo {
 			checkSectigo(name, c.Backends[name].Sectigo, r)
 		}
+		if c.Backends[name].Type == TypeIB1 {
+			checkIB1(name, c.Backends[name].IB1, r)
+		}
 		checkIdentities("backends."+name+".caa_identities", c.Backends[name].CAAIdentities, r)
 	}
 	folders := map[string]string{}

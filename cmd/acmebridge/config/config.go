@@ -171,9 +171,10 @@ type Identifiers struct {
 // Backend is one certificate authority. Type says which of the other fields
 // belongs to it.
 type Backend struct {
-	Type string `key:"type" enum:"localca,sectigo" doc:"Kind of CA: localca signs here, sectigo buys at Sectigo IoT Manager. Required."`
+	Type string `key:"type" enum:"localca,sectigo,ib1" doc:"Kind of CA: localca signs here, sectigo buys at Sectigo IoT Manager, ib1 signs here for an IB1 trust framework. Required."`
 	// CAAIdentities is common to all types.
 	CAAIdentities []string `key:"caa_identities" doc:"Domain names by which DNS records name this CA: in CAA records, and in those of dns-persist-01. At most 10, in lower case. In front of a CA that checks CAA itself, they have to be that CA's."`
 	LocalCA       LocalCA  `when:"localca"`
 	Sectigo       Sectigo  `when:"sectigo"`
+	IB1           IB1      `when:"ib1"`
 }

@@ -88,6 +88,9 @@ func (c *Config) Warnings() []string {
 				all = append(all, "backends."+name+".url is spoken with in the clear: it can only be an imitation, and no certificate of it is worth anything")
 			}
 		}
+		if b.Type == TypeIB1 && !b.IB1.PassphraseValue.Empty() {
+			all = append(all, variable("backends."+name+".passphrase")+" holds a secret: child processes and crash reports can show it; passphrase_file is safer")
+		}
 		if b.Type != TypeLocalCA {
 			continue
 		}

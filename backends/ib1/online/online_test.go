@@ -1,0 +1,322 @@
+package online_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/backends"
+	"acmebridge/backends/ib1"
+	"acmebridge/backends/ib1/ceremony"
+	"acmebridge/backends/ib1/online"
+)
+
+// birth is when the trees of the tests are made.
+var birth = time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+
+const day = 24 * time.Hour
+
+// place is a folder whose clock the test sets.
+type place struct {
+	t   *testing.T
+	dir string
+	now time.Time
+}
+
+func (p *place) keys() ceremony.Keys {
+	return ceremony.FileKeys{Dir: p.dir, Iterations: 1000, Passphrase: func(string) ([]byte, error) { return []byte("correct horse"), nil }}
+}
+
+// do works in the folder as a command does.
+func (p *place) do(work func(*ceremony.Folder) error) {
+	p.t.Helper()
+	cfg := ceremony.Config{Dir: p.dir, By: "test", Keys: p.keys(), Now: func() time.Time { return p.now }}
+	if _, err := os.Stat(filepath.Join(p.dir, "framework.json")); err != nil {
+		cfg.Settings = &ib1.Settings{Label: "Core Trust Framework", Country: "GB", PublicURL: "http://pki.example.org"}
+	}
+	f, err := ceremony.Open(cfg)
+	if err == nil {
+		err = errors.Join(work(f), f.Close())
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// newPlace has one issuer, and the list of the root, in each of these trees.
+func newPlace(t *testing.T, trees ...ib1.Tree) *place {
+	t.Helper()
+	p := &place{t: t, dir: t.TempDir(), now: birth}
+	for _, tree := range trees {
+		p.do(func(f *ceremony.Folder) error {
+			_, err1 := f.CreateRoot(tree)
+			_, _, err2 := f.RotateIssuer(tree)
+			_, err3 := f.SignList(tree, 0)
+			return errors.Join(err1, err2, err3)
+		})
+	}
+	return p
+}
+
+func (p *place) open(trees ...ib1.Tree) *online.CA {
+	p.t.Helper()
+	ca, err := online.Open(online.Config{Dir: p.dir, Keys: p.keys(), Trees: trees, Now: func() time.Time { return p.now }})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return ca
+}
+
+func holder() ib1.Holder {
+	return ib1.Holder{
+		Country: "GB", Organization: "Example Company Ltd",
+		Application: "https://directory.core.trust.ib1.org/a/883391", Member: "https://directory.core.trust.ib1.org/m/827252",
+		Roles: []string{"https://registry.core.trust.ib1.org/scheme/energy/role/auditor"},
+	}
+}
+
+// request is one with a key of its own.
+func request(t *testing.T, n int, at time.Time) backends.Request {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return backends.Request{Key: fmt.Sprintf("%032x", n), PublicKey: spki, At: at}
+}
+
+func parse(t *testing.T, chain [][]byte, err error) *x509.Certificate {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := x509.ParseCertificate(chain[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func revoked(c *x509.Certificate, at time.Time, reason acme.RevocationReason) backends.Revoked {
+	return backends.Revoked{Serial: c.SerialNumber.Bytes(), AuthorityKeyID: c.AuthorityKeyId, At: at, Reason: reason, NotAfter: c.NotAfter}
+}
+
+// TestIssue: certificates come from the issuer of their tree, and a request that
+// is signed again gives the same bytes.
+func TestIssue(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, ib1.Client, ib1.Signing, ib1.Server)
+	ca := p.open()
+	serials := map[string]bool{}
+	for n, tree := range ib1.Trees() {
+		r := request(t, 1, birth)
+		make := func() ([][]byte, error) {
+			if tree == ib1.Server {
+				return ca.IssueServer([]string{"api.example.org"}, r)
+			}
+			return ca.IssueMember(tree, holder(), r)
+		}
+		chain, err := make()
+		leaf := parse(t, chain, err)
+		again, err := make()
+		if err != nil || !bytes.Equal(again[0], chain[0]) {
+			t.Errorf("%s: signing again gave something else: %v", tree, err)
+		}
+		other, err := p.open().IssueMember(ib1.Client, holder(), request(t, 100+n, birth))
+		serials[leaf.SerialNumber.String()], serials[parse(t, other, err).SerialNumber.String()] = true, true
+		if len(chain) != 2 {
+			t.Fatalf("%s: a chain of %d", tree, len(chain))
+		}
+		issuer := parse(t, chain[1:], nil)
+		if err := leaf.CheckSignatureFrom(issuer); err != nil {
+			t.Errorf("%s: %v", tree, err)
+		}
+	}
+	if len(serials) != 6 {
+		t.Errorf("six certificates have %d numbers", len(serials))
+	}
+	if _, err := p.open(ib1.Client).IssueMember(ib1.Signing, holder(), request(t, 2, birth)); err == nil {
+		t.Error("a tree that is not served issued")
+	}
+	p.now = birth.Add(91 * day)
+	if _, err := ca.IssueMember(ib1.Client, holder(), request(t, 3, p.now)); !errors.Is(err, ib1.ErrRotate) {
+		t.Errorf("an issuer that does not cover a year: %v", err)
+	}
+}
+
+// TestSignCRL: entries are those of the list's own key, whatever else is revoked
+// or odd about them, and what was noted in the folder.
+func TestSignCRL(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, ib1.Client, ib1.Signing)
+	ca := p.open()
+	chain, err := ca.IssueMember(ib1.Client, holder(), request(t, 1, birth))
+	client := parse(t, chain, err)
+	chain, err = ca.IssueMember(ib1.Signing, holder(), request(t, 2, birth))
+	signing := parse(t, chain, err)
+	p.do(func(f *ceremony.Folder) error {
+		return f.Revoke(ib1.Client, 1, ib1.Revocation{Serial: big.NewInt(77), At: birth, Reason: 4})
+	})
+	all := []backends.Revoked{
+		revoked(client, birth.Add(time.Second+time.Millisecond), acme.KeyCompromise), revoked(signing, birth, acme.CACompromise),
+		{Serial: []byte{9}, AuthorityKeyID: []byte("another"), At: birth},
+	}
+	names := ca.CRLNames()
+	if len(names) != 2 || !strings.HasPrefix(names[0], "crl/ib1-client-") || !strings.HasPrefix(names[1], "crl/ib1-signing-") {
+		t.Fatalf("lists %q", names)
+	}
+	at := birth.Add(time.Second)
+	want := []string{"77/4 " + client.SerialNumber.String() + "/1", signing.SerialNumber.String() + "/0"}
+	for i, name := range names {
+		der, next, err := ca.SignCRL(name, 5, at, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := x509.ParseRevocationList(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range list.RevokedCertificateEntries {
+			got = append(got, fmt.Sprintf("%s/%d", e.SerialNumber, e.ReasonCode))
+		}
+		if strings.Join(got, " ") != want[i] || list.Number.Int64() != 5 || !list.ThisUpdate.Equal(at) || !next.Equal(list.NextUpdate) {
+			t.Errorf("%s: %v, want %s; number %s", name, got, want[i], list.Number)
+		}
+	}
+	// Kept for ever in the Signing tree, and there alone.
+	if kept, _ := filepath.Glob(filepath.Join(p.dir, "*", "list-*-5.crl")); len(kept) != 1 || filepath.Base(filepath.Dir(kept[0])) != "signing" {
+		t.Errorf("kept %q", kept)
+	}
+	for i, forget := range []bool{true, false} {
+		if rule, err := ca.CRLRule(names[i]); err != nil || rule.Forget != forget || rule.After != 0 {
+			t.Errorf("%s: %+v, %v", names[i], rule, err)
+		}
+	}
+	if _, _, err := ca.SignCRL("crl/other.crl", 1, at, nil); err == nil {
+		t.Error("a list of an unknown name was signed")
+	}
+}
+
+// TestAfter: numbers go on above those of lists that were signed in the folder.
+func TestAfter(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, ib1.Client)
+	for range 3 {
+		p.do(func(f *ceremony.Folder) error { _, err := f.SignList(ib1.Client, 1); return err })
+	}
+	ca := p.open()
+	if rule, err := ca.CRLRule(ca.CRLNames()[0]); err != nil || rule.After != 3 {
+		t.Errorf("%+v, %v", rule, err)
+	}
+}
+
+// TestRotation: what a ceremony adds is taken up while the CA is open, and what
+// retires signs lists on and certificates no more.
+func TestRotation(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, ib1.Client)
+	ca := p.open()
+	if changed, err := ca.Refresh(); changed || err != nil {
+		t.Errorf("nothing has changed: %v, %v", changed, err)
+	}
+	p.now = birth.Add(85 * day)
+	alarms := ca.Alarms()
+	if len(alarms) != 1 || alarms[0].Urgent || !alarms[0].Due.Equal(birth.Add(90*day)) || !strings.Contains(alarms[0].Text, "rotate the issuer before") {
+		t.Errorf("alarms before: %+v", alarms)
+	}
+	if got := ca.Covered()[ib1.Client]; !got.Equal(birth.Add(90 * day)) {
+		t.Errorf("covered until %s", got)
+	}
+	if err := ca.Check(t.Context()); err != nil {
+		t.Errorf("nothing is urgent: %v", err)
+	}
+	p.now = birth.Add(90*day + time.Hour)
+	if err := ca.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "no certificate can be issued") {
+		t.Errorf("an uncovered tree: %v", err)
+	}
+	p.do(func(f *ceremony.Folder) error { _, _, err := f.RotateIssuer(ib1.Client); return err })
+	if changed, err := ca.Refresh(); !changed || err != nil {
+		t.Errorf("the folder has changed: %v, %v", changed, err)
+	}
+	if got := ca.Alarms(); len(got) != 0 {
+		t.Errorf("alarms after: %+v", got)
+	}
+	if names := ca.CRLNames(); len(names) != 2 {
+		t.Errorf("lists %q", names)
+	}
+	if b := ca.CRLBundles(); len(b) != 1 || b[0].Name != "crl/ib1-client.pem" || len(b[0].Lists) != 3 {
+		t.Errorf("bundles %+v", b)
+	}
+	chain, err := ca.IssueMember(ib1.Client, holder(), request(t, 1, p.now))
+	if leaf := parse(t, chain, err); !bytes.Equal(leaf.AuthorityKeyId, parse(t, ca.Intermediates()[1:], nil).SubjectKeyId) {
+		t.Error("the old issuer has signed")
+	}
+	p.now = birth.Add((365 + 90 + 1) * day)
+	if names := ca.CRLNames(); len(names) != 1 {
+		t.Errorf("lists after the end of the first issuer: %q", names)
+	}
+	if all := ca.Publications(); len(all) != 5 {
+		t.Errorf("%d publications, want root, two issuers, bundle and list of the root", len(all))
+	}
+}
+
+// TestRootList: a root's list comes from elsewhere, and its end is announced.
+func TestRootList(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, ib1.Client)
+	if err := os.RemoveAll(filepath.Join(p.dir, "public", "crl")); err != nil {
+		t.Fatal(err)
+	}
+	ca := p.open()
+	if a := ca.Alarms(); len(a) != 1 || !a[0].Urgent || !strings.Contains(a[0].Text, "no revocation list of the root") {
+		t.Errorf("without: %+v", a)
+	}
+	p.do(func(f *ceremony.Folder) error { _, err := f.SignList(ib1.Client, 0); return err })
+	if _, err := ca.Refresh(); err != nil || len(ca.Alarms()) != 0 {
+		t.Errorf("with: %+v, %v", ca.Alarms(), err)
+	}
+	found := false
+	for _, x := range ca.Publications() {
+		if x.ContentType == "application/pkix-crl" {
+			found = x.At.Equal(birth) && x.Next.After(birth.Add(364*day))
+		}
+	}
+	if !found {
+		t.Errorf("the list of the root is not published: %+v", ca.Publications())
+	}
+}
+
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	if _, err := online.Open(online.Config{Dir: t.TempDir()}); !errors.Is(err, ceremony.ErrNoFramework) {
+		t.Errorf("an empty folder: %v", err)
+	}
+	p := newPlace(t, ib1.Client)
+	if _, err := online.Open(online.Config{Dir: p.dir, Keys: p.keys(), Trees: []ib1.Tree{ib1.Signing}}); !errors.Is(err, online.ErrNoTree) {
+		t.Errorf("a tree that is not there: %v", err)
+	}
+	wrong := ceremony.FileKeys{Dir: p.dir, Passphrase: func(string) ([]byte, error) { return []byte("wrong"), nil }}
+	if _, err := online.Open(online.Config{Dir: p.dir, Keys: wrong}); err == nil {
+		t.Error("a wrong passphrase was not noticed")
+	}
+	looking, err := online.Open(online.Config{Dir: p.dir})
+	if err != nil || len(looking.CRLNames()) != 0 || len(looking.Roots()) != 1 {
+		t.Errorf("without keys: %v, %v", looking, err)
+	}
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"acmebridge/backends"
+	"acmebridge/backends/ib1"
+	"acmebridge/backends/ib1/ceremony"
+	"acmebridge/backends/ib1/online"
+	"acmebridge/cmd/acmebridge/config"
+	"acmebridge/internal/secret"
+)
+
+// openIB1 opens the CAs of a framework. A command that only looks needs no key.
+func (p *parts) openIB1(name string) (backends.Backend, error) {
+	b := p.cfg.Backends[name].IB1
+	cfg := online.Config{Dir: config.Absolute(b.Dir), Now: p.now}
+	for _, t := range b.Trees {
+		cfg.Trees = append(cfg.Trees, ib1.Tree(t))
+	}
+	if !p.use.offline {
+		cfg.Keys = ib1Keys(b)
+	}
+	ca, err := online.Open(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p.ib1[name] = ca
+	return ca, nil
+}
+
+// ib1Keys are the keys of a framework, where the configuration says that they are.
+func ib1Keys(b config.IB1) ceremony.Keys {
+	return ceremony.FileKeys{Dir: config.Absolute(b.Dir), Passphrase: func(string) ([]byte, error) {
+		if !b.PassphraseValue.Empty() {
+			return b.PassphraseValue.Reveal(), nil
+		}
+		s, err := secret.FromFile(config.Absolute(b.PassphraseFile))
+		return s.Reveal(), err
+	}}
+}
+
+// ib1Warnings are what ceremonies are due for, and whether what certificates say
+// about where lists are is where they are served.
+func (p *parts) ib1Warnings() []string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(p.ib1)) {
+		ca := p.ib1[name]
+		for _, a := range ca.Alarms() {
+			all = append(all, fmt.Sprintf("backends.%s: %s", name, a.Text))
+		}
+		switch here, said := p.cfg.PKIBaseURL(), ca.Framework().Settings().PublicURL; {
+		case p.cfg.PKIListen == "":
+			all = append(all, fmt.Sprintf("backends.%s: pki_listen is empty, so nobody can fetch its revocation lists here", name))
+		case here != said:
+			all = append(all, fmt.Sprintf("backends.%s: its certificates say that lists are at %s, and pki_url is %s: what is fetched there must be served by this server", name, said, here))
+		}
+	}
+	return all
+}
