@@ -14,8 +14,9 @@ func (p *program) sectigoCommand() *cobra.Command {
 
 func (p *program) standinCommand() *cobra.Command {
 	return group("standin", "Imitations of certificate authorities, to try everything without an account",
-		"  acmebridge standin sectigo --listen 127.0.0.1:8831 --control 127.0.0.1:8832 --journal sectigo.jsonl",
-		sectigotool.ServeCommand("sectigo", p.sectigoTool("acmebridge standin")))
+		"  acmebridge standin sectigo --listen 127.0.0.1:8831 --control 127.0.0.1:8832 --journal sectigo.jsonl\n"+
+			"  acmebridge standin digicert --listen 127.0.0.1:8841 --control 127.0.0.1:8842 --journal digicert.jsonl",
+		sectigotool.ServeCommand("sectigo", p.sectigoTool("acmebridge standin")), p.standinDigicertCommand())
 }
 
 func (p *program) sectigoTool(name string) sectigotool.Env {

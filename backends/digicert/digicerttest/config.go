@@ -1,0 +1,252 @@
+package digicerttest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Config says what the service is like. Zero fields have the values named.
+type Config struct {
+	// Key is the API key of an administrator, "digicert-key"; ReadOnlyKey is
+	// one that may look and not touch, none.
+	Key, ReadOnlyKey string
+	// Roles are those of the administrator's key, "Administrator".
+	Roles []string
+	// Clock is the time, that of this machine unless set.
+	Clock Clock
+	// Processing is how long a validated order or a reissue takes; zero means
+	// that the answer to the order has the certificate already.
+	Processing time.Duration
+	// Answer is what the answer to an order that is issued at once has:
+	// "chain" (the default) or "id" of the certificate only.
+	Answer string
+	// Visibility is how long an order does not show by its alternative id.
+	Visibility time.Duration
+	// ForgetAlternative makes the service drop alternative ids without a word;
+	// Twins makes two orders of each, as after a double purchase.
+	ForgetAlternative, Twins bool
+	// NoSwap is an account without the call that swaps a CSR.
+	NoSwap bool
+	// NoApproval: skip_approval has no effect, an administrator has to approve
+	// by hand; NoSelfApproval: and the key's user may not.
+	NoApproval, NoSelfApproval bool
+	// RevokeByRequest makes a revocation a request that has to be approved.
+	RevokeByRequest bool
+	// Loose leaves unknown fields of an order unread; otherwise they are refused.
+	Loose bool
+	// ShortRate and LongRate are how many requests are taken in 5 seconds and
+	// in 3 minutes: 100 and 1000; negative is no limit.
+	ShortRate, LongRate int
+	// RSA makes the CA's keys RSA, under which EC certificates are issued, as
+	// the real one has it. The default is EC, which is quick.
+	RSA bool
+	// Products that are switched on: x9_pki.
+	Products []string
+	// Organizations are 117, validated for X9 for a year, and 118, which is not.
+	Organizations []Organization
+	// Domains that were validated for organization 117: example.org,
+	// example.com and localhost.
+	Domains []Domain
+	// Journal gets a line of JSON for each event; nil keeps them in memory
+	// only.
+	Journal io.Writer
+	// Seed makes faults that come by chance come the same way again.
+	Seed uint64
+}
+
+// Organization is one that certificates may be ordered for.
+type Organization struct {
+	ID         int64
+	Name       string
+	Inactive   bool
+	ValidUntil time.Time // of the validation that X9 wants; zero has none
+}
+
+// Domain is one that the account has.
+type Domain struct {
+	ID           int64
+	Name         string
+	Organization int64
+	ValidUntil   time.Time
+}
+
+func (cfg Config) complete() Config {
+	cfg.Key = or(cfg.Key, "digicert-key")
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if cfg.Roles == nil {
+		cfg.Roles = []string{"Administrator"}
+	}
+	cfg.Answer = or(cfg.Answer, "chain")
+	cfg.ShortRate, cfg.LongRate = or(cfg.ShortRate, 100), or(cfg.LongRate, 1000)
+	if cfg.Products == nil {
+		cfg.Products = []string{"x9_pki"}
+	}
+	const year = 365 * 24 * time.Hour
+	until := cfg.Clock().Add(year)
+	if cfg.Organizations == nil {
+		cfg.Organizations = []Organization{{ID: 117, Name: "Example VASP", ValidUntil: until}, {ID: 118, Name: "Unvalidated Ltd"}}
+	}
+	if cfg.Domains == nil {
+		for i, name := range []string{"example.org", "example.com", "localhost"} {
+			cfg.Domains = append(cfg.Domains, Domain{ID: int64(501 + i), Name: name, Organization: 117, ValidUntil: until})
+		}
+	}
+	return cfg
+}
+
+// Check says what a service cannot be like. New asks it as well.
+func (cfg Config) Check() error {
+	cfg = cfg.complete()
+	switch {
+	case !slices.Contains([]string{"chain", "id"}, cfg.Answer):
+		return fmt.Errorf("digicerttest: there is no answer %q", cfg.Answer)
+	case cfg.Processing < 0 || cfg.Visibility < 0:
+		return errors.New("digicerttest: no time can be negative")
+	case cfg.ReadOnlyKey == cfg.Key:
+		return errors.New("digicerttest: the two keys must differ")
+	}
+	return nil
+}
+
+func or[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}
+
+// Clock is where the time comes from; CA.Advance adds to it.
+type Clock func() time.Time
+
+// Stopped is a clock that only moves when it is advanced.
+func Stopped(at time.Time) Clock { return func() time.Time { return at } }
+
+// Kind is what becomes of an order.
+type Kind string
+
+// The outcomes.
+const (
+	Ready    Kind = "ready"
+	Stuck    Kind = "stuck"    // pending for ever
+	Rejected Kind = "rejected" // by a person
+	Canceled Kind = "canceled" // in the portal
+	Revoked  Kind = "revoked"  // issued, and revoked before anybody looked
+	Approved Kind = "approved" // that word, and no certificate
+	Pickup   Kind = "waiting_pickup"
+	Strange  Kind = "strange" // a status that nobody has heard of
+	Upper    Kind = "upper"   // ready, and its words in capitals
+
+	// These are ready, and the certificate is not what was asked for.
+	DropName Kind = "drop-name"
+	AddName  Kind = "add-name"
+	WrongKey Kind = "wrong-key"
+	NoClient Kind = "no-client"
+	NoServer Kind = "no-server"
+	Outlived Kind = "outlived" // its validity is over
+)
+
+// Kinds lists them all.
+func Kinds() []Kind {
+	return []Kind{Ready, Stuck, Rejected, Canceled, Revoked, Approved, Pickup, Strange, Upper, DropName, AddName, WrongKey, NoClient, NoServer, Outlived}
+}
+
+// Outcome is what becomes of an order, and why.
+type Outcome struct {
+	Kind   Kind   `json:"kind"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// Fault is something that goes wrong with a request.
+type Fault struct {
+	// Endpoint is whose requests it meets, "order"; empty meets all.
+	Endpoint string `json:"endpoint,omitempty"`
+	// Kind is what goes wrong: one of FaultKinds.
+	Kind string `json:"kind"`
+	// Status, Code and RetryAfter are those of kind "status" (the request is
+	// not looked at) and "status-after" (it is carried out first).
+	Status     int    `json:"status,omitempty"`
+	Code       string `json:"code,omitempty"`
+	RetryAfter string `json:"retryAfter,omitempty"`
+	// Delay is that of the slow kinds.
+	Delay Duration `json:"delay,omitempty"`
+	// Skip lets that many requests through first; Count is how often it
+	// happens, zero for ever; Probability, when not zero, leaves each time to
+	// chance.
+	Skip        int     `json:"skip,omitempty"`
+	Count       int     `json:"count,omitempty"`
+	Probability float64 `json:"probability,omitempty"`
+}
+
+// faultKinds says what each kind does, in words for the help of a command.
+var faultKinds = []struct{ Name, What string }{
+	{"status", "answer with that status and code, and do nothing"},
+	{"status-after", "do it and answer with that status all the same"},
+	{"reset-before", "cut the connection before doing anything"},
+	{"reset-after", "do it and cut the connection: the reply is lost"},
+	{"half-body", "do it, and cut the connection in the middle of the answer"},
+	{"slow-body", "let the delay pass in the middle of the answer"},
+	{"redirect", "send the client elsewhere"},
+	{"html", "do it and answer 200 with a page for people"},
+	{"html-502", "do it and answer 502 with a page for people"},
+	{"empty", "do it and answer with nothing"},
+	{"invalid-json", "do it and cut the JSON short"},
+	{"string-numbers", "do it and write numbers as strings"},
+	{"array-organization", "do it and write organizations as empty lists"},
+	{"huge", "do it and answer with more than anybody wants"},
+	{"pem-truncated", "leave out the end of the download"},
+	{"pem-leaf-only", "send the certificate without its chain"},
+	{"pem-no-root", "send the chain without its root"},
+	{"pem-shuffled", "send root first and certificate last"},
+	{"pem-extra", "put a CA certificate of somebody else into the chain"},
+	{"sibling", "send another certificate of the same order"},
+}
+
+// FaultKinds lists the kinds of faults, and what they do.
+func FaultKinds() []string {
+	var names []string
+	for _, k := range faultKinds {
+		names = append(names, k.Name+": "+k.What)
+	}
+	return names
+}
+
+func knownFault(kind string) bool {
+	for _, k := range faultKinds {
+		if k.Name == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// Duration is a time.Duration that JSON writes as "1m30s".
+type Duration time.Duration
+
+// MarshalText writes it.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText reads it.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	*d = Duration(v)
+	return err
+}
+
+// lockedWriter lets several write whole lines.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
+}
