@@ -129,6 +129,10 @@ type Submission struct {
 	// GivenUp is when the order was ended because the CA, which has accepted the
 	// request, was not done by the deadline. The CA may still be at it.
 	GivenUp time.Time `cbor:"20,keyasint,omitzero"`
+	// Resent says that the request was sent once more on the profile's permission,
+	// with nobody knowing what became of the first time. It is good for once
+	// (SC-4).
+	Resent bool `cbor:"21,keyasint,omitempty"`
 }
 
 // BlockedKey is a key that may never be used again, and why.

@@ -92,9 +92,14 @@ func (o Operator) WaitingForApproval(ctx context.Context, p storage.Page) ([]Wai
 // attached to another one is approved with it.
 func (o Operator) Approve(ctx context.Context, id acme.OrderID, by, reason string) error {
 	return o.decide(ctx, id, by, "approved", func(tx storage.Tx, order acme.Order, sub storage.Submission, j storage.Job) error {
+		p, known := o.e.cfg.Profiles[order.Profile]
+		if !known {
+			// Who may approve went with it (SP-3).
+			return fmt.Errorf("order %s is of profile %q, which is not configured any more, so nobody may approve it: configure the profile again, or reject the order", order.ID, order.Profile)
+		}
 		now := o.e.now()
 		sub.Approval = &acme.Approval{By: by, At: now, Reason: reason}
-		sub.Deadline = now.Add(o.e.cfg.Profiles[order.Profile].IssuanceDeadline)
+		sub.Deadline = now.Add(p.IssuanceDeadline)
 		order.Note(now, "approved by "+by+": "+reason)
 		j.Kind, j.Backend, j.Due, j.Waits = storage.JobSubmit, sub.Backend, now, ""
 		j.Attempt, j.Failures, j.LastError, j.Lease = 0, 0, "", storage.Lease{}
@@ -105,14 +110,17 @@ func (o Operator) Approve(ctx context.Context, id acme.OrderID, by, reason strin
 // Reject ends an order that waits for approval; its client is told the reason,
 // and not who gave it.
 func (o Operator) Reject(ctx context.Context, id acme.OrderID, by, reason string) error {
-	return o.decide(ctx, id, by, "rejected", func(tx storage.Tx, order acme.Order, _ storage.Submission, j storage.Job) error {
+	err := o.decide(ctx, id, by, "rejected", func(tx storage.Tx, order acme.Order, _ storage.Submission, j storage.Job) error {
 		order.Note(o.e.now(), "rejected by "+by+": "+reason)
 		if err := tx.Jobs().Delete(j.ID); err != nil {
 			return err
 		}
-		o.e.Counters.OrdersInvalid.Add(1)
 		return o.e.endBadly(tx, order, acme.Problemf(acme.Unauthorized, "the operator rejected the order: %s", reason))
 	})
+	if err == nil {
+		o.e.Counters.OrdersInvalid.Add(1)
+	}
+	return err
 }
 
 func (o Operator) decide(ctx context.Context, id acme.OrderID, by, what string, change func(storage.Tx, acme.Order, storage.Submission, storage.Job) error) error {
@@ -121,6 +129,11 @@ func (o Operator) decide(ctx context.Context, id acme.OrderID, by, what string, 
 		asked, err := tx.Orders().Get(id)
 		if err != nil {
 			return err
+		}
+		if asked.Status.Final() {
+			// It may have been attached to one that still waits, and has nothing to
+			// do with that any more.
+			return fmt.Errorf("order %s is %s: %w", id, asked.Status, ErrNotWaiting)
 		}
 		if first = asked; asked.AttachedTo != "" {
 			if first, err = tx.Orders().Get(asked.AttachedTo); err != nil {

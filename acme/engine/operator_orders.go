@@ -129,17 +129,14 @@ func (o Operator) Retry(ctx context.Context, id acme.OrderID, resend bool) error
 		}
 		note := "put back to work by the operator"
 		if resend && j.Kind == storage.JobSubmit {
-			sub, err := tx.Submissions().Get(order.Submission)
-			if err != nil {
-				return err
-			}
-			sub.SentAt = time.Time{}
-			if err := tx.Submissions().Put(sub); err != nil {
-				return err
-			}
 			note = "to be sent once more, as the operator decided"
 		}
-		j.Parked, j.Attempt, j.Due, j.Lease = "", 0, o.e.now(), storage.Lease{}
+		if order.Submission != "" {
+			if err := o.freshStart(tx, order.Submission, resend && j.Kind == storage.JobSubmit); err != nil {
+				return err
+			}
+		}
+		j.Parked, j.Attempt, j.Failures, j.Due, j.Lease = "", 0, 0, o.e.now(), storage.Lease{}
 		order.Note(o.e.now(), note)
 		if err := putOrder(tx, order); err != nil {
 			return err
@@ -153,6 +150,23 @@ func (o Operator) Retry(ctx context.Context, id acme.OrderID, resend bool) error
 		o.e.nudge()
 	}
 	return err
+}
+
+// freshStart gives a submission that was parked the time it had in the
+// beginning, if that has run out: it would end the order at once. With resend
+// the CA is known not to have the request.
+func (o Operator) freshStart(tx storage.Tx, id acme.SubmissionID, resend bool) error {
+	sub, err := tx.Submissions().Get(id)
+	if err != nil {
+		return err
+	}
+	if resend {
+		sub.SentAt = time.Time{}
+	}
+	if now := o.e.now(); !now.Before(sub.Deadline) {
+		sub.Deadline = now.Add(sub.Deadline.Sub(sub.CreatedAt))
+	}
+	return tx.Submissions().Put(sub)
 }
 
 // Abandon fails an order that is processing, for a reason that its client is

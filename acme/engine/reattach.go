@@ -35,7 +35,7 @@ func (e *Engine) reattach(tx storage.Tx, o acme.Order, f finalization) (acme.Rea
 	earlier := make([]acme.Earlier, 0, len(subs))
 	kept := subs[:0]
 	for _, sub := range subs {
-		x := acme.Earlier{Backend: sub.Backend, Contract: sub.Contract, Sent: !sub.SentAt.IsZero(), Approved: sub.Approval != nil, GivenUp: sub.GivenUp}
+		x := acme.Earlier{Backend: sub.Backend, Contract: sub.Contract, Sent: !sub.SentAt.IsZero() || sub.Resent, Approved: sub.Approval != nil, GivenUp: sub.GivenUp}
 		x.Order, err = tx.Orders().Get(sub.Order)
 		if errors.Is(err, storage.ErrNotFound) {
 			continue

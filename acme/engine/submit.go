@@ -238,7 +238,7 @@ func (e *Engine) doubt(ctx context.Context, l loaded, evidence string) error {
 		"account", l.order.Account, "member", l.order.Member, "backend", l.authority.name, "key", l.sub.Key, "cause", evidence)
 	return e.putOff(ctx, l, func(sub *storage.Submission, j *storage.Job) (park string) {
 		sub.Evidence = clip(evidence, 1024)
-		if l.authority.finder == nil && !l.profile.ResubmitOnDoubt {
+		if l.authority.finder == nil && !l.mayResend() {
 			return "the CA may or may not have the request, and it cannot be looked up: " + sub.Evidence
 		}
 		j.Due, j.LastError = e.now().Add(backoff(j.Attempt)), sub.Evidence
@@ -273,7 +273,7 @@ func (e *Engine) putOff(ctx context.Context, l loaded, change func(*storage.Subm
 // and after two looks far enough apart.
 func (e *Engine) reconcile(ctx context.Context, l loaded, r backends.Request) error {
 	if l.authority.finder == nil {
-		if l.profile.ResubmitOnDoubt {
+		if l.mayResend() {
 			return e.sendAgain(ctx, l)
 		}
 		return e.doubt(ctx, l, nonEmpty(l.sub.Evidence, "interrupted after "+l.sub.SentAt.Format(time.RFC3339)))
@@ -289,11 +289,15 @@ func (e *Engine) reconcile(ctx context.Context, l loaded, r backends.Request) er
 	}
 	now := e.now()
 	if l.sub.Misses > 0 && now.Sub(l.sub.FirstMiss) >= visibility {
-		if l.profile.ResubmitOnDoubt {
+		if l.mayResend() {
 			return e.sendAgain(ctx, l)
 		}
-		return e.parkSubmission(ctx, l, fmt.Sprintf("the CA does not show the request (looked %d times since %s), and the profile does not allow to send it again",
-			l.sub.Misses+1, l.sub.FirstMiss.Format(time.RFC3339)))
+		why := "the profile does not allow to send it again"
+		if l.sub.Resent {
+			why = "it was sent twice already"
+		}
+		return e.parkSubmission(ctx, l, fmt.Sprintf("the CA does not show the request (looked %d times since %s), and %s",
+			l.sub.Misses+1, l.sub.FirstMiss.Format(time.RFC3339), why))
 	}
 	return e.putOff(ctx, l, func(sub *storage.Submission, j *storage.Job) (park string) {
 		if sub.Misses == 0 {
@@ -312,6 +316,11 @@ func (e *Engine) parkSubmission(ctx context.Context, l loaded, why string) error
 	})
 }
 
+// mayResend says whether the profile permits to send a request once more of
+// which nobody knows what became. It permits that once for each request: more
+// would buy from a CA whose replies get lost for as long as they do (SC-4).
+func (l loaded) mayResend() bool { return l.profile.ResubmitOnDoubt && !l.sub.Resent }
+
 // sendAgain takes the intention back, on the profile's permission.
 func (e *Engine) sendAgain(ctx context.Context, l loaded) error {
 	return e.commit(ctx, func(tx storage.Tx) error {
@@ -320,7 +329,7 @@ func (e *Engine) sendAgain(ctx context.Context, l loaded) error {
 			return err
 		}
 		sub := l.sub
-		sub.SentAt = time.Time{}
+		sub.SentAt, sub.Resent = time.Time{}, true
 		o, err := tx.Orders().Get(l.order.ID)
 		if err != nil {
 			return err

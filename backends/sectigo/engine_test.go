@@ -281,6 +281,9 @@ func TestLostReplies(t *testing.T) {
 						if open == 0 {
 							break
 						}
+						if test.resubmit {
+							b.resend(e) // the permission is good for once
+						}
 						time.Sleep(time.Minute)
 					}
 					for i, o := range orders {
@@ -301,6 +304,19 @@ func TestLostReplies(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// resend is what an operator does about parked orders who has seen that the CA
+// does not have them.
+func (b *bridge) resend(e *engine.Engine) {
+	b.t.Helper()
+	jobs, _, err := e.Operator().Parked(b.t.Context(), storage.Page{})
+	for _, j := range jobs {
+		err = errors.Join(err, e.Operator().Retry(b.t.Context(), acme.OrderID(j.Subject), true))
+	}
+	if err != nil {
+		b.t.Error(err)
 	}
 }
 
