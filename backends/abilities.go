@@ -2,6 +2,7 @@ package backends
 
 import (
 	"context"
+	"crypto"
 	"time"
 
 	"acmebridge/acme"
@@ -97,6 +98,30 @@ type Revoked struct {
 	Reason         acme.RevocationReason
 	// NotAfter is the end of the certificate.
 	NotAfter time.Time
+}
+
+// StatusDelegate is a backend that certifies keys to say in its name whether its
+// certificates are good (RFC 6960, section 4.2.2.2): one at a time for each key
+// that it has issued with. The engine numbers them, publishes their certificates
+// and has them followed by others.
+type StatusDelegate interface {
+	// StatusSigners are those that should be there. One is added when the CA
+	// gets a new key, so ask before each round of publishing.
+	StatusSigners() []StatusSigner
+	// CertifySigner returns the DER of the certificate of the signer of that
+	// number, from a time on, and when the next one should follow. The same
+	// arguments give the same bytes.
+	CertifySigner(name string, number int64, at time.Time) (der []byte, next time.Time, err error)
+	// SignerKey returns the key of that certificate.
+	SignerKey(name string, number int64) (crypto.Signer, error)
+}
+
+// StatusSigner is one place for a key that speaks for a CA.
+type StatusSigner struct {
+	// Name is where its certificate is published, "ca/local.ocsp.cer".
+	Name string
+	// Issuer is the certificate of the CA that it speaks for, in DER.
+	Issuer []byte
 }
 
 // Publisher is a backend that promises, in its certificates, that its own CA

@@ -148,6 +148,8 @@ type authority struct {
 	crls    backends.CRLSigner
 	keeper  backends.CRLKeeper
 	crossed backends.CrossSigned
+	// delegate is nil for a CA that lets nobody sign OCSP answers.
+	delegate backends.StatusDelegate
 	// informer is nil for a CA that says nothing of renewals.
 	informer backends.RenewalInformer
 	trust    *acme.Trust
@@ -230,6 +232,7 @@ func newAuthority(name string, b backends.Backend) (*authority, error) {
 	a.crls, _ = b.(backends.CRLSigner)
 	a.keeper, _ = b.(backends.CRLKeeper)
 	a.crossed, _ = b.(backends.CrossSigned)
+	a.delegate, _ = b.(backends.StatusDelegate)
 	a.informer, _ = b.(backends.RenewalInformer)
 	var roots [][]byte
 	if r, ok := b.(backends.Rooted); ok {

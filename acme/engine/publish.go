@@ -74,6 +74,9 @@ func (e *Engine) stepPublish(ctx context.Context, j storage.Job) error {
 		return err
 	}
 	next := e.now().Add(refresh)
+	if err := e.publishSigners(ctx, a, &next); err != nil {
+		return err
+	}
 	for _, name := range a.crls.CRLNames() {
 		due, err := e.publishCRL(ctx, a, name, revoked)
 		if err != nil {
@@ -127,8 +130,7 @@ func (e *Engine) revokedBy(ctx context.Context, a *authority) (entries []backend
 	}
 }
 
-// publishCRL makes one list. Its number is stored before it is signed, so that
-// no number is ever used twice, whatever crashes.
+// publishCRL makes one list.
 func (e *Engine) publishCRL(ctx context.Context, a *authority, name string, revoked []backends.Revoked) (next time.Time, err error) {
 	var rule backends.CRLRule
 	if a.keeper != nil {
@@ -136,41 +138,46 @@ func (e *Engine) publishCRL(ctx context.Context, a *authority, name string, revo
 			return next, fmt.Errorf("engine: prepare %s: %w", name, err)
 		}
 	}
+	p, err := e.publish(ctx, a, name, rule.After, func(number int64) (p storage.Publication, err error) {
+		if rule.Forget {
+			if revoked, err = e.remembered(ctx, name, revoked); err != nil {
+				return p, err
+			}
+		}
+		p = storage.Publication{ContentType: "application/pkix-crl", At: e.now().Truncate(time.Second)}
+		p.Body, p.Next, err = a.crls.SignCRL(name, number, p.At, revoked)
+		return p, err
+	})
+	if err == nil {
+		e.log.Info("revocation list published", "event", "crl.published", "backend", a.name, "name", name, "number", p.Number, "entries", len(revoked))
+	}
+	return p.Next, err
+}
+
+// publish makes one publication with a number above after. The number is stored
+// before anything is signed, so that none is ever used twice, whatever crashes.
+func (e *Engine) publish(ctx context.Context, a *authority, name string, after int64, sign func(number int64) (storage.Publication, error)) (p storage.Publication, err error) {
 	var number int64
 	err = e.commit(ctx, func(tx storage.Tx) error {
-		key := "crl_number/" + name
+		key := "crl_number/" + name // lists were the first to be numbered
 		stored, err := tx.Meta().Get(key)
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}
-		number = rule.After + 1
+		number = after + 1
 		if len(stored) == 8 {
 			number = max(number, int64(binary.BigEndian.Uint64(stored))+1)
 		}
 		return tx.Meta().Put(key, binary.BigEndian.AppendUint64(nil, uint64(number)))
 	}, failpoint.PublishNumber)
 	if err != nil {
-		return next, err
+		return p, err
 	}
-	if rule.Forget {
-		if revoked, err = e.remembered(ctx, name, revoked); err != nil {
-			return next, err
-		}
+	if p, err = sign(number); err != nil {
+		return p, fmt.Errorf("engine: sign %s: %w", name, err)
 	}
-	at := e.now().Truncate(time.Second)
-	der, next, err := a.crls.SignCRL(name, number, at, revoked)
-	if err != nil {
-		return next, fmt.Errorf("engine: sign %s: %w", name, err)
-	}
-	err = e.commit(ctx, func(tx storage.Tx) error {
-		return tx.Publications().Put(storage.Publication{
-			Name: name, Backend: a.name, ContentType: "application/pkix-crl", Body: der, Number: number, At: at, Next: next,
-		})
-	}, failpoint.Publish)
-	if err == nil {
-		e.log.Info("revocation list published", "event", "crl.published", "backend", a.name, "name", name, "number", number, "entries", len(revoked))
-	}
-	return next, err
+	p.Name, p.Backend, p.Number = name, a.name, number
+	return p, e.commit(ctx, func(tx storage.Tx) error { return tx.Publications().Put(p) }, failpoint.Publish)
 }
 
 // remembered leaves out what the list has had, after the end of its certificate:

@@ -27,7 +27,8 @@ var (
 	_ backends.Checker   = (*CA)(nil)
 	_ backends.Publisher = (*CA)(nil)
 
-	_ backends.CrossSigned = (*CA)(nil)
+	_ backends.CrossSigned    = (*CA)(nil)
+	_ backends.StatusDelegate = (*CA)(nil)
 )
 
 // Open opens the CA in cfg.Dir, and makes it first when there is none.
@@ -76,7 +77,8 @@ func (c *CA) Backend() backends.Backend {
 		backends.Checker
 		backends.Publisher
 		backends.CrossSigned
-	}{c, c, c, c, c, c, c, c}
+		backends.StatusDelegate
+	}{c, c, c, c, c, c, c, c, c}
 }
 
 // Traits implements backends.Backend.

@@ -68,6 +68,11 @@ type Config struct {
 	// CRLInterval is when the next one is due, a day unless set.
 	CRLValidity time.Duration
 	CRLInterval time.Duration
+	// OCSP has certificates point at PublicURL/ocsp for their state, and the CA
+	// certify the keys that sign answers there. SignerValidity is how long such a
+	// key is good, 30 days unless set; after half of that another follows.
+	OCSP           bool
+	SignerValidity time.Duration
 
 	// Passphrase returns what the keys are encrypted with. Nil leaves them
 	// protected by their file mode alone.
@@ -113,6 +118,7 @@ func (c Config) complete() (Config, error) {
 	set(&c.Backdate, time.Minute)
 	set(&c.CRLValidity, 7*day)
 	set(&c.CRLInterval, min(day, c.CRLValidity/2))
+	set(&c.SignerValidity, 30*day)
 	if c.KeyType == "" {
 		c.KeyType = P256
 	}
@@ -143,6 +149,9 @@ func (c Config) complete() (Config, error) {
 		return c, fmt.Errorf("localca: a root of %s, an issuer of %s and a certificate of %s: each must outlive the next", c.RootValidity, c.IssuerValidity, c.LeafValidity)
 	case c.CRLValidity <= 0 || c.CRLInterval <= 0 || c.CRLInterval > c.CRLValidity:
 		return c, fmt.Errorf("localca: a list valid for %s and renewed every %s: the next one must come before the last one ends", c.CRLValidity, c.CRLInterval)
+	}
+	if c.SignerValidity < time.Hour {
+		return c, fmt.Errorf("localca: keys that sign OCSP answers for %s: use an hour or more", c.SignerValidity)
 	}
 	if c.PublicURL != "" {
 		u, err := url.Parse(c.PublicURL)

@@ -24,7 +24,7 @@ type issuer struct {
 	sealed bool
 	hash   crypto.Hash
 
-	crlName, certName string
+	crlName, certName, signerName string
 
 	// The secrets derive from the key, so they are where it is and in no
 	// backup of their own.
@@ -58,6 +58,7 @@ var (
 	oidAuthorityKeyID   = asn1.ObjectIdentifier{2, 5, 29, 35}
 	oidExtKeyUsage      = asn1.ObjectIdentifier{2, 5, 29, 37}
 	oidAuthorityInfo    = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 1}
+	oidOCSP             = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1}
 	oidCAIssuers        = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 2}
 )
 
@@ -68,6 +69,8 @@ func newIssuer(cfg Config, number int, cert *x509.Certificate, key *ecdsa.Privat
 		number: number, cert: cert, key: key, sealed: sealed,
 		crlName:  "crl/" + cfg.label(number) + ".crl",
 		certName: "ca/" + cfg.label(number) + ".cer",
+		// No backend has a dot in its name, so no issuer has this one.
+		signerName: "ca/" + cfg.label(number) + ".ocsp.cer",
 	}
 	var oid asn1.ObjectIdentifier
 	switch key.Curve {
@@ -114,10 +117,10 @@ func newIssuer(cfg Config, number int, cert *x509.Certificate, key *ecdsa.Privat
 	}
 	information, err := extension(oidAuthorityInfo, false, func(b *cryptobyte.Builder) {
 		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-				b.AddASN1ObjectIdentifier(oidCAIssuers)
-				b.AddASN1(uriTag, func(b *cryptobyte.Builder) { b.AddBytes([]byte(cfg.PublicURL + "/" + is.certName)) })
-			})
+			if cfg.OCSP {
+				addLocation(b, oidOCSP, cfg.PublicURL+"/ocsp")
+			}
+			addLocation(b, oidCAIssuers, cfg.PublicURL+"/"+is.certName)
 		})
 	})
 	if err != nil {
@@ -137,6 +140,14 @@ func newIssuer(cfg Config, number int, cert *x509.Certificate, key *ecdsa.Privat
 		})
 	})
 	return is, err
+}
+
+// addLocation adds where something is to be had.
+func addLocation(b *cryptobyte.Builder, what asn1.ObjectIdentifier, where string) {
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1ObjectIdentifier(what)
+		b.AddASN1(uriTag, func(b *cryptobyte.Builder) { b.AddBytes([]byte(where)) })
+	})
 }
 
 // extension returns the DER of one certificate extension.

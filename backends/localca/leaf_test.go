@@ -63,6 +63,8 @@ func TestLeafIsWhatTheStandardLibraryMakes(t *testing.T) {
 	}{
 		"plain":         {},
 		"p384 issuer":   {config: func(c *Config) { c.KeyType = P384 }},
+		"with OCSP":     {config: func(c *Config) { c.OCSP = true }},
+		"OCSP nowhere":  {config: func(c *Config) { c.OCSP, c.PublicURL = true, "" }},
 		"no public URL": {config: func(c *Config) { c.PublicURL = "" }},
 		"rsa key":       {change: func(r *backends.Request) { withKey(r, &rsaKey.PublicKey) }},
 		"rsa code signing": {change: func(r *backends.Request) {
@@ -157,6 +159,9 @@ func standardLeaf(t testing.TB, ca *CA, r backends.Request, serial *big.Int) []b
 	}
 	if ca.cfg.PublicURL != "" {
 		template.CRLDistributionPoints = []string{"http://pki.example.org/crl/local.crl"}
+		if ca.cfg.OCSP {
+			template.OCSPServer = []string{"http://pki.example.org/ocsp"}
+		}
 		template.IssuingCertificateURL = []string{"http://pki.example.org/ca/local.cer"}
 	}
 	var info struct {

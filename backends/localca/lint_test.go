@@ -57,7 +57,7 @@ func TestLint(t *testing.T) {
 
 	for _, keyType := range []KeyType{P256, P384} {
 		cfg := testConfig(t)
-		cfg.KeyType, cfg.RootKeyType = keyType, keyType
+		cfg.KeyType, cfg.RootKeyType, cfg.OCSP = keyType, keyType, true
 		ca := open(t, cfg)
 		if err := ca.Rotate(); err != nil {
 			t.Fatal(err)
@@ -66,6 +66,11 @@ func TestLint(t *testing.T) {
 		for _, der := range ca.Intermediates() {
 			certificate("issuer", der)
 		}
+		signer, _, err := ca.CertifySigner("ca/local.2.ocsp.cer", 4, birth)
+		if err != nil {
+			t.Fatal(err)
+		}
+		certificate("OCSP signer", signer)
 		for what, change := range map[string]func(*acme.Contract){
 			"leaf":               func(*acme.Contract) {},
 			"leaf, one usage":    func(c *acme.Contract) { c.Usages = c.Usages[:1] },

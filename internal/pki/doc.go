@@ -4,7 +4,9 @@
 // TLS connection could not be fetched by whoever is verifying one.
 //
 //	/crl/NAME.crl   revocation list, DER
-//	/ca/NAME.cer    certificate of a CA, DER
+//	/ca/NAME.cer    certificate of a CA, DER; NAME.ocsp.cer is that of the key
+//	                that signs its OCSP answers
+//	/ocsp           OCSP, by POST, and by GET with the request below it
 //	/roots/N.pem    a root and the issuers below it, PEM, counted from 0;
 //	                after those of the CAs that of this server's own TLS
 //	                certificate, then 404

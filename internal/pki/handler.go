@@ -30,14 +30,17 @@ type Config struct {
 	// root first and then the issuers below it, in DER. It is asked at every
 	// request, because a CA may get a new issuer at any time. Nil is none.
 	Chains func() [][][]byte
-	Log    *slog.Logger
-	Now    func() time.Time
+	// OCSP answers at /ocsp and below. Nil is nobody.
+	OCSP http.Handler
+	Log  *slog.Logger
+	Now  func() time.Time
 }
 
 // Handler serves one PKI listener.
 type Handler struct {
 	source Source
 	chains func() [][][]byte
+	ocsp   http.Handler
 	log    *slog.Logger
 	now    func() time.Time
 }
@@ -47,7 +50,7 @@ func New(cfg Config) (*Handler, error) {
 	if cfg.Source == nil {
 		return nil, errors.New("pki: a handler needs a source of publications")
 	}
-	h := &Handler{source: cfg.Source, chains: cfg.Chains, log: cfg.Log, now: cfg.Now}
+	h := &Handler{source: cfg.Source, chains: cfg.Chains, ocsp: cfg.OCSP, log: cfg.Log, now: cfg.Now}
 	if h.chains == nil {
 		h.chains = func() [][][]byte { return nil }
 	}
@@ -70,9 +73,13 @@ const (
 	listAge        = time.Hour
 )
 
-// ServeHTTP answers GET and HEAD.
+// ServeHTTP answers GET and HEAD, and leaves OCSP to whoever knows it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if h.ocsp != nil && (r.URL.Path == "/ocsp" || strings.HasPrefix(r.URL.Path, "/ocsp/")) {
+		h.ocsp.ServeHTTP(w, r)
+		return
+	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "only GET and HEAD are answered here", http.StatusMethodNotAllowed)
