@@ -120,7 +120,7 @@ has a certificate issued to a standard client and shows each step.`,
 	root.AddCommand(
 		p.serveCommand(), p.demoCommand(), p.configCommand(),
 		p.memberCommand(), p.eabCommand(), p.accountCommand(), p.orderCommand(), p.certCommand(), p.renewalsCommand(),
-		p.caCommand(), p.ib1Command(), p.dbCommand(), p.exportCommand(), p.sectigoCommand(), p.standinCommand(), p.versionCommand(),
+		p.csrCommand(), p.identityCommand(), p.caCommand(), p.ib1Command(), p.dbCommand(), p.exportCommand(), p.sectigoCommand(), p.standinCommand(), p.versionCommand(),
 	)
 	completion(root)
 	withoutEmptyDefaults(root)

@@ -1,0 +1,222 @@
+package renew_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"acmebridge/conformance/testport"
+	"acmebridge/internal/identity"
+	"acmebridge/internal/identity/renew"
+)
+
+var now = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
+// write makes an identity that lives for the 90 days around now.
+func write(t *testing.T, path string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(0x87), Subject: pkix.Name{CommonName: "vasp.example"}, DNSNames: []string{"vasp.example"},
+		NotBefore: now.AddDate(0, 0, -45), NotAfter: now.AddDate(0, 0, 45), AuthorityKeyId: []byte{1, 2, 3},
+	}
+	issuer := &x509.Certificate{Subject: pkix.Name{CommonName: "Issuer"}, SubjectKeyId: []byte{1, 2, 3}}
+	der, err := x509.CreateCertificate(rand.Reader, template, issuer, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := identity.Identity{Key: key, Leaf: leaf}.Encode(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// advisor is a server that says when to renew, and takes no orders.
+type advisor struct{ start, end time.Time }
+
+func (a advisor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.URL.Path == "/directory" && a.start.IsZero():
+		_, _ = io.WriteString(w, `{"newOrder":"https://elsewhere.example/order"}`)
+	case r.URL.Path == "/directory":
+		_, _ = fmt.Fprintf(w, `{"renewalInfo":"http://%s/info"}`, r.Host)
+	case r.URL.Path == "/info/AQID.AIc": // the serial number has its sign octet
+		_, _ = fmt.Fprintf(w, `{"suggestedWindow":{"start":%q,"end":%q}}`, a.start.Format(time.RFC3339), a.end.Format(time.RFC3339))
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+// noOrder is what becomes of an order there: that it was tried is what counts.
+const noOrder = "find the account"
+
+// TestWhenItIsTime: by the window of the server, and by age where there is none
+// or it makes no sense.
+func TestWhenItIsTime(t *testing.T) {
+	t.Parallel()
+	day := 24 * time.Hour
+	for name, tt := range map[string]struct {
+		a      advisor
+		before time.Duration
+		due    bool
+		says   string
+	}{
+		"window is to come":       {advisor{now.Add(day), now.Add(2 * day)}, 0, false, "as the server suggests"},
+		"window is over":          {advisor{now.Add(-2 * day), now.Add(-day)}, 0, true, "as the server suggests"},
+		"young, no window":        {advisor{}, 0, false, "by its age"},
+		"old, no window":          {advisor{}, 50 * day, true, "by its age"},
+		"window ends before":      {advisor{now.Add(-day), now.Add(-2 * day)}, 0, false, "by its age"},
+		"window after the end":    {advisor{now.Add(60 * day), now.Add(61 * day)}, 0, false, "is to be renewed on 2026-12-05"},
+		"after the end, and late": {advisor{now.Add(60 * day), now.Add(61 * day)}, 50 * day, true, "as the server suggests"},
+	} {
+		server := httptest.NewServer(tt.a)
+		path := filepath.Join(t.TempDir(), "vasp.pem")
+		write(t, path)
+		var said strings.Builder
+		r := &renew.Renewer{
+			Path: path, Directory: server.URL + "/directory", HTTP: server.Client(), KeyType: "p256", Before: tt.before,
+			Now: func() time.Time { return now }, Say: func(f string, args ...any) { fmt.Fprintf(&said, f+"\n", args...) },
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		err := r.Run(ctx)
+		cancel()
+		server.Close()
+		if due := err != nil; due != tt.due || !strings.Contains(said.String(), tt.says) {
+			t.Errorf("%s: %v, %q; want due %t, %q", name, err, said.String(), tt.due, tt.says)
+		}
+		_, err = os.Stat(path + ".next.key")
+		if made := err == nil; made != tt.due {
+			t.Errorf("%s: a key was made: %t", name, made)
+		}
+	}
+}
+
+// The key of what is on order is the same in every run until it came: a CA is
+// asked once.
+func TestKeyOfAnOpenOrderIsKept(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(advisor{now.Add(-2 * time.Hour), now.Add(-time.Hour)})
+	defer server.Close()
+	path := filepath.Join(t.TempDir(), "vasp.pem")
+	write(t, path)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept []byte
+	for range 2 {
+		r := &renew.Renewer{
+			Path: path, Directory: server.URL + "/directory", HTTP: server.Client(), KeyType: "p256",
+			Now: func() time.Time { return now }, Say: func(string, ...any) {},
+		}
+		if err := r.Run(t.Context()); err == nil || !strings.Contains(err.Error(), noOrder) {
+			t.Fatalf("got %v", err)
+		}
+		key, err := os.ReadFile(path + ".next.key")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kept != nil && string(key) != string(kept) {
+			t.Error("the second run has another key")
+		}
+		kept = key
+		if info, err := os.Stat(path + ".next.key"); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%v, %v", info, err)
+		}
+	}
+	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
+		t.Errorf("the identity changed, %v", err)
+	}
+}
+
+func TestDeployIsTriedUntilItSucceeds(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(advisor{now.Add(time.Hour), now.Add(2 * time.Hour)})
+	defer server.Close()
+	path := filepath.Join(t.TempDir(), "vasp.pem")
+	write(t, path)
+	if err := os.WriteFile(path+".undeployed", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	for i, fails := range []error{errors.New("no such service"), nil, nil} {
+		r := &renew.Renewer{
+			Path: path, Directory: server.URL + "/directory", HTTP: server.Client(),
+			Now: func() time.Time { return now }, Say: func(string, ...any) {},
+			Deploy: func(context.Context) error { calls++; return fails },
+		}
+		if err := r.Run(t.Context()); !errors.Is(err, fails) || (err == nil) != (fails == nil) {
+			t.Errorf("run %d: %v", i, err)
+		}
+	}
+	if calls != 2 {
+		t.Errorf("deployed %d times", calls)
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	const path, answer = "/.well-known/acme-challenge/token", "token.thumbprint"
+	folder, address := t.TempDir(), testport.Address(t)
+	files := httptest.NewServer(http.FileServer(http.Dir(folder)))
+	defer files.Close()
+	get := func(url string) string {
+		res, err := http.Get(url)
+		if err != nil {
+			return "nobody is there"
+		}
+		defer func() { _ = res.Body.Close() }()
+		body, _ := io.ReadAll(res.Body)
+		if res.StatusCode != http.StatusOK {
+			return res.Status
+		}
+		return string(body)
+	}
+	for base, a := range map[string]renew.Answerer{files.URL: renew.Webroot{Folder: folder}, "http://" + address: renew.Listen{Address: address}} {
+		withdraw, err := a.Answer(t.Context(), path, answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := get(base + path); got != answer {
+			t.Errorf("%T answers %q", a, got)
+		}
+		if got := get(base + path + "x"); got != "404 Not Found" {
+			t.Errorf("%T answers %q to something else", a, got)
+		}
+		if err := withdraw(); err != nil {
+			t.Error(err)
+		}
+		if got := get(base + path); got == answer {
+			t.Errorf("%T answers still", a)
+		}
+	}
+	// A token that climbs out of the folder is a matter of the server's; the
+	// answer stays inside.
+	if _, err := (renew.Webroot{Folder: folder}).Answer(t.Context(), "/../../evil", answer); err == nil {
+		t.Error("an answer was written outside of the folder")
+	}
+}
