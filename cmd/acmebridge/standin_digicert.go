@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/backends/digicert/digicerttest"
+	"acmebridge/cmd/internal/usage"
 )
 
 // digicertFlags are those of one imitation.
@@ -48,11 +49,11 @@ Outcomes are PATTERN=KIND or PATTERN=KIND:REASON for orders whose common name fi
 		Example: `  acmebridge standin digicert --tls-root x9-roots.pem --processing 5s --journal orders.jsonl
   acmebridge standin digicert --fault order:reset-after:count=1
   acmebridge standin digicert --outcome '*.slow.example.org=stuck' --control 127.0.0.1:8842`,
-		Args: noArguments,
+		Args: usage.NoArguments,
 	}
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if p.file != "" || p.data != "" {
-			return usagef("it has neither a configuration nor data of a server; leave out --config and --data")
+			return usage.Errorf("it has neither a configuration nor data of a server; leave out --config and --data")
 		}
 		return p.standDigicert(c.Context(), f, cfg)
 	}
@@ -87,7 +88,7 @@ func kindsOf[T ~string](names []T) string {
 
 func (p *program) standDigicert(ctx context.Context, f digicertFlags, cfg digicerttest.Config) (err error) {
 	if err := cfg.Check(); err != nil {
-		return usagef("%w", err)
+		return usage.Errorf("%w", err)
 	}
 	if f.journal != "" {
 		journal, err := os.OpenFile(f.journal, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
@@ -166,17 +167,17 @@ func (f digicertFlags) arrange(ca *digicerttest.CA) error {
 			err = ca.Break(fault)
 		}
 		if err != nil {
-			return usagef("--fault %q: %w", text, err)
+			return usage.Errorf("--fault %q: %w", text, err)
 		}
 	}
 	for _, text := range f.outcomes {
 		pattern, what, ok := strings.Cut(text, "=")
 		kind, reason, _ := strings.Cut(what, ":")
 		if !ok || pattern == "" {
-			return usagef("--outcome %q: it should look like '*.bad.example.org=rejected:reason'", text)
+			return usage.Errorf("--outcome %q: it should look like '*.bad.example.org=rejected:reason'", text)
 		}
 		if err := ca.Plan(pattern, digicerttest.Outcome{Kind: digicerttest.Kind(kind), Reason: reason}); err != nil {
-			return usagef("--outcome %q: %w", text, err)
+			return usage.Errorf("--outcome %q: %w", text, err)
 		}
 	}
 	return nil
