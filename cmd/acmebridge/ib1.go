@@ -18,6 +18,7 @@ import (
 	"acmebridge/backends/ib1"
 	"acmebridge/backends/ib1/ceremony"
 	"acmebridge/cmd/internal/usage"
+	"acmebridge/internal/hsm"
 	"acmebridge/internal/keyfile"
 	"acmebridge/internal/secret"
 )
@@ -41,6 +42,8 @@ type ib1Flags struct {
 	settings                       ib1.Settings
 	rootNames, issuerNames         map[string]string
 	passphrases                    map[string][]byte // asked for
+	hardware                       hsm.Config
+	pinFile                        string
 }
 
 // where adds the flags that say which folder and tree a command is about.
@@ -54,6 +57,10 @@ func (i *ib1Flags) where(c *cobra.Command) {
 func (i *ib1Flags) keys(c *cobra.Command) {
 	c.Flags().StringVar(&i.passphraseFile, "passphrase-file", "", "file, readable by its owner only, with the passphrase of the key (default: ask)")
 	c.Flags().StringVar(&i.rootPassphrase, "root-passphrase-file", "", "the same for the key of the root (default: as for other keys)")
+	c.Flags().StringVar(&i.hardware.Module, "pkcs11-module", "", "library of a hardware security module: new keys are made in it, and those that are there are used")
+	c.Flags().StringVar(&i.hardware.Token, "pkcs11-token", "", "label of its token")
+	c.Flags().StringVar(&i.hardware.Prefix, "pkcs11-prefix", hsm.DefaultPrefix, "what the labels of keys in it begin with")
+	c.Flags().StringVar(&i.pinFile, "pkcs11-pin-file", "", "file, readable by its owner only, with its PIN (default: ask)")
 }
 
 // framework adds the flags that a new folder needs.
@@ -107,8 +114,18 @@ func (p *program) ib1Folder(i *ib1Flags, anyTree bool, work func(*ceremony.Folde
 	if i.by == "" {
 		i.by = lookup(p.env, "USER")
 	}
-	keys := ceremony.FileKeys{Dir: i.dir}
-	keys.Passphrase = func(label string) ([]byte, error) { return p.ib1Passphrase(i, keys, label) }
+	files := ceremony.FileKeys{Dir: i.dir}
+	files.Passphrase = func(label string) ([]byte, error) { return p.ib1Passphrase(i, files, label) }
+	var keys ceremony.Keys = files
+	if i.hardware.Module != "" {
+		i.hardware.PIN = func() ([]byte, error) { return p.ib1PIN(i) }
+		token, err := hsm.Open(i.hardware)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = token.Close() }() // the process ends here
+		keys = ceremony.EitherKeys{First: token, Second: files}
+	}
 	given, err := i.given()
 	if err != nil {
 		return err
@@ -122,6 +139,21 @@ func (p *program) ib1Folder(i *ib1Flags, anyTree bool, work func(*ceremony.Folde
 		return err
 	}
 	return errors.Join(work(f, tree), f.Close())
+}
+
+// ib1PIN gets the PIN of the token.
+func (p *program) ib1PIN(i *ib1Flags) ([]byte, error) {
+	if i.pinFile != "" {
+		s, err := secret.FromFile(i.pinFile)
+		return s.Reveal(), err
+	}
+	stdin, ok := p.stdin.(*os.File)
+	if !ok || !term.IsTerminal(int(stdin.Fd())) {
+		return nil, errors.New("there is nobody to ask for the PIN: use --pkcs11-pin-file")
+	}
+	fmt.Fprintf(p.stderr, "PIN of the token %s: ", show(i.hardware.Token))
+	defer fmt.Fprintln(p.stderr)
+	return term.ReadPassword(int(stdin.Fd()))
 }
 
 // ib1Passphrase gets the passphrase of a key, once.

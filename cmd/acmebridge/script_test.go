@@ -61,6 +61,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"plaintext":  cmdPlaintext,
 	"terminate":  cmdTerminate,
 	"fetch":      scripttest.Fetch,
+	"lists":      cmdLists,
 	"sectigobuy": cmdSectigoBuy,
 }
 

@@ -10,7 +10,7 @@ import (
 	"acmebridge/backends/ib1/ceremony"
 	"acmebridge/backends/ib1/online"
 	"acmebridge/cmd/acmebridge/config"
-	"acmebridge/internal/secret"
+	"acmebridge/internal/hsm"
 )
 
 // openIB1 opens the CAs of a framework. A command that only looks needs no key.
@@ -21,7 +21,10 @@ func (p *parts) openIB1(name string) (backends.Backend, error) {
 		cfg.Trees = append(cfg.Trees, ib1.Tree(t))
 	}
 	if !p.use.offline {
-		cfg.Keys = ib1Keys(b)
+		var err error
+		if cfg.Keys, err = ib1Keys(b); err != nil {
+			return nil, err
+		}
 	}
 	ca, err := online.Open(cfg)
 	if err != nil {
@@ -32,14 +35,16 @@ func (p *parts) openIB1(name string) (backends.Backend, error) {
 }
 
 // ib1Keys are the keys of a framework, where the configuration says that they are.
-func ib1Keys(b config.IB1) ceremony.Keys {
-	return ceremony.FileKeys{Dir: config.Absolute(b.Dir), Passphrase: func(string) ([]byte, error) {
-		if !b.PassphraseValue.Empty() {
-			return b.PassphraseValue.Reveal(), nil
-		}
-		s, err := secret.FromFile(config.Absolute(b.PassphraseFile))
-		return s.Reveal(), err
-	}}
+func ib1Keys(b config.IB1) (ceremony.Keys, error) {
+	files := ceremony.FileKeys{Dir: config.Absolute(b.Dir), Passphrase: func(string) ([]byte, error) { return b.Passphrase() }}
+	if b.PKCS11Module == "" {
+		return files, nil
+	}
+	token, err := hsm.Open(hsm.Config{Module: config.Absolute(b.PKCS11Module), Token: b.PKCS11Token, Prefix: b.PKCS11Prefix, PIN: b.PKCS11PIN})
+	if err != nil {
+		return nil, err
+	}
+	return ceremony.EitherKeys{First: token, Second: files}, nil
 }
 
 // ib1Warnings are what ceremonies are due for, and whether what certificates say

@@ -1,19 +1,21 @@
 #!/bin/sh
 # Installs the Debian packages of the ACME clients that the tests run, and the tools
-# they and the tests call. Safe to run again: what is there is not touched. Of Apache
-# only the programs are installed, so that no web server starts on this machine.
+# they and the tests call; or, when it is given names of packages, those. Safe to run
+# again: what is there is not touched. No web server starts on this machine: of Apache
+# only the programs are installed, and nginx is told not to start.
 set -eu
 
+[ $# -gt 0 ] || set -- certbot python3-certbot-dns-rfc2136 lego dehydrated uacme acme-tiny apache2-bin nginx-light \
+	openssl curl ca-certificates bind9-dnsutils util-linux strace git
 missing=
-for package in certbot python3-certbot-dns-rfc2136 lego dehydrated uacme acme-tiny apache2-bin \
-	openssl curl ca-certificates bind9-dnsutils util-linux strace git; do
+for package in "$@"; do
 	status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
 	if [ "$status" != "install ok installed" ]; then
 		missing="$missing $package"
 	fi
 done
 if [ -z "$missing" ]; then
-	echo "all ACME clients are installed"
+	echo "all packages are installed"
 	exit 0
 fi
 
@@ -22,6 +24,14 @@ if [ "$(id -u)" -ne 0 ]; then
 	as_root=sudo
 fi
 echo "installing:$missing"
+
+# Debian asks this program whether a service may be started; 101 is no.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+	printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
+	$as_root chmod 755 "$policy"
+	trap '$as_root rm -f "$policy"' EXIT
+fi
 
 # A fresh machine often updates itself just now. apt-get waits for dpkg's lock when it
 # is told to, but not for the lock of the package lists; so the whole is tried again.

@@ -31,5 +31,6 @@
 //
 // # Keys
 //
-// [FileKeys] encrypts keys with a passphrase. Keys in hardware implement [Keys].
+// [FileKeys] encrypts keys with a passphrase. Keys in hardware implement [Keys],
+// and [EitherKeys] has both.
 package ceremony

@@ -85,6 +85,47 @@ func (k FileKeys) Has(label string) (bool, error) {
 	return err == nil, err
 }
 
+// EitherKeys are keys in two places: new ones are made in First, and those that
+// are in Second are used from there.
+type EitherKeys struct{ First, Second Keys }
+
+var _ Keys = EitherKeys{}
+
+func (k EitherKeys) of(label string) (Keys, error) {
+	has, err := k.Second.Has(label)
+	if has {
+		return k.Second, err
+	}
+	return k.First, err
+}
+
+// Create implements Keys.
+func (k EitherKeys) Create(label string, curve elliptic.Curve) (crypto.Signer, error) {
+	place, err := k.of(label)
+	if err != nil {
+		return nil, err
+	}
+	return place.Create(label, curve)
+}
+
+// Open implements Keys.
+func (k EitherKeys) Open(label string) (crypto.Signer, error) {
+	place, err := k.of(label)
+	if err != nil {
+		return nil, err
+	}
+	return place.Open(label)
+}
+
+// Has implements Keys.
+func (k EitherKeys) Has(label string) (bool, error) {
+	place, err := k.of(label)
+	if err != nil {
+		return false, err
+	}
+	return place.Has(label)
+}
+
 // passphrase is never nil: keys of a framework do not lie about unencrypted.
 func (k FileKeys) passphrase(label string) func() ([]byte, error) {
 	return func() ([]byte, error) {
