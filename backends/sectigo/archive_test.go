@@ -307,3 +307,28 @@ func FuzzArchive(f *testing.F) {
 		}
 	})
 }
+
+// TestLabels: what stands in front of a name decides what programs take it for,
+// so it is looked at last, after a name that is too long has lost its beginning.
+func TestLabels(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for _, tail := range []string{"." + strings.Repeat("h", 99), "-rf" + strings.Repeat("o", 97)} {
+		if _, err := z.Create(strings.Repeat("a", 150) + tail); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a, err := sectigo.ReadArchive(b.Bytes(), sectigo.ArchiveLimits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range a.Members {
+		if strings.HasPrefix(m.Name, ".") || strings.HasPrefix(m.Name, "-") || len(m.Name) > 100 {
+			t.Errorf("a member is called %q", m.Name)
+		}
+	}
+}

@@ -214,14 +214,35 @@ func (b *Backend) Check(ctx context.Context) error {
 	return nil
 }
 
+// revokingProfile is the number of the profile. Other than for a purchase its
+// authority may be switched off: what it has issued must not outlive that.
+func (b *Backend) revokingProfile(ctx context.Context) (int64, error) {
+	if b.cfg.ProfileID != 0 {
+		return b.cfg.ProfileID, nil
+	}
+	a, err := b.authority(ctx)
+	if !errors.Is(err, ErrNoAuthority) {
+		return a.ProfileID, err
+	}
+	all, err := b.client.Authorities(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for i := range all {
+		all[i].Enabled = true
+	}
+	a, err = FindAuthority(all, 0, b.cfg.Profile)
+	return a.ProfileID, err
+}
+
 // Revoke implements backends.Revoker.
 func (b *Backend) Revoke(ctx context.Context, c acme.Certificate, reason acme.RevocationReason) error {
-	authority, err := b.authority(ctx)
+	profile, err := b.revokingProfile(ctx)
 	if err != nil {
 		return err
 	}
 	serial := serialOf(c)
-	err = b.client.Revoke(ctx, authority.ProfileID, serial, reason)
+	err = b.client.Revoke(ctx, profile, serial, reason)
 	if err == nil || !errors.Is(err, ErrBadRequest) {
 		return err
 	}

@@ -203,10 +203,10 @@ func clean(name, otherwise string) string {
 		}
 		return '_'
 	}, name)
-	name = strings.TrimLeft(name, ".-")
 	if len(name) > 100 {
 		name = name[len(name)-100:]
 	}
+	name = strings.TrimLeft(name, ".-") // last, so that nothing comes to stand in front
 	if strings.Trim(name, "._-") == "" {
 		return otherwise
 	}

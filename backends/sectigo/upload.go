@@ -3,6 +3,7 @@ package sectigo
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -144,6 +145,9 @@ func (u Upload) files() (name, kind string, content []byte, err error) {
 			return "", "", nil, errors.New("there is a private key in the file; only the CSR goes to the CA")
 		}
 		if bytes.HasPrefix(u.File.Content, []byte("PK\x03\x04")) {
+			if err := onlyCSRs(u.File.Content); err != nil {
+				return "", "", nil, err
+			}
 			return clean(u.File.Name, "csrs.zip"), archive, u.File.Content, nil
 		}
 		if !bytes.Contains(u.File.Content, []byte("CERTIFICATE REQUEST-----")) {
@@ -161,4 +165,28 @@ func (u Upload) files() (name, kind string, content []byte, err error) {
 		return "", "", nil, fmt.Errorf("the CSRs have %d octets together; at most %d can be uploaded", b.Len(), MaxUpload)
 	}
 	return "csrs.pem", text, []byte(b.String()), nil
+}
+
+// onlyCSRs wants the members of an archive to be CSRs and nothing else: they are
+// compressed, so a key among them shows only when they are unpacked (SK-11).
+func onlyCSRs(archive []byte) error {
+	a, err := ReadArchive(archive, ArchiveLimits{Compressed: MaxUpload})
+	if err != nil {
+		return err
+	}
+	if len(a.Members) == 0 {
+		return errors.New("there is no CSR in the archive")
+	}
+	for _, m := range a.Members {
+		if _, err := x509.ParseCertificateRequest(m.Content); err == nil {
+			continue
+		}
+		switch {
+		case bytes.Contains(m.Content, []byte("PRIVATE KEY-----")):
+			return fmt.Errorf("there is a private key in the archive, in %s; only the CSRs go to the CA", m.Name)
+		case !bytes.Contains(m.Content, []byte("CERTIFICATE REQUEST-----")):
+			return fmt.Errorf("%s in the archive is no CSR; take it out, since only CSRs go to the CA", m.Name)
+		}
+	}
+	return nil
 }
