@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -105,12 +106,13 @@ func (t *tool) keep(f fetching, d sectigo.Download, password secret.Secret) erro
 		if f.decrypt && len(archive.KeyStores) == 0 {
 			return fmt.Errorf("there is no PKCS #12 file in %s; the certificates in it need no password: use --extract", done.Archive)
 		}
+		taken := map[string]bool{strings.ToLower(d.Name): true}
 		if f.extract {
-			done.Files, err = unpack(f.dir, archive.Members, f.force)
+			done.Files, err = unpack(f.dir, archive.Members, f.force, taken)
 		}
 		if err == nil && f.decrypt {
 			var more []string
-			more, err = decrypt(f, archive.KeyStores, password)
+			more, err = decrypt(f, archive.KeyStores, password, taken)
 			done.Files = append(done.Files, more...)
 		}
 		if err != nil {
@@ -145,7 +147,7 @@ func (t *tool) openingPassword(ctx context.Context, f fetching) (secret.Secret, 
 }
 
 // decrypt opens key stores, all of them before any is written.
-func decrypt(f fetching, stores []sectigo.Member, password secret.Secret) ([]string, error) {
+func decrypt(f fetching, stores []sectigo.Member, password secret.Secret, taken map[string]bool) ([]string, error) {
 	opened := make([]sectigo.Member, 0, len(stores))
 	for _, s := range stores {
 		content, err := openKeyStore(s.Content, password)
@@ -154,5 +156,5 @@ func decrypt(f fetching, stores []sectigo.Member, password secret.Secret) ([]str
 		}
 		opened = append(opened, sectigo.Member{Name: withoutEnd(s.Name) + ".pem", Content: content})
 	}
-	return unpack(f.dir, opened, f.force)
+	return unpack(f.dir, opened, f.force, taken)
 }

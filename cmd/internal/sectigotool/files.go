@@ -41,9 +41,9 @@ func writeFile(path string, content []byte, force bool) (err error) {
 }
 
 // unpack writes members of an archive into a folder. Their names are labels
-// already; two of the same name both get written.
-func unpack(dir string, members []sectigo.Member, force bool) (files []string, err error) {
-	taken := map[string]bool{}
+// already; two of the same name both get written. taken are the names, in small
+// letters, that this run has written to the folder; even force spares those.
+func unpack(dir string, members []sectigo.Member, force bool, taken map[string]bool) (files []string, err error) {
 	for _, m := range members {
 		name := m.Name
 		// Some file systems take capitals for small letters.

@@ -1,12 +1,19 @@
 package sectigotool
 
 import (
+	"archive/zip"
+	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
+	"software.sslmate.com/src/go-pkcs12"
+
 	"acmebridge/backends/sectigo"
+	"acmebridge/internal/secret"
 )
 
 // TestUnpackTwins: of members with one name none is lost, also where capitals
@@ -15,7 +22,7 @@ func TestUnpackTwins(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	members := []sectigo.Member{{Name: "a.pem", Content: []byte("1")}, {Name: "A.pem", Content: []byte("2")}, {Name: "a.pem", Content: []byte("3")}, {Name: "a-1.pem", Content: []byte("4")}}
-	files, err := unpack(dir, members, false)
+	files, err := unpack(dir, members, false, map[string]bool{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,14 +39,55 @@ func TestUnpackTwins(t *testing.T) {
 			t.Errorf("%s has %q, %v", name, content, err)
 		}
 	}
-	if _, err := unpack(dir, members[:1], false); err == nil {
+	if _, err := unpack(dir, members[:1], false, map[string]bool{}); err == nil {
 		t.Error("a file was overwritten without force")
 	}
-	if _, err := unpack(dir, members[:1], true); err != nil {
+	if _, err := unpack(dir, members[:1], true, map[string]bool{}); err != nil {
 		t.Errorf("by force: %v", err)
 	}
 	left, err := filepath.Glob(filepath.Join(dir, ".sectigo-*"))
 	if err != nil || len(left) != 0 {
 		t.Errorf("%q is left behind, %v", left, err)
+	}
+}
+
+// TestDownloadKeepsAll: a member with the name of its archive and an opened key
+// store with the name of a member take nobody's place, also not by force: what
+// was just written may be the only copy.
+func TestDownloadKeepsAll(t *testing.T) {
+	t.Parallel()
+	key, leaf := selfSigned(t, "leaf.example")
+	store, err := pkcs12.Modern2023.Encode(key, leaf, nil, "right")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var archive bytes.Buffer
+	z := zip.NewWriter(&archive)
+	for _, m := range []sectigo.Member{{Name: "24.ZIP", Content: []byte("member")}, {Name: "leaf.pem", Content: []byte("leaf alone")}, {Name: "leaf.p12", Content: store}} {
+		w, err := z.Create(m.Name)
+		if err == nil {
+			_, err = w.Write(m.Content)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, force := range []bool{false, true} {
+		dir := t.TempDir()
+		tool := &tool{Env: Env{Stdout: io.Discard, Stderr: io.Discard}}
+		err := tool.keep(fetching{id: 24, dir: dir, extract: true, decrypt: true, force: force},
+			sectigo.Download{Name: "24.zip", Content: archive.Bytes()}, secret.New([]byte("right")))
+		if err != nil {
+			t.Errorf("force %t: %v", force, err)
+		}
+		for name, want := range map[string]string{"24.zip": archive.String(), "24-1.ZIP": "member", "leaf.pem": "leaf alone", "leaf.p12": string(store), "leaf-1.pem": "PRIVATE KEY"} {
+			content, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil || !strings.Contains(string(content), want) {
+				t.Errorf("force %t: %s has %.20q, %v", force, name, content, err)
+			}
+		}
 	}
 }
