@@ -78,12 +78,15 @@ func Sync(dir string) error {
 // Sweep removes what a crash left unfinished in a folder: a nameless key was
 // never used.
 func Sweep(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, TempPrefix+"*"))
-	if err != nil {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	for _, path := range left {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), TempPrefix) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

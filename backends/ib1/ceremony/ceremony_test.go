@@ -489,3 +489,79 @@ func TestOpenRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestCrashBeforeTheLastRecord cuts an act short when its file is written and
+// its last record is not: done again it ends with the same certificate, and no
+// key gets a second one.
+func TestCrashBeforeTheLastRecord(t *testing.T) {
+	t.Parallel()
+	p, online := newPlace(t), newPlace(t)
+	cut := func(want ceremony.Event) {
+		t.Helper()
+		p.do(func(f *ceremony.Folder) {
+			if all := f.Log(); all[len(all)-1].Event != want {
+				t.Fatalf("the last record is %+v", all[len(all)-1])
+			}
+		})
+		path := filepath.Join(p.dir, "log.jsonl")
+		lines := bytes.SplitAfter(must(os.ReadFile(path)), []byte("\n"))
+		if err := os.WriteFile(path, bytes.Join(lines[:len(lines)-2], nil), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var request ceremony.Request
+	online.do(func(f *ceremony.Folder) { request = must(f.RequestIssuer(ib1.Client)) })
+	var root, issuer *x509.Certificate
+	p.do(func(f *ceremony.Folder) { root = must(f.CreateRoot(ib1.Client)) })
+	cut(ceremony.RootCreated)
+	p.do(func(f *ceremony.Folder) {
+		if again, err := f.CreateRoot(ib1.Client); err != nil || !again.Equal(root) {
+			t.Errorf("the root that was made is not the one that is there: %v", err)
+		}
+		if _, err := f.CreateRoot(ib1.Client); err == nil {
+			t.Error("a tree got a second root")
+		}
+		issuer = must(f.SignIssuer(ib1.Client, request.DER))
+	})
+	cut(ceremony.IssuerSigned)
+	p.do(func(f *ceremony.Folder) {
+		if again, err := f.SignIssuer(ib1.Client, request.DER); err != nil || !again.Equal(issuer) {
+			t.Errorf("one key got two certificates: %v", err)
+		}
+		if _, err := f.SignIssuer(ib1.Client, request.DER); err == nil || !strings.Contains(err.Error(), "has this key already") {
+			t.Errorf("one key got two certificates: %v", err)
+		}
+	})
+	if signed := must(filepath.Glob(filepath.Join(p.dir, "client/signed-*.pem"))); len(signed) != 1 {
+		t.Errorf("signed are %q", signed)
+	}
+}
+
+// TestOddFolder: the name of a folder is no pattern. What a crash has left there
+// is swept away and found again like anywhere else.
+func TestOddFolder(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"ib1[1]", "ib1[", "ib1*", `ib1\?`} {
+		p := newPlace(t)
+		p.dir = filepath.Join(filepath.Dir(p.dir), name)
+		var issuer *x509.Certificate
+		p.do(func(f *ceremony.Folder) {
+			must(f.CreateRoot(ib1.Client))
+			_, issuer, _ = f.RotateIssuer(ib1.Client)
+		})
+		left := filepath.Join(p.dir, "client", keyfile.TempPrefix+"issuer-2.key-1")
+		for _, err := range []error{os.WriteFile(left, nil, 0o600), os.Remove(filepath.Join(p.dir, "client/issuer-1.pem"))} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.do(func(f *ceremony.Folder) {
+			if _, again, err := f.RotateIssuer(ib1.Client); err != nil || !again.Equal(issuer) {
+				t.Errorf("%s: what was signed is not found again: %v", name, err)
+			}
+		})
+		if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: what was left unfinished is still there: %v", name, err)
+		}
+	}
+}

@@ -8,7 +8,8 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"os"
+	"strings"
 
 	"acmebridge/backends/ib1"
 )
@@ -24,8 +25,18 @@ func (f *Folder) CreateRoot(t ib1.Tree) (*x509.Certificate, error) {
 }
 
 func (f *Folder) createRoot(t ib1.Tree) (*x509.Certificate, error) {
-	if have, err := f.certificate(string(t) + "/root.pem"); err != nil || have != nil {
-		return nil, errors.Join(err, errors.New("there is one already, and a tree has one for ever"))
+	have, err := f.certificate(string(t) + "/root.pem")
+	if err != nil {
+		return nil, err
+	}
+	if have != nil {
+		if !f.unrecorded(have) {
+			return nil, errors.New("there is one already, and a tree has one for ever")
+		}
+		if _, err := f.root(t, true); err != nil {
+			return nil, err
+		}
+		return have, f.record(about(RootCreated, t, have))
 	}
 	signer, err := f.cfg.Keys.Create(label(t, 0), elliptic.P384())
 	if err != nil {
@@ -46,6 +57,13 @@ func (f *Folder) createRoot(t ib1.Tree) (*x509.Certificate, error) {
 		return nil, err
 	}
 	return cert, f.record(about(RootCreated, t, cert))
+}
+
+// unrecorded says that an attempt was cut short when the certificate was written
+// and that was not yet recorded.
+func (f *Folder) unrecorded(c *x509.Certificate) bool {
+	sum, taken := f.holder(c.SerialNumber)
+	return taken && sum == ""
 }
 
 func (f *Folder) keepRoot(t ib1.Tree, cert *x509.Certificate) error {
@@ -147,6 +165,16 @@ func (f *Folder) signIssuer(t ib1.Tree, request []byte) (*x509.Certificate, erro
 	root, err := f.root(t, true)
 	if err != nil {
 		return nil, err
+	}
+	before, err := f.signedFor(t, request)
+	if err != nil {
+		return nil, err
+	}
+	if before != nil && f.unrecorded(before) {
+		if _, err := f.framework.OpenIssuer(t, root.Certificate(), before, nil); err != nil {
+			return nil, err
+		}
+		return before, f.record(about(IssuerSigned, t, before))
 	}
 	serial, err := f.serial()
 	if err != nil {
@@ -301,12 +329,15 @@ func (f *Folder) signedFor(t ib1.Tree, request []byte) (*x509.Certificate, error
 	if err != nil {
 		return nil, err
 	}
-	names, err := filepath.Glob(f.path(string(t) + "/signed-*.pem"))
+	entries, err := os.ReadDir(f.path(string(t)))
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range names {
-		c, err := f.certificate(string(t) + "/" + filepath.Base(name))
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), "signed-") || !strings.HasSuffix(e.Name(), ".pem") {
+			continue
+		}
+		c, err := f.certificate(string(t) + "/" + e.Name())
 		if err != nil {
 			return nil, err
 		}

@@ -123,11 +123,20 @@ func (c *Client) VerifyConnection(s tls.ConnectionState) error {
 // TLSConfig returns a copy of a server's configuration that asks for a client
 // certificate and refuses the connection without a good one. The check of the
 // standard library is left out: it knows no revocation and does not say which
-// rule was broken.
+// rule was broken. What base chooses by GetConfigForClient is treated likewise.
 func (c *Client) TLSConfig(base *tls.Config) *tls.Config {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if base != nil {
 		config = base.Clone()
+	}
+	if choose := config.GetConfigForClient; choose != nil {
+		config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			chosen, err := choose(hello)
+			if err != nil || chosen == nil {
+				return nil, err
+			}
+			return c.TLSConfig(chosen), nil
+		}
 	}
 	before := config.VerifyConnection
 	config.ClientAuth = tls.RequestClientCert

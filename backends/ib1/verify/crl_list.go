@@ -145,8 +145,10 @@ func (l *list) entry(serial *big.Int) *revocation {
 	r := &revocation{at: e.RevocationTime, reason: e.ReasonCode}
 	for _, x := range e.Extensions {
 		if x.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 24}) {
-			// A date that cannot be read leaves the revocation as it is.
-			_, _ = asn1.UnmarshalWithParams(x.Value, &r.invalid, "generalized")
+			rest, err := asn1.UnmarshalWithParams(x.Value, &r.invalid, "generalized")
+			if err != nil || len(rest) > 0 {
+				r.invalid = time.Unix(0, 0) // who cannot read since when, has to take it for always
+			}
 		}
 	}
 	return r

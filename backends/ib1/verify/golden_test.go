@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -126,4 +127,23 @@ func TestGoldenAsClient(t *testing.T) {
 	}
 	_, err = c.Verify(context.Background(), []*x509.Certificate{goldenCertificate(t, "leaf"), goldenCertificate(t, "issuer")})
 	wantOnly(t, err, verify.WrongTree)
+}
+
+// TestNamesOnce: of a record with one name twice, two readers may see two
+// records, also when both values would do.
+func TestNamesOnce(t *testing.T) {
+	t.Parallel()
+	p, err := verify.NewProvenance(verify.ProvenanceConfig{Trust: goldenTrust(t, time.Date(2026, 12, 12, 0, 0, 0, 0, time.UTC), "crl-10"), Framework: framework})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := goldenRecord(t, goldenDER)
+	if _, err := p.Verify(t.Context(), good); err != nil {
+		t.Fatal(err)
+	}
+	for _, more := range []string{`"steps":[],`, `"Steps":[],`, `"origins":[],`, `"x":1,"x":1,`, `"certificates":{},`} {
+		text := append([]byte("{"+more), bytes.TrimPrefix(bytes.TrimSpace(good), []byte("{"))...)
+		_, err := p.Verify(t.Context(), text)
+		wantOnly(t, err, verify.RecordMalformed)
+	}
 }

@@ -159,10 +159,14 @@ func readStep(encoded string) (Step, error) {
 		err = json.Unmarshal(content, &fields)
 	}
 	if err == nil {
+		// The role that is needed hangs on what a step says it is.
+		err = namedOnce(content, "id", "type")
+	}
+	if err == nil {
 		err = errors.Join(json.Unmarshal(fields["id"], &s.ID), json.Unmarshal(fields["type"], &s.Type))
 	}
 	if err != nil || s.ID == "" || s.Type == "" {
-		return Step{}, RecordMalformed.becausef("a step is not a JSON object with id and type")
+		return Step{}, RecordMalformed.becausef("a step is not a JSON object with one id and one type")
 	}
 	return s, nil
 }

@@ -251,6 +251,26 @@ func TestProvenanceFailures(t *testing.T) {
 		{verify.Revoked, "the key was stolen before", func(_ *testing.T, w *world) { w.revoked(1, begin()) }, func(_ *testing.T, r *record) {
 			r.cfg.Proven = func(_ context.Context, s verify.Signature) (time.Time, bool) { return s.Time, true }
 		}},
+		{verify.Revoked, "the key was stolen nobody can read when", func(_ *testing.T, w *world) {
+			w.revoked(1, begin())
+			w.leafListT.RevokedCertificateEntries[0].ExtraExtensions[0].Value = []byte("\x18\x042026")
+		}, func(_ *testing.T, r *record) {
+			r.cfg.Proven = func(_ context.Context, s verify.Signature) (time.Time, bool) { return s.Time, true }
+		}},
+		{verify.Revoked, "the key was stolen then or then", func(_ *testing.T, w *world) {
+			w.revoked(1, begin().AddDate(0, 0, 4))
+			w.leafListT.RevokedCertificateEntries[0].ExtraExtensions[0].Value = append(w.leafListT.RevokedCertificateEntries[0].ExtraExtensions[0].Value, 5, 0)
+		}, func(_ *testing.T, r *record) {
+			r.cfg.Proven = func(_ context.Context, s verify.Signature) (time.Time, bool) { return s.Time, true }
+		}},
+		{verify.RecordMalformed, "a step has two types", nil, func(t *testing.T, r *record) {
+			two := base64.URLEncoding.EncodeToString([]byte(`{"id":"a","type":"transfer","type":"origin"}`))
+			r.fields["origins"], r.fields["steps"] = []string{"a"}, r.signer.sign(t, two)
+		}},
+		{verify.RecordMalformed, "a step has a type in capitals too", nil, func(t *testing.T, r *record) {
+			two := base64.URLEncoding.EncodeToString([]byte(`{"id":"a","type":"origin","Type":"transfer"}`))
+			r.fields["origins"], r.fields["steps"] = []string{"a"}, r.signer.sign(t, two)
+		}},
 		{verify.IssuerRevoked, "by the root", func(_ *testing.T, w *world) {
 			w.rootListT.RevokedCertificateEntries = []x509.RevocationListEntry{{SerialNumber: big.NewInt(0x52), RevocationTime: begin()}}
 		}, nil},

@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -54,6 +56,9 @@ func parseRecord(text []byte, framework string) (*parsed, error) {
 	if err := json.Unmarshal(text, &fields); err != nil {
 		return nil, RecordMalformed.becausef("%w", err)
 	}
+	if err := namedOnce(text, "ib1:provenance", "steps", "origins", "certificates"); err != nil {
+		return nil, RecordMalformed.becausef("%w", err)
+	}
 	var named string
 	if err := json.Unmarshal(fields["ib1:provenance"], &named); err != nil || named != framework {
 		return nil, TrustFrameworkMismatch.becausef("the record is of %q and not of %q", named, framework)
@@ -73,6 +78,36 @@ func parseRecord(text []byte, framework string) (*parsed, error) {
 		return nil, RecordMalformed.becausef("origins: %w", err)
 	}
 	return p, nil
+}
+
+// namedOnce wants each name of a JSON object once, and those given in no other
+// case besides: of two values one reader takes the first, another the last, and a
+// third does not tell capitals from small letters.
+func namedOnce(object []byte, known ...string) error {
+	d := json.NewDecoder(bytes.NewReader(object))
+	if begin, err := d.Token(); err != nil || begin != json.Delim('{') {
+		return errors.New("it is not a JSON object")
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		token, err := d.Token()
+		if err != nil {
+			return err
+		}
+		name, _ := token.(string)
+		if i := slices.IndexFunc(known, func(k string) bool { return strings.EqualFold(k, name) }); i >= 0 {
+			name = known[i]
+		}
+		if seen[name] {
+			return fmt.Errorf("the name %.60q is there twice", name)
+		}
+		seen[name] = true
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *reader) container(raw json.RawMessage, depth int) (*container, error) {

@@ -165,6 +165,26 @@ func TestMiddlewareBehindProxy(t *testing.T) {
 	}
 }
 
+// TestTLSConfigPerClient: a server that chooses its configuration for each client
+// checks certificates under all of them.
+func TestTLSConfigPerClient(t *testing.T) {
+	t.Parallel()
+	c := newWorld(t).build(t).client(t)
+	var chosen *tls.Config
+	config := c.TLSConfig(&tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return chosen, nil }})
+	if got, err := config.GetConfigForClient(nil); got != nil || err != nil {
+		t.Errorf("no choice became %v, %v", got, err)
+	}
+	chosen = &tls.Config{MinVersion: tls.VersionTLS13}
+	got, err := config.GetConfigForClient(nil)
+	if err != nil || got.MinVersion != tls.VersionTLS13 || got.ClientAuth != tls.RequestClientCert || got.VerifyConnection == nil {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	if err := got.VerifyConnection(tls.ConnectionState{}); verify.FailureOf(err) != verify.CertificateMissing {
+		t.Errorf("without a certificate: %v", err)
+	}
+}
+
 // TestTLS goes through real handshakes: with a certificate, without, and a
 // session that is resumed after the certificate was revoked.
 func TestTLS(t *testing.T) {
