@@ -121,7 +121,7 @@ func (s *service) bindAdmin() error {
 		Reasons: s.notReady, Warnings: s.warnings,
 		Metrics: admin.Metrics(admin.MetricsConfig{
 			Engine: s.engine, Nonces: func() admin.Nonces { return admin.Nonces(s.nonces.Stats()) }, Connections: s.limiter.counts, Version: version(),
-			Limited: s.limited, Shed: s.front.Shed,
+			Limited: s.limited, Shed: s.front.Shed, Trees: s.ib1Trees,
 			Ready: func() bool { return len(s.notReady()) == 0 },
 		}),
 	}
@@ -239,6 +239,7 @@ func (s *service) run(ctx context.Context) error {
 	engineEnded := make(chan error, 1)
 	go func() { engineEnded <- s.engine.Run(work) }()
 	background.Go(func() { s.cert.watch(work) })
+	background.Go(func() { s.watchIB1(work) })
 
 	serverEnded := make(chan error, len(s.servers))
 	for _, l := range s.servers {

@@ -10,6 +10,7 @@ import (
 	"acmebridge/backends/ib1/ceremony"
 	"acmebridge/backends/ib1/online"
 	"acmebridge/cmd/acmebridge/config"
+	"acmebridge/internal/admin"
 	"acmebridge/internal/hsm"
 )
 
@@ -61,6 +62,29 @@ func (p *parts) ib1Warnings() []string {
 			all = append(all, fmt.Sprintf("backends.%s: pki_listen is empty, so nobody can fetch its revocation lists here", name))
 		case here != said:
 			all = append(all, fmt.Sprintf("backends.%s: its certificates say that lists are at %s, and pki_url is %s: what is fetched there must be served by this server", name, said, here))
+		}
+	}
+	return all
+}
+
+// ib1Trees are for the metrics.
+func (p *parts) ib1Trees() []admin.Tree {
+	var all []admin.Tree
+	for _, name := range slices.Sorted(maps.Keys(p.ib1)) {
+		ca := p.ib1[name]
+		covered, lists, alarms := ca.Covered(), ca.RootLists(), ca.Alarms()
+		for _, tree := range slices.Sorted(maps.Keys(covered)) {
+			t := admin.Tree{Backend: name, Tree: string(tree), Covered: covered[tree], RootList: lists[tree]}
+			for _, a := range alarms {
+				if a.Tree != tree {
+					continue
+				}
+				t.Alarms++
+				if a.Urgent {
+					t.Urgent++
+				}
+			}
+			all = append(all, t)
 		}
 	}
 	return all

@@ -27,6 +27,19 @@ type MetricsConfig struct {
 	Limited func() map[string]int64
 	Shed    func() int64
 	Version string
+	// Trees are those of trust frameworks that issue here; nil is none.
+	Trees func() []Tree
+}
+
+// Tree is how long a tree of a trust framework can go on as it is.
+type Tree struct {
+	Backend, Tree string
+	// Covered is until when certificates of full validity can be issued.
+	Covered time.Time
+	// RootList is until when the list of its root is good; zero when there is none.
+	RootList time.Time
+	// Alarms is what people have to do, Urgent what of that cannot wait.
+	Alarms, Urgent int
 }
 
 // Nonces counts what became of nonces since the start (DN-4).
@@ -96,6 +109,9 @@ func newCollector(cfg MetricsConfig) *collector {
 	c.gauges["nonces_refused_total"] = desc("nonces_refused_total", "Nonces refused.", "reason")
 	c.gauges["limited_total"] = desc("limited_total", "Requests refused by a limit.", "limit")
 	c.gauges["shed_total"] = desc("shed_total", "Requests put off because there was too much to do.")
+	c.gauges["issuer_covers_until_seconds"] = desc("issuer_covers_until_seconds", "Until when the issuers of a tree can sign certificates of full validity, in Unix time.", "backend", "tree")
+	c.gauges["root_list_until_seconds"] = desc("root_list_until_seconds", "Until when the revocation list of the root of a tree is good, in Unix time; 0 when there is none.", "backend", "tree")
+	c.gauges["ceremonies_due"] = desc("ceremonies_due", "What people have to do for a tree, such as rotating its issuer.", "backend", "tree", "urgent")
 	c.gauges["build_info"] = desc("build_info", "1, with the version of the program.", "version")
 	return c
 }
@@ -146,6 +162,18 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	if c.Limited != nil {
 		for name, n := range c.Limited() {
 			count("limited_total", float64(n), name)
+		}
+	}
+	if c.Trees != nil {
+		for _, t := range c.Trees() {
+			gauge("issuer_covers_until_seconds", float64(t.Covered.Unix()), t.Backend, t.Tree)
+			until := 0.0
+			if !t.RootList.IsZero() {
+				until = float64(t.RootList.Unix())
+			}
+			gauge("root_list_until_seconds", until, t.Backend, t.Tree)
+			gauge("ceremonies_due", float64(t.Alarms-t.Urgent), t.Backend, t.Tree, "false")
+			gauge("ceremonies_due", float64(t.Urgent), t.Backend, t.Tree, "true")
 		}
 	}
 	shed := c.Engine.Counters.Shed.Load()

@@ -22,6 +22,12 @@ const rootListNotice = 30 * 24 * time.Hour
 func (c *CA) Alarms() []Alarm {
 	now, s := c.cfg.Now(), c.current()
 	var all []Alarm
+	c.mu.Lock()
+	trouble := c.trouble
+	c.mu.Unlock()
+	if trouble != nil {
+		all = append(all, Alarm{"", ib1.Alarm{Urgent: true, Due: now, Text: "the folder cannot be read, so what was changed in it has no effect: " + trouble.Error()}})
+	}
 	for i := range s.trees {
 		t := &s.trees[i]
 		for _, a := range s.framework.Alarms(t.name, t.root.Certificate(), t.signers(), now) {
@@ -36,6 +42,19 @@ func (c *CA) Alarms() []Alarm {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b Alarm) int { return a.Due.Compare(b.Due) })
+	return all
+}
+
+// RootLists is until when the list of the root of each tree is good; zero when
+// there is none.
+func (c *CA) RootLists() map[ib1.Tree]time.Time {
+	all := map[ib1.Tree]time.Time{}
+	for _, t := range c.current().trees {
+		all[t.name] = time.Time{}
+		if t.rootList != nil {
+			all[t.name] = t.rootList.next
+		}
+	}
 	return all
 }
 

@@ -43,6 +43,8 @@ type CA struct {
 	seen    string                   // how the folder looked when it was read
 	signers map[string]crypto.Signer // by label: opening one takes a while
 	checked time.Time
+	trouble error // why the last look at the folder failed
+	turn    int64 // counts how often it was read
 	secret  []byte
 }
 
@@ -77,6 +79,7 @@ func (c *CA) Refresh() (changed bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.checked = c.cfg.Now()
+	defer func() { c.trouble = err }()
 	seen, err := c.look()
 	if err != nil || seen == c.seen && c.state.Load() != nil {
 		return false, err
@@ -87,7 +90,15 @@ func (c *CA) Refresh() (changed bool, err error) {
 	}
 	c.state.Store(s)
 	c.seen = seen
+	c.turn++
 	return true, nil
+}
+
+// Generation changes whenever the folder was read again, by whomever.
+func (c *CA) Generation() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.turn
 }
 
 // recheck is how old what is known of the folder may get. Looking whether it has
