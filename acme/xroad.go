@@ -20,18 +20,6 @@ const (
 	XRoadSign XRoadUsage = "sign"
 )
 
-// XRoadSubject is how an X-Road instance writes members into subjects.
-type XRoadSubject string
-
-const (
-	// XRoadBasic is the profile BasicACME: country, organization, member code as
-	// serial number, and for signing the member class as business category.
-	XRoadBasic XRoadSubject = "basic_acme"
-	// XRoadFinnish is the profile FiVRK: instance, server code and member class
-	// in the serial number, and for signing the member code as common name.
-	XRoadFinnish XRoadSubject = "fivrk"
-)
-
 // XRoadRule makes a profile one for X-Road: the subject of the CSR is kept as
 // it is, after it was held against the member that the account is bound to.
 // http-01 proves the name of a Security Server and says nothing of the member,
@@ -97,7 +85,7 @@ func checkXRoad(o Order, rule XRoadRule, csr CSR) *Problem {
 	if err != nil {
 		return Problemf(BadCSR, "%v", err)
 	}
-	fields, err := rule.fields(member)
+	fields, err := rule.fields()
 	if err != nil {
 		return Problemf(BadCSR, "%v", err)
 	}
@@ -111,7 +99,7 @@ func checkXRoad(o Order, rule XRoadRule, csr CSR) *Problem {
 		if !there {
 			return Problemf(BadCSR, "the subject of the CSR has no %s, which X-Road %s certificates of the profile %s need", xroadFieldName(oid), rule.Usage, rule.Subject)
 		}
-		if p := fields[oid](o, value); p != nil {
+		if p := fields[oid](o, member, value); p != nil {
 			p.Detail = fmt.Sprintf("the %s %s of the CSR's subject %s", xroadFieldName(oid), quote(value), p.Detail)
 			return p
 		}
@@ -135,85 +123,6 @@ func subjectParts(subject pkix.Name) (map[string]string, error) {
 		parts[oid] = text
 	}
 	return parts, nil
-}
-
-const (
-	oidTextCommonName   = "2.5.4.3"
-	oidTextSerialNumber = "2.5.4.5"
-	oidTextCountry      = "2.5.4.6"
-	oidTextOrganization = "2.5.4.10"
-	oidTextCategory     = "2.5.4.15"
-)
-
-// field judges the value of a subject attribute; the detail of its problem
-// continues the sentence that names both.
-type field func(o Order, value string) *Problem
-
-// fields are the attributes of a subject, all of them mandatory.
-func (r XRoadRule) fields(m xroadMember) (map[string]field, error) {
-	free := func(Order, string) *Problem { return nil }
-	member := func(what, want string) field {
-		return func(_ Order, value string) *Problem {
-			if value != want {
-				return Problemf(Unauthorized, "is not the %s %s of the member that this account is bound to", what, quote(want))
-			}
-			return nil
-		}
-	}
-	host := func(o Order, value string) *Problem {
-		if !slices.ContainsFunc(o.Identifiers, func(id Identifier) bool { return id.Type == DNSIdentifier && id.Value == lowerASCII(value) }) {
-			return Problemf(BadCSR, "is not an identifier of the order")
-		}
-		return nil
-	}
-	switch r.Subject {
-	case XRoadBasic:
-		all := map[string]field{oidTextCountry: free, oidTextOrganization: free, oidTextSerialNumber: member("code", m.code), oidTextCommonName: host}
-		if r.Usage == XRoadSign {
-			all[oidTextCommonName], all[oidTextCategory] = free, member("class", m.class)
-		}
-		return all, nil
-	case XRoadFinnish:
-		server := func(_ Order, value string) *Problem { // instance/serverCode/class
-			parts := strings.Split(value, "/")
-			if len(parts) != 3 || parts[1] == "" {
-				return Problemf(BadCSR, "is not of the form instance/server code/class")
-			}
-			if parts[0] != m.instance || parts[2] != m.class {
-				return Problemf(Unauthorized, "does not have the instance %s and class %s of the member that this account is bound to", quote(m.instance), quote(m.class))
-			}
-			return nil
-		}
-		country := func(_ Order, value string) *Problem {
-			if value != "FI" {
-				return Problemf(BadCSR, "is not FI")
-			}
-			return nil
-		}
-		all := map[string]field{oidTextCountry: country, oidTextOrganization: free, oidTextSerialNumber: server, oidTextCommonName: host}
-		if r.Usage == XRoadSign {
-			all[oidTextCommonName] = member("code", m.code)
-		}
-		return all, nil
-	default:
-		return nil, fmt.Errorf("the profile writes subjects by %s, which is not known", quote(string(r.Subject)))
-	}
-}
-
-func xroadFieldName(oid string) string {
-	switch oid {
-	case oidTextCommonName:
-		return "CN"
-	case oidTextSerialNumber:
-		return "serialNumber"
-	case oidTextCountry:
-		return "C"
-	case oidTextOrganization:
-		return "O"
-	case oidTextCategory:
-		return "businessCategory"
-	}
-	return "attribute " + oid
 }
 
 // checkKeyUsage refuses a CSR for a key of the other usage: whoever sent it

@@ -21,7 +21,7 @@ func subjectOf(text string) pkix.Name {
 	var n pkix.Name
 	for part := range strings.SplitSeq(text, " ") {
 		last, value, _ := strings.Cut(part, "=")
-		arc := map[string]int{"CN": 3, "serial": 5, "C": 6, "L": 7, "O": 10, "category": 15}[last]
+		arc := map[string]int{"CN": 3, "serial": 5, "C": 6, "L": 7, "O": 10, "OU": 11, "category": 15}[last]
 		n.ExtraNames = append(n.ExtraNames, pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{2, 5, 4, arc}, Value: value})
 	}
 	return n
@@ -54,6 +54,26 @@ func TestCheckXRoad(t *testing.T) {
 		{"signing", basicSign, "EX:COM:555", "C=EX O=Member category=COM serial=555 CN=Member", signing, "ss1.example.org", "", ""},
 		{"signing, Finnish", finnishSign, "FI-TEST:GOV:555", "C=FI O=Member serial=FI-TEST/ss1/GOV CN=555", signing, "ss1.example.org", "", ""},
 		{"authentication, Finnish", finnishAuth, "FI-TEST:GOV:555", "C=FI O=Member serial=FI-TEST/ss1/GOV CN=ss1.example.org", authentication, "ss1.example.org", "", ""},
+
+		{"authentication, Basic", XRoadRule{XRoadAuth, XRoadPlain}, "EX:COM:555", "CN=ss1.example.org serial=555 C=EX O=Member", authentication, "", "", ""},
+		{"signing, Basic", XRoadRule{XRoadSign, XRoadPlain}, "EX:COM:555", "CN=Member O=Member category=COM C=EX serial=555", signing, "ss1.example.org", "", ""},
+		{"authentication, EJBCA", XRoadRule{XRoadAuth, XRoadEJBCA}, "INST:COM:555", "C=INST CN=ss1", authentication, "ss1.example.org", "", ""},
+		{"signing, EJBCA", XRoadRule{XRoadSign, XRoadEJBCA}, "INST:COM:555", "C=INST O=COM CN=555", signing, "ss1.example.org", "", ""},
+		{"authentication, Iceland", XRoadRule{XRoadAuth, XRoadIceland}, "IS:GOV:555", "C=IS CN=ss1.example.org serial=IS/GOV/555/ss1", authentication, "", "", ""},
+		{"signing, Iceland", XRoadRule{XRoadSign, XRoadIceland}, "IS:GOV:555", "C=IS O=IS OU=GOV CN=555 serial=IS/GOV/555/ss1", signing, "ss1.example.org", "", ""},
+		{"authentication, Faroe", XRoadRule{XRoadAuth, XRoadFaroe}, "FO:GOV:555", "C=FO O=FO CN=FO/GOV/555/ss1", authentication, "ss1.example.org", "", ""},
+		{"signing, Faroe", XRoadRule{XRoadSign, XRoadFaroe}, "FO:GOV:555", "C=FO O=FO OU=GOV CN=555 serial=7", signing, "ss1.example.org", "", ""},
+		{"authentication, SK", XRoadRule{XRoadAuth, XRoadSK}, "EE:COM:12345678", "serial=12345678 CN=Member", authentication, "ss1.example.org", "", ""},
+		{"signing, SK", XRoadRule{XRoadSign, XRoadSK}, "EE:COM:12345678", "serial=12345678 CN=Member", signing, "ss1.example.org", "", ""},
+		{"another instance, EJBCA", XRoadRule{XRoadAuth, XRoadEJBCA}, "INST:COM:555", "C=OTHER CN=ss1", authentication, "ss1.example.org", Unauthorized, "instance"},
+		{"another class, EJBCA", XRoadRule{XRoadSign, XRoadEJBCA}, "INST:COM:555", "C=INST O=GOV CN=555", signing, "ss1.example.org", Unauthorized, "class"},
+		{"another code, EJBCA", XRoadRule{XRoadSign, XRoadEJBCA}, "INST:COM:555", "C=INST O=COM CN=556", signing, "ss1.example.org", Unauthorized, "code"},
+		{"another host, Iceland", XRoadRule{XRoadAuth, XRoadIceland}, "IS:GOV:555", "C=IS CN=evil.example.org serial=x", authentication, "ss1.example.org", BadCSR, "not an identifier"},
+		{"another class, Iceland", XRoadRule{XRoadSign, XRoadIceland}, "IS:GOV:555", "C=IS O=IS OU=COM CN=555 serial=x", signing, "ss1.example.org", Unauthorized, "class"},
+		{"not the Faroe Islands", XRoadRule{XRoadAuth, XRoadFaroe}, "FO:GOV:555", "C=DK O=FO CN=ss1", authentication, "ss1.example.org", BadCSR, "not FO"},
+		{"another instance, Faroe", XRoadRule{XRoadSign, XRoadFaroe}, "FO:GOV:555", "C=FO O=IS OU=GOV CN=555 serial=7", signing, "ss1.example.org", Unauthorized, "instance"},
+		{"another code, SK", XRoadRule{XRoadSign, XRoadSK}, "EE:COM:12345678", "serial=12345679 CN=Member", signing, "ss1.example.org", Unauthorized, "code"},
+		{"a unit too many, SK", XRoadRule{XRoadSign, XRoadSK}, "EE:COM:12345678", "serial=12345678 CN=Member OU=x", signing, "ss1.example.org", BadCSR, "OU"},
 
 		{"another code", basicAuth, "EX:COM:555", "C=EX O=Member serial=556 CN=ss1.example.org", authentication, "ss1.example.org", Unauthorized, `"555"`},
 		{"another code, signing", basicSign, "EX:COM:555", "C=EX O=Member category=COM serial=556 CN=Member", signing, "ss1.example.org", Unauthorized, "serialNumber"},

@@ -35,6 +35,8 @@ func newInstance(t *testing.T, o servertest.Options) *instance {
 	o = visited(o)
 	o.Directories = append(o.Directories,
 		acme.Directory{Name: "fivrk", Path: "/fivrk/directory", ExternalAccount: acme.ExternalAccountMandatory, Profiles: []acme.ProfileName{"fivrk-auth", "fivrk-sign"}, PlainContacts: true},
+		acme.Directory{Name: "is", Path: "/is/directory", ExternalAccount: acme.ExternalAccountMandatory, Profiles: []acme.ProfileName{"is-auth"}, PlainContacts: true},
+		acme.Directory{Name: "ejbca", Path: "/ejbca/directory", ExternalAccount: acme.ExternalAccountMandatory, Profiles: []acme.ProfileName{"ejbca-auth"}, PlainContacts: true},
 		acme.Directory{Name: "public", Path: "/public/directory", ExternalAccount: acme.ExternalAccountMandatory, Profiles: []acme.ProfileName{"public-auth"}, PlainContacts: true})
 	before := o.Engine
 	o.Engine = func(c *engine.Config) {
@@ -42,6 +44,11 @@ func newInstance(t *testing.T, o servertest.Options) *instance {
 		for _, usage := range []string{"auth", "sign"} {
 			p := c.Profiles[acme.ProfileName("xroad-"+usage)]
 			p.Name, p.XRoad.Subject = acme.ProfileName("fivrk-"+usage), acme.XRoadFinnish
+			c.Profiles[p.Name] = p
+		}
+		for _, subject := range []acme.XRoadSubject{acme.XRoadIceland, acme.XRoadEJBCA} {
+			p := c.Profiles["xroad-auth"]
+			p.Name, p.XRoad.Subject = acme.ProfileName(subject+"-auth"), subject
 			c.Profiles[p.Name] = p
 		}
 		p := c.Profiles["xroad-auth"]
@@ -309,6 +316,15 @@ func TestXRoadCertificates(t *testing.T) {
 		{"25 authentication, BasicACME", "xroad", "auth", member, func(h string) xroad.Key { return xroad.AuthKey(newRSA(t, 2048), basicAuth(h), h, h) }, ""},
 		{"25 signing, BasicACME", "xroad", "sign", member, func(h string) xroad.Key { return xroad.SignKey(newRSA(t, 2048), basicSign("5550001"), h, h) }, ""},
 		{"26 and 39 authentication without SAN", "xroad", "auth", member, func(h string) xroad.Key { return xroad.AuthKey(newSigner(t), basicAuth(h), h) }, ""},
+		{"23 authentication, Iceland", "is", "auth", "IS:GOV:5550001", func(h string) xroad.Key {
+			return xroad.AuthKey(newSigner(t), []xroad.Attribute{{Type: xroad.Country, Value: "IS"}, {Type: xroad.CommonName, Value: h}, {Type: xroad.SerialNumber, Value: "IS/GOV/5550001/ss1"}}, h)
+		}, ""},
+		{"23 authentication, EJBCA, whose country is an instance", "ejbca", "auth", inFinland, func(h string) xroad.Key {
+			return xroad.AuthKey(newSigner(t), []xroad.Attribute{{Type: xroad.Country, Value: "FI-TEST"}, {Type: xroad.CommonName, Value: h}}, h)
+		}, ""},
+		{"27 another instance, EJBCA", "ejbca", "auth", inFinland, func(h string) xroad.Key {
+			return xroad.AuthKey(newSigner(t), []xroad.Attribute{{Type: xroad.Country, Value: "FI"}, {Type: xroad.CommonName, Value: h}}, h)
+		}, "unauthorized"},
 		{"28 RSA 3072", "xroad", "sign", member, func(h string) xroad.Key { return xroad.SignKey(newRSA(t, 3072), basicSign("5550001"), h, h) }, ""},
 		{"28 P-256", "xroad", "sign", member, func(h string) xroad.Key { return xroad.SignKey(newSigner(t), basicSign("5550001"), h, h) }, ""},
 		{"27 a signing key by the other account", "xroad", "auth", member, func(h string) xroad.Key { return xroad.SignKey(newSigner(t), basicSign("5550001"), h, h) }, "badCSR"},

@@ -277,6 +277,9 @@ var bad = []struct {
 		"f:3:23: profiles.s.challenges: a Security Server answers http-01 and finalizes only what it had to prove",
 		"f:3:72: profiles.s.reuse_authorizations: must be 0s: a Security Server finalizes only orders that have something to prove",
 	}},
+	{"signing by a profile that names no server", "directories: {d: {external_account: required, profiles: [s]}}\nprofiles:\n  s: {backend: local, dates: upper_bound, lenient_replaces: true, xroad: {usage: sign, subject: ejbca}}\n", []string{
+		"f:3:97: profiles.s.xroad.subject: must be basic_acme or fivrk for signing: CSRs of ejbca name no server, so no Security Server could prove anything",
+	}},
 	{"sectigo without anything", "profiles: {tls: {backend: ca}}\nbackends:\n  ca: {type: sectigo, url: 'https://iot.sectigo.com/api'}\n", []string{
 		"f:3:3: backends.ca.username: is missing; it names the user to log in as",
 		"f:3:3: backends.ca.password_file: is missing; or give the password in the variable ACMEBRIDGE_BACKENDS_CA_PASSWORD",

@@ -10,7 +10,7 @@ import (
 // XRoad makes a profile one for X-Road Security Servers.
 type XRoad struct {
 	Usage   acme.XRoadUsage   `key:"usage" default:"none" enum:"none,auth,sign" doc:"auth: certificates that authenticate a Security Server. sign: certificates that seal the messages of a member; they have nonRepudiation as their only key usage, and no extended one whatever usages says. Either keeps the subject of the CSR, after holding it against the member of the account's external account key, which is to be written INSTANCE:CLASS:CODE. none: not for X-Road."`
-	Subject acme.XRoadSubject `key:"subject" default:"basic_acme" enum:"basic_acme,fivrk" doc:"How the instance writes members into subjects; the certificate profile that its Central Server names."`
+	Subject acme.XRoadSubject `key:"subject" default:"basic_acme" enum:"basic_acme,fivrk,basic,ejbca,is,fo,sk_klass3" doc:"How the instance writes members into subjects; the certificate profile that its Central Server names. Security Servers put the server's name into CSRs of the first two only; the others order by common name, which works for authentication where that is a DNS name (basic, is)."`
 }
 
 // asked says that the profile is for X-Road; none is the word for that it is not.
@@ -21,6 +21,9 @@ func (x XRoad) asked() bool { return x.Usage == acme.XRoadAuth || x.Usage == acm
 func checkXRoad(p Profile, key string, r *report) {
 	if !p.XRoad.asked() {
 		return
+	}
+	if p.XRoad.Usage == acme.XRoadSign && !p.XRoad.Subject.NamesServers() {
+		r.add(key+".xroad.subject", "must be basic_acme or fivrk for signing: CSRs of %s name no server, so no Security Server could prove anything", p.XRoad.Subject)
 	}
 	if p.Authorization == acme.AuthorizeByRegistry || !slices.Contains(p.Challenges, acme.HTTP01) {
 		r.add(key+".challenges", "a Security Server answers http-01 and finalizes only what it had to prove")
