@@ -44,6 +44,8 @@ type Certificate struct {
 	// Alternates are further chains for this leaf, each to another root
 	// (R8555-7.4.2-2).
 	Alternates []ChainHash `cbor:"22,keyasint,omitempty"`
+	// Holder is whom a certificate of an IB1 framework is for.
+	Holder *IB1Holder `cbor:"24,keyasint,omitempty"`
 }
 
 // ChainHash is the SHA-256 over the concatenated DER of a chain without its leaf.

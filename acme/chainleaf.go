@@ -26,9 +26,13 @@ func checkLeaf(c Contract, leaf *x509.Certificate, now time.Time) error {
 	if got := HashKey(leaf.RawSubjectPublicKeyInfo); got != c.KeyHash {
 		return differs(0, "key", fmt.Sprintf("%x", got[:8]), fmt.Sprintf("%x, the key of the CSR", c.KeyHash[:8]))
 	}
-	for _, check := range []func(Contract, *x509.Certificate) error{
+	checks := []func(Contract, *x509.Certificate) error{
 		checkLeafNames, checkLeafSubject, checkLeafUsages, checkLeafKeyUsage, checkLeafIdentity,
-	} {
+	}
+	if c.Holder != nil && c.Holder.Tree.Member() {
+		checks = []func(Contract, *x509.Certificate) error{checkLeafHolder, checkLeafUsages, checkLeafKeyUsage, checkLeafIdentity}
+	}
+	for _, check := range checks {
 		if err := check(c, leaf); err != nil {
 			return err
 		}

@@ -28,6 +28,9 @@ type ExternalAccountKey struct {
 	CreatedAt time.Time `cbor:"9,keyasint,omitzero"`
 	Expires   time.Time `cbor:"10,keyasint,omitzero"`
 	RevokedAt time.Time `cbor:"11,keyasint,omitzero"`
+	// Application is the URL of the application of the member that its accounts
+	// order for; empty outside of IB1 frameworks.
+	Application string `cbor:"12,keyasint,omitempty"`
 }
 
 // LogValue keeps the sealed key out of every log line.

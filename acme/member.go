@@ -62,6 +62,25 @@ type Member struct {
 	// Enforcement is how a freeze or a removal is carried out; nil while the
 	// member is active.
 	Enforcement *Enforcement `cbor:"12,keyasint,omitempty"`
+	// Country and Roles are what an IB1 trust framework says of its member, and
+	// Applications are what it runs. ID is then its URL in the directory of the
+	// framework, and Name its legal name.
+	Country      string        `cbor:"13,keyasint,omitempty"`
+	Roles        []string      `cbor:"14,keyasint,omitempty"`
+	Applications []Application `cbor:"15,keyasint,omitempty"`
+	// Review is how far its certificates were gone through after the registry
+	// took something from it; nil when it never did.
+	Review *Review `cbor:"16,keyasint,omitempty"`
+}
+
+// Review follows from a record that gives less than the one before: certificates
+// that say too much are revoked.
+type Review struct {
+	Since  time.Time     `cbor:"1,keyasint,omitzero"`
+	Cursor CertificateID `cbor:"2,keyasint,omitempty"`
+	// Certificates counts what was revoked, and DoneAt is when the walk was over.
+	Certificates int       `cbor:"3,keyasint,omitempty"`
+	DoneAt       time.Time `cbor:"4,keyasint,omitzero"`
 }
 
 // Enforcement is what follows from a freeze or a removal, and how far it got.
@@ -121,10 +140,14 @@ func (m Member) RenewalWindow() (w Window, ok bool) {
 }
 
 // SameContent reports whether two records say the same of a member, so that
-// replacing one by the other would be no new version.
+// replacing one by the other would be no new version. A record that says nothing
+// of country, roles or applications (nil; none is an empty list) leaves them as
+// they are: lists for other ecosystems do not know them.
 func (m Member) SameContent(other Member) bool {
 	return m.Name == other.Name && slices.Equal(m.Identifiers, other.Identifiers) && slices.Equal(m.Profiles, other.Profiles) &&
-		m.OpenOrders == other.OpenOrders && m.Certificates == other.Certificates && maps.Equal(m.Attributes, other.Attributes)
+		m.OpenOrders == other.OpenOrders && m.Certificates == other.Certificates && maps.Equal(m.Attributes, other.Attributes) &&
+		(other.Country == "" || m.Country == other.Country) && (other.Roles == nil || slices.Equal(m.Roles, other.Roles)) &&
+		(other.Applications == nil || slices.EqualFunc(m.Applications, other.Applications, Application.sameContent))
 }
 
 // WithContent returns the record with what another one says of the member, as
@@ -132,6 +155,15 @@ func (m Member) SameContent(other Member) bool {
 func (m Member) WithContent(other Member, now time.Time) Member {
 	m.Name, m.Identifiers, m.Profiles, m.Attributes = other.Name, other.Identifiers, other.Profiles, other.Attributes
 	m.OpenOrders, m.Certificates = other.OpenOrders, other.Certificates
+	if other.Country != "" {
+		m.Country = other.Country
+	}
+	if other.Roles != nil {
+		m.Roles = other.Roles
+	}
+	if other.Applications != nil {
+		m.Applications = m.withApplications(other.Applications, now)
+	}
 	m.Version, m.ChangedAt = m.Version+1, now
 	return m
 }
@@ -163,7 +195,7 @@ func CheckMember(m Member) (Member, *Problem) {
 	}
 	m.Identifiers = slices.Compact(slices.Sorted(slices.Values(m.Identifiers)))
 	m.Profiles = slices.Compact(slices.Sorted(slices.Values(m.Profiles)))
-	return m, nil
+	return checkFramework(m)
 }
 
 // MaxMemberLimit bounds the limits of a member: what is counted up to them is

@@ -171,6 +171,8 @@ type Profile struct {
 	// XRoad, when it has a usage, makes this a profile for X-Road Security
 	// Servers; Subject does not matter then.
 	XRoad XRoadRule
+	// IB1, when it has a tree, makes this a profile of an IB1 trust framework.
+	IB1 IB1Rule
 }
 
 // IdentifierPolicy is what a profile accepts as an identifier.
@@ -208,4 +210,7 @@ type Contract struct {
 	// RequestedSubject is the subject in DER where Subject is requested.
 	RequestedSubject []byte       `cbor:"9,keyasint,omitempty"`
 	KeyUsage         KeyUsageRule `cbor:"10,keyasint,omitempty"`
+	// Holder is whom a certificate of an IB1 framework is for. Where it is an
+	// application, Identifiers only stand for it and are in no certificate.
+	Holder *IB1Holder `cbor:"11,keyasint,omitempty"`
 }

@@ -23,6 +23,13 @@ func deliver(tx storage.Tx, o acme.Order, sub storage.Submission, c acme.Certifi
 	case !errors.Is(err, storage.ErrNotFound):
 		return o, err
 	}
+	if c.Holder != nil {
+		// Those who verify signatures keep the certificates of all trees of a
+		// framework in one map, by their numbers.
+		if others, err := tx.Certificates().BySerial(c.Serial); err != nil || len(others) > 0 {
+			return o, errors.Join(err, fmt.Errorf("engine: the serial number of the certificate for order %s is not the first of its kind: %w", o.ID, errDelivered))
+		}
+	}
 	c.Alternates = nil // the function may run again
 	for i, upper := range uppers {
 		hash, err := putChain(tx, upper)

@@ -26,22 +26,17 @@ func (e *Engine) Finalize(ctx context.Context, owner acme.Account, id acme.Order
 	begun := e.now()
 	done, cancel := e.watchers.watch(string(orderJob(id)))
 	defer cancel()
-	f, err := e.prepare(ctx, owner, id, csrDER)
-	if err != nil {
-		return acme.Order{}, 0, err
+	f, err := e.decide(ctx, owner, id, csrDER)
+	for n := 0; n < 3 && errors.Is(err, errRegistryMoved); n++ {
+		f, err = e.decide(ctx, owner, id, csrDER)
 	}
-	if !f.repeated {
-		if err := failpoint.Hit(failpoint.FinalizeParsed); err != nil {
-			return acme.Order{}, 0, err
-		}
-		if err := e.renewCAA(ctx, owner, f.order, f.profile); err != nil {
-			return acme.Order{}, 0, err
-		}
-		closed, err := e.close(ctx, owner, f)
-		if err != nil || closed.Status == acme.OrderValid {
-			return closed, 0, err
-		}
-		f.order = closed
+	var gone rightGone
+	if errors.As(err, &gone) {
+		o, err := e.endWithdrawn(ctx, owner, id, sha256.Sum256(csrDER), gone.problem)
+		return o, 0, err
+	}
+	if err != nil || !f.repeated && f.order.Status == acme.OrderValid {
+		return f.order, 0, err
 	}
 	if f.order.AttachedTo != "" {
 		shared, cancelShared := e.watchers.watch(string(jobOf(f.order)))
@@ -54,6 +49,22 @@ func (e *Engine) Finalize(ctx context.Context, owner acme.Account, id acme.Order
 		o, retry, err = e.Order(ctx, owner.ID, id)
 	}
 	return o, retry, err
+}
+
+// decide looks at a finalize request and closes the order, unless it is closed.
+func (e *Engine) decide(ctx context.Context, owner acme.Account, id acme.OrderID, csrDER []byte) (finalization, error) {
+	f, err := e.prepare(ctx, owner, id, csrDER)
+	if err != nil || f.repeated {
+		return f, err
+	}
+	if err := failpoint.Hit(failpoint.FinalizeParsed); err != nil {
+		return f, err
+	}
+	if err := e.renewCAA(ctx, owner, f.order, f.profile); err != nil {
+		return f, err
+	}
+	f.order, err = e.close(ctx, owner, f)
+	return f, err
 }
 
 // finalization is a finalize request that may go through.
@@ -90,10 +101,20 @@ func (e *Engine) prepare(ctx context.Context, owner acme.Account, id acme.OrderI
 	if f.csr, p = acme.ParseCSR(csrDER); p != nil {
 		return f, p
 	}
-	if f.contract, p = acme.CheckCSR(f.order, profile, f.csr); p != nil {
-		return f, p
+	if f.contract, err = e.contract(ctx, owner.ID, f); err != nil {
+		return f, err
 	}
-	return f, e.view(ctx, func(tx storage.Tx) error { return certificateKeyFree(tx, f.csr.KeyHash) })
+	return f, e.view(ctx, func(tx storage.Tx) error {
+		return e.keyFree(tx, f.order, profile, f.csr.KeyHash, f.application())
+	})
+}
+
+// application is the one that the certificate will be for, if any.
+func (f finalization) application() string {
+	if f.contract.Holder == nil {
+		return ""
+	}
+	return f.contract.Holder.Application
 }
 
 // finalizable loads the order of a finalize request and says whether it may be
@@ -333,6 +354,9 @@ func (e *Engine) recheck(tx storage.Tx, owner acme.AccountID, f finalization) (a
 	if err == nil && !c.repeated {
 		err = e.mayFinish(tx, c.member, c.order, c.placed)
 	}
+	if err == nil && !c.repeated {
+		err = e.mayReissue(tx, c.holder, f.profile, c.order)
+	}
 	return c.order, c.repeated, err
 }
 
@@ -341,6 +365,7 @@ func (e *Engine) recheck(tx storage.Tx, owner acme.AccountID, f finalization) (a
 type closing struct {
 	order    acme.Order
 	repeated bool
+	holder   holder
 	member   *acme.Member
 	placed   int // the version of the member's record that the order was placed by
 }
@@ -356,14 +381,17 @@ func (e *Engine) stillFinalizable(tx storage.Tx, owner acme.AccountID, f finaliz
 	if c.order, c.repeated, err = e.finalizable(tx, owner, f.order.ID, f.csrHash); err != nil || c.repeated {
 		return c, err
 	}
-	c.member, c.placed = h.member, c.order.MemberVersion
+	c.holder, c.member, c.placed = h, h.member, c.order.MemberVersion
 	if c.order.MemberVersion, err = h.entitled(f.profile, c.order.Identifiers); err != nil {
+		return c, err
+	}
+	if err := h.stillHolder(f); err != nil {
 		return c, err
 	}
 	if stale, err := e.staleCAA(tx, c.order, f.profile); err != nil || len(stale) > 0 {
 		return c, orProblem(caaStale(stale), err)
 	}
-	return c, certificateKeyFree(tx, f.csr.KeyHash)
+	return c, e.keyFree(tx, c.order, f.profile, f.csr.KeyHash, f.application())
 }
 
 // newSubmission freezes what is asked of the CA, under a key of ours.
@@ -416,7 +444,7 @@ func (e *Engine) newCertificate(o acme.Order, sub storage.Submission, leaf *x509
 		ID: id, Order: o.ID, Account: o.Account, Directory: o.Directory, Member: o.Member, Backend: sub.Backend,
 		Profile: o.Profile, Leaf: leaf.Raw, Serial: acme.SerialOctets(leaf.SerialNumber), AuthorityKeyID: leaf.AuthorityKeyId,
 		KeyHash: sub.Contract.KeyHash, Identifiers: o.Identifiers, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
-		IssuedAt: e.now(), CountsNames: e.cfg.Limits.NameSet.Bounded(),
+		IssuedAt: e.now(), CountsNames: e.cfg.Limits.NameSet.Bounded() || sub.Contract.Holder != nil, Holder: sub.Contract.Holder,
 	}, nil
 }
 

@@ -45,7 +45,7 @@ func (e *Engine) enforce(tx storage.Tx, id acme.MemberID) (revoked []acme.Certif
 		return nil, false, err
 	}
 	if m.Enforcement == nil || !m.Enforcement.DoneAt.IsZero() {
-		return nil, true, nil
+		return e.review(tx, m)
 	}
 	x := *m.Enforcement
 	if !x.OrdersDone {
@@ -60,7 +60,8 @@ func (e *Engine) enforce(tx storage.Tx, id acme.MemberID) (revoked []acme.Certif
 		x.DoneAt = e.now()
 	}
 	m.Enforcement = &x
-	return revoked, done, tx.Members().Put(m)
+	pending := m.Review != nil && m.Review.DoneAt.IsZero()
+	return revoked, done && !pending, tx.Members().Put(m)
 }
 
 // endOrders ends a page of the orders that nothing was submitted for. One that

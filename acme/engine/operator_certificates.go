@@ -47,7 +47,11 @@ func (o Operator) CertificatesBySerial(ctx context.Context, serial []byte) ([]ac
 
 // RevokeCertificate revokes for any reason of RFC 5280 but removeFromCRL.
 func (o Operator) RevokeCertificate(ctx context.Context, id acme.CertificateID, reason acme.RevocationReason) error {
-	err := o.e.revoke(ctx, id, reason, "operator")
+	c, _, err := o.Certificate(ctx, id)
+	if err == nil && c.Holder != nil && reason != acme.Unspecified && !acme.FrameworkReason(reason) {
+		return fmt.Errorf("certificate %s is of a framework, whose revocation lists do not have the reason %d", id, reason)
+	}
+	err = o.e.revoke(ctx, id, reason, "operator")
 	if errors.Is(err, storage.ErrNotFound) {
 		err = fmt.Errorf("certificate %s: %w", id, ErrNoSuch)
 	}

@@ -19,6 +19,8 @@ type NewExternalKey struct {
 	Member      acme.MemberID
 	Profiles    []acme.ProfileName
 	Identifiers []string
+	// Application is the one of the member that its accounts order for.
+	Application string
 	Uses        int
 	Expires     time.Time
 }
@@ -38,7 +40,7 @@ func (o Operator) CreateExternalKey(ctx context.Context, n NewExternalKey) (k ac
 	}
 	k = acme.ExternalAccountKey{
 		ID: acme.KeyID(id), Directory: n.Directory, Member: n.Member,
-		Profiles: n.Profiles, Identifiers: n.Identifiers, Uses: n.Uses, Expires: n.Expires, CreatedAt: o.e.now(),
+		Profiles: n.Profiles, Identifiers: n.Identifiers, Application: n.Application, Uses: n.Uses, Expires: n.Expires, CreatedAt: o.e.now(),
 	}
 	if k.Sealed, err = o.e.cfg.Sealer.Seal(macKey, sealedFor(k.ID)); err != nil {
 		return k, nil, err
@@ -51,6 +53,9 @@ func (o Operator) CreateExternalKey(ctx context.Context, n NewExternalKey) (k ac
 		if m != nil && m.Status == acme.MemberRemoved {
 			return fmt.Errorf("member %s was removed for good, so no key can bind an account to it; give the key to another member", k.Member)
 		}
+		if err := o.mayBindTo(m, k); err != nil {
+			return err
+		}
 		return tx.ExternalKeys().Put(k)
 	}, failpoint.ExternalKey)
 	if err != nil {
@@ -58,6 +63,38 @@ func (o Operator) CreateExternalKey(ctx context.Context, n NewExternalKey) (k ac
 	}
 	o.e.log.Info("external account key created", "event", "external_key.created", "external_key", k.ID, "directory", k.Directory, "member", k.Member)
 	return k, macKey, nil
+}
+
+// mayBindTo refuses a key for an application that could have no certificate: who
+// gets the key would hear of it when it is too late to ask.
+func (o Operator) mayBindTo(m *acme.Member, k acme.ExternalAccountKey) error {
+	if k.Application == "" {
+		return nil
+	}
+	if m == nil {
+		return fmt.Errorf("member %s is not in the registry, so it has no application; 'member create' and 'application add' come first", k.Member)
+	}
+	if _, ok := m.Application(k.Application); !ok {
+		return fmt.Errorf("member %s has no application %s; 'application add' adds it", k.Member, k.Application)
+	}
+	open := k.Profiles
+	if len(open) == 0 {
+		open = o.e.directories[k.Directory].Profiles
+	}
+	var refused *acme.Problem
+	for _, name := range open {
+		tree := o.e.cfg.Profiles[name].IB1.Tree
+		if tree == "" {
+			continue
+		}
+		if _, refused = acme.HolderFor(m, k.Application, tree); refused == nil {
+			return nil
+		}
+	}
+	if refused != nil {
+		return refused
+	}
+	return fmt.Errorf("a key for an application needs a profile for one, and neither directory %s nor the key has any", k.Directory)
 }
 
 // ExternalKeyWarning says what keeps the accounts of a key from ordering as
@@ -75,6 +112,10 @@ func (o Operator) ExternalKeyWarning(ctx context.Context, k acme.ExternalAccount
 			if p := o.asksRegistry(k); p != "" {
 				warning = fmt.Sprintf("member %s is not in the registry, which profile %s asks: its accounts cannot order that until 'member create'", k.Member, p)
 			}
+		case k.Application == "":
+			if p := o.asksApplication(k); p != "" {
+				warning = fmt.Sprintf("the key is for no application, which profile %s asks: its accounts cannot order that; make one with --application", p)
+			}
 		}
 		return nil
 	})
@@ -90,6 +131,21 @@ func (o Operator) asksRegistry(k acme.ExternalAccountKey) acme.ProfileName {
 	}
 	for _, name := range open {
 		if o.e.cfg.Profiles[name].Authorization.AsksRegistry() {
+			return name
+		}
+	}
+	return ""
+}
+
+// asksApplication returns a profile open to a key that is for applications, if
+// there is one.
+func (o Operator) asksApplication(k acme.ExternalAccountKey) acme.ProfileName {
+	open := k.Profiles
+	if len(open) == 0 {
+		open = o.e.directories[k.Directory].Profiles
+	}
+	for _, name := range open {
+		if o.e.cfg.Profiles[name].IB1.Tree.Member() {
 			return name
 		}
 	}

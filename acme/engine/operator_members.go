@@ -40,6 +40,9 @@ func (o Operator) CreateMember(ctx context.Context, m acme.Member) (acme.Member,
 			return fmt.Errorf("member %s: %w (%s, version %d)", m.ID, errMemberExists, other.Status, other.Version)
 		}
 		m = o.newMember(m)
+		if err := applicationsFree(tx, m); err != nil {
+			return err
+		}
 		return tx.Members().Put(m)
 	}, failpoint.OperatorDecision)
 	if err == nil {
@@ -57,15 +60,15 @@ func (o Operator) UpdateMember(ctx context.Context, m acme.Member) (acme.Member,
 		return m, err
 	}
 	var updated acme.Member
-	err = o.change(ctx, m.ID, "member changed", func(_ storage.Tx, stored *acme.Member) error {
+	err = o.change(ctx, m.ID, "member changed", func(tx storage.Tx, stored *acme.Member) error {
 		switch {
 		case stored.Status == acme.MemberRemoved:
 			return fmt.Errorf("member %s was removed, for good", m.ID)
 		case stored.Version != m.Version:
 			return fmt.Errorf("member %s is at version %d, not %d: %w; read it again", m.ID, stored.Version, m.Version, ErrStale)
 		}
-		if !stored.SameContent(m) {
-			*stored = stored.WithContent(m, o.e.now())
+		if err := o.become(tx, stored, m); err != nil {
+			return err
 		}
 		updated = *stored // not m: the function may run again, and m has the version to compare
 		return nil
@@ -73,6 +76,7 @@ func (o Operator) UpdateMember(ctx context.Context, m acme.Member) (acme.Member,
 	if err != nil {
 		return m, err
 	}
+	o.e.nudge()
 	return updated, nil
 }
 
@@ -106,6 +110,9 @@ func (o Operator) stopMember(ctx context.Context, id acme.MemberID, status acme.
 		return m, fmt.Errorf("the reason has more than %d bytes", maxReason)
 	}
 	err = o.change(ctx, id, "member "+string(status), func(tx storage.Tx, stored *acme.Member) error {
+		if len(stored.Applications) > 0 && !acme.FrameworkReason(x.RevocationReason) {
+			return fmt.Errorf("member %s is of a framework, whose revocation lists do not have the reason %d", id, x.RevocationReason)
+		}
 		if stored.Status != status && !stored.Status.CanBecome(status) {
 			return fmt.Errorf("member %s is %s and cannot become %s", id, stored.Status, status)
 		}
@@ -149,6 +156,9 @@ func (o Operator) ThawMember(ctx context.Context, id acme.MemberID, reason strin
 			stored.Version, stored.ChangedAt = stored.Version+1, o.e.now()
 		}
 		m = *stored
+		if r := stored.Review; r != nil && r.DoneAt.IsZero() {
+			return nil // the job is that walk's as well
+		}
 		return tx.Jobs().Delete(memberJob(id))
 	})
 	return m, err
@@ -157,6 +167,9 @@ func (o Operator) ThawMember(ctx context.Context, id acme.MemberID, reason strin
 // Import is what an import did, by the ids of the members.
 type Import struct {
 	Created, Changed, Unchanged []acme.MemberID
+	// Narrowed are those of Changed that have less than before: certificates
+	// that say too much are revoked.
+	Narrowed []acme.MemberID
 	// Removed members are gone for good, so what the import says of them was
 	// passed over.
 	Removed []acme.MemberID
@@ -196,15 +209,25 @@ func (o Operator) ImportMembers(ctx context.Context, members []acme.Member) (don
 				done.Unchanged = append(done.Unchanged, m.ID)
 				continue
 			default:
-				m = stored.WithContent(m, o.e.now())
+				before := *stored
+				var p *acme.Problem
+				if m, p = acme.CheckMember(before.WithContent(m, o.e.now())); p != nil {
+					return p
+				}
 				done.Changed = append(done.Changed, m.ID)
+				if m.Narrowed(before) {
+					done.Narrowed = append(done.Narrowed, m.ID)
+				}
+				if err := o.e.reviewIfNarrowed(tx, before, &m); err != nil {
+					return err
+				}
 			}
 			if err := tx.Members().Put(m); err != nil {
 				return err
 			}
 			written = append(written, m)
 		}
-		return nil
+		return applicationsFree(tx, written...)
 	}, failpoint.OperatorDecision)
 	if err != nil {
 		return Import{}, err
@@ -212,6 +235,7 @@ func (o Operator) ImportMembers(ctx context.Context, members []acme.Member) (don
 	for _, m := range written {
 		o.tell("member imported", m)
 	}
+	o.e.nudge()
 	return done, nil
 }
 
@@ -239,7 +263,10 @@ func (o Operator) change(ctx context.Context, id acme.MemberID, what string, cha
 
 func (o Operator) newMember(m acme.Member) acme.Member {
 	m.Version, m.Status, m.ChangedAt = 1, acme.MemberActive, o.e.now()
-	m.Reason, m.Enforcement = "", nil
+	m.Reason, m.Enforcement, m.Review = "", nil, nil
+	for i := range m.Applications {
+		m.Applications[i].Version, m.Applications[i].ChangedAt = 1, m.ChangedAt
+	}
 	return m
 }
 

@@ -34,9 +34,9 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 	if p != nil {
 		return acme.Order{}, p
 	}
-	identifiers, p := acme.ParseIdentifiers(r.Identifiers, profile.Identifiers)
-	if p != nil {
-		return acme.Order{}, p
+	identifiers, err := e.parseIdentifiers(ctx, owner.ID, profile, r.Identifiers)
+	if err != nil {
+		return acme.Order{}, err
 	}
 	if p := offered(profile, identifiers); p != nil {
 		return acme.Order{}, p
@@ -87,6 +87,9 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 		if err := e.mayOpen(tx, h.member, o); err != nil {
 			return err
 		}
+		if err := e.mayReissue(tx, h, profile, o); err != nil {
+			return err
+		}
 		var own []acme.Authorization
 		if o, own, reused, err = e.reuse(tx, o, authzs, profile); err != nil {
 			return err
@@ -131,6 +134,9 @@ func (e *Engine) usual(ctx context.Context, owner acme.Account, replaces string)
 	}
 	err = e.view(ctx, func(tx storage.Tx) error {
 		k, err := tx.ExternalKeys().Get(owner.ExternalKey)
+		if err == nil && k.Application != "" && name == "" {
+			name, err = e.onlyProfile(tx, k)
+		}
 		if err != nil || len(k.Profiles) == 0 || slices.Contains(k.Profiles, name) {
 			return err
 		}

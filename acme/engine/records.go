@@ -104,6 +104,14 @@ func (e *Engine) standing(tx storage.Tx, id acme.AccountID) (acme.Account, error
 // account key and the registry may each refuse it. version is that of the
 // member's record, 0 without one.
 func (h holder) entitled(p acme.Profile, identifiers []acme.Identifier) (version int, err error) {
+	if p.IB1.Tree != "" {
+		if _, _, err := h.framework(p); err != nil {
+			return 0, err
+		}
+	}
+	if p.IB1.Tree.Member() {
+		identifiers = nil // they stand for the application, which the framework has judged
+	}
 	if h.key.ID != "" {
 		if p := acme.ExternalKeyAllows(h.key, p.Name, identifiers); p != nil {
 			return 0, p

@@ -36,12 +36,17 @@ var clientReasons = []acme.RevocationReason{acme.Unspecified, acme.KeyCompromise
 // when it is durably queued; the answer waits for the CA at most for the
 // profile's hold window (R8555-7.6-13).
 func (e *Engine) Revoke(ctx context.Context, r Revocation) error {
-	if !slices.Contains(clientReasons, r.Reason) {
-		return acme.Problemf(acme.BadRevocationReason, "reason %d is not accepted; give one of 0 (unspecified), 1 (keyCompromise), 4 (superseded), 5 (cessationOfOperation) or none", r.Reason)
+	bad := acme.Problemf(acme.BadRevocationReason, "reason %d is not accepted; give one of 0 (unspecified), 1 (keyCompromise), 4 (superseded), 5 (cessationOfOperation) or none", r.Reason)
+	if !slices.Contains(clientReasons, r.Reason) && r.Reason != acme.AffiliationChanged {
+		return bad
 	}
 	cert, err := e.certificateOf(ctx, r.Directory, r.Certificate)
 	if err != nil {
 		return err
+	}
+	// Members of a framework know whether they have changed their affiliation.
+	if r.Reason == acme.AffiliationChanged && cert.Holder == nil {
+		return bad
 	}
 	by, err := e.mayRevoke(ctx, cert, r)
 	if err != nil {
@@ -96,6 +101,9 @@ func (e *Engine) mayRevoke(ctx context.Context, c acme.Certificate, r Revocation
 	}
 	if r.Owner == c.Account {
 		return "account", nil
+	}
+	if c.Holder != nil && c.Holder.Tree.Member() {
+		return "", refused // its identifiers only stand for the application
 	}
 	err = e.view(ctx, func(tx storage.Tx) error {
 		now := e.now()

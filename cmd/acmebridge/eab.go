@@ -71,6 +71,7 @@ func (p *program) eabCreateCommand() *cobra.Command {
 	c.Flags().StringVar(&n.Member, "member", "", "member on whose behalf its accounts order")
 	c.Flags().StringArrayVar(&n.Profiles, "profile", nil, "profile that its accounts may order (may be repeated; default: those of the directory)")
 	c.Flags().StringArrayVar(&n.Identifiers, "identifier", nil, "name that they may order: a.example.org is that name, *.example.org that wildcard name, .example.org everything below example.org, * any name (may be repeated; default: any)")
+	c.Flags().StringVar(&n.Application, "application", "", "URL of the application of the member that they order for, in an IB1 trust framework")
 	c.Flags().IntVar(&n.Uses, "uses", 1, "how many accounts it may bind; 0 is any number")
 	c.Flags().StringVar(&expires, "expires", "", "how long it may be used, for example 30d (default: until revoked)")
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
@@ -121,7 +122,7 @@ func (p *program) eabShowCommand() *cobra.Command {
 				}
 				p.fields(
 					"kid", k.ID, "directory", k.Directory, "member", show(k.Member), "status", k.Status, "used", used(k),
-					"profiles", orAny(k.Profiles), "identifiers", orAny(k.Identifiers),
+					"profiles", orAny(k.Profiles), "application", show(k.Application), "identifiers", orAny(k.Identifiers),
 					"created", when(k.CreatedAt), "expires", when(k.Expires), "revoked", when(k.RevokedAt),
 				)
 				return nil

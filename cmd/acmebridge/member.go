@@ -38,6 +38,8 @@ func contentFlags(f *pflag.FlagSet, m *admin.MemberContent) {
 	f.StringArrayVar(&m.Profiles, "profile", nil, "profile that it may order (may be repeated; default: those of the directory)")
 	f.IntVar(&m.OpenOrders, "open-orders", 0, "orders that it may have at a time that are not over (default: no limit)")
 	f.IntVar(&m.Certificates, "certificates", 0, "live certificates that it may have at a time; a renewal takes the place of the old one (default: no limit)")
+	f.StringVar(&m.Country, "country", "", "its country, for members of an IB1 trust framework, such as GB")
+	f.StringArrayVar(&m.Roles, "role", nil, "URL of a role that it has in an IB1 trust framework (may be repeated)")
 	f.StringToStringVar(&m.Attributes, "attribute", nil, "what else is known of it, as key=value (may be repeated)")
 }
 
@@ -126,6 +128,15 @@ func (p *program) showMember(m admin.Member, asJSON bool) error {
 	p.fields("id", show(m.ID), "name", show(m.Name), "status", m.Status, "reason", show(m.Reason), "version", fmt.Sprint(m.Version), "changed", when(m.ChangedAt),
 		"identifiers", show(strings.Join(m.Identifiers, ", ")), "profiles", orAny(m.Profiles), "attributes", show(strings.Join(attributes, ", ")),
 		"open orders", atMost(m.OpenOrders), "certificates", atMost(m.Certificates))
+	if m.Country != "" || len(m.Roles)+len(m.Applications) > 0 {
+		p.fields("country", show(m.Country), "roles", show(strings.Join(m.Roles, ", ")))
+		for _, a := range m.Applications {
+			p.fields("application", show(a.URL), "  certificates", show(strings.Join(a.Certificates, ", ")), "  holds", show(strings.Join(a.Holds, ", ")), "  handle", show(a.Handle))
+		}
+	}
+	if x := m.Review; x != nil {
+		p.fields("has less since", when(x.Since), "certificates revoked for it", fmt.Sprint(x.Revoked), "all looked at", fmt.Sprint(x.Done))
+	}
 	if x := m.Progress; x != nil {
 		p.fields("stopped", when(x.Since), "revoke certificates", fmt.Sprint(x.Revoke), "orders open", fmt.Sprint(x.Open), "orders at a CA", fmt.Sprint(x.Processing),
 			"certificates standing", fmt.Sprint(x.Standing), "being revoked", fmt.Sprint(x.Revoking), "revoked", fmt.Sprint(x.Revoked), "done", fmt.Sprint(x.Done))
@@ -158,6 +169,7 @@ func (p *program) memberUpdateCommand() *cobra.Command {
 					"name": func() { next.Name = given.Name }, "identifier": func() { next.Identifiers = given.Identifiers },
 					"profile": func() { next.Profiles = given.Profiles }, "attribute": func() { next.Attributes = given.Attributes },
 					"open-orders": func() { next.OpenOrders = given.OpenOrders }, "certificates": func() { next.Certificates = given.Certificates },
+					"country": func() { next.Country = given.Country }, "role": func() { next.Roles = given.Roles },
 					"version": func() { next.Version = version },
 				} {
 					if c.Flags().Changed(flag) {

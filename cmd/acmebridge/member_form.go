@@ -17,38 +17,52 @@ func memberKeys() map[string]yaml.Kind {
 	return map[string]yaml.Kind{
 		"id": yaml.ScalarNode, "name": yaml.ScalarNode, "identifiers": yaml.SequenceNode, "profiles": yaml.SequenceNode,
 		"attributes": yaml.MappingNode, "open_orders": yaml.ScalarNode, "certificates": yaml.ScalarNode,
+		"country": yaml.ScalarNode, "roles": yaml.SequenceNode, "applications": yaml.SequenceNode,
 	}
 }
 
-// checkMembers says what is wrong with the form of a list in the words of
-// whoever writes one; the library speaks of types of ours.
-func checkMembers(root *yaml.Node) error {
+// listForm is what the entries of a list look like. first is the key that each
+// begins with, and names a member.
+type listForm struct {
+	keys  map[string]yaml.Kind
+	first string
+}
+
+func memberForm() listForm { return listForm{memberKeys(), "id"} }
+
+// check says what is wrong with the form of a list in the words of whoever writes
+// one; the library speaks of types of ours.
+func (f listForm) check(root *yaml.Node) error {
 	list := root
 	if root.Kind == yaml.DocumentNode && len(root.Content) == 1 {
 		list = root.Content[0]
 	}
+	begin := fmt.Sprintf("begin each member with \"- %s:\"", f.first)
 	if list.Kind != yaml.SequenceNode {
-		return fmt.Errorf("line %d: it must be a list; begin each member with \"- id:\", and put nothing above the first", list.Line)
+		return fmt.Errorf("line %d: it must be a list; %s, and put nothing above the first", list.Line, begin)
 	}
+	return f.checkEntries(list, begin)
+}
+
+func (f listForm) checkEntries(list *yaml.Node, begin string) error {
 	for _, m := range list.Content {
 		if m.Kind != yaml.MappingNode {
-			return fmt.Errorf("line %d: begin each member with \"- id:\"", m.Line)
+			return fmt.Errorf("line %d: %s", m.Line, begin)
 		}
-		if err := checkMemberForm(m); err != nil {
+		if err := f.checkEntry(m); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func checkMemberForm(m *yaml.Node) error {
-	keys := memberKeys()
+func (f listForm) checkEntry(m *yaml.Node) error {
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		key, value := m.Content[i], m.Content[i+1]
-		kind, known := keys[key.Value]
+		kind, known := f.keys[key.Value]
 		switch {
 		case !known:
-			return fmt.Errorf("line %d: unknown key %s%s", key.Line, show(key.Value), config.Suggest(key.Value, slices.Sorted(maps.Keys(keys))))
+			return fmt.Errorf("line %d: unknown key %s%s", key.Line, show(key.Value), config.Suggest(key.Value, slices.Sorted(maps.Keys(f.keys))))
 		case value.Tag == "!!null" || value.Kind == kind:
 		case kind == yaml.SequenceNode:
 			return fmt.Errorf("line %d: %s wants a list, for example [a, b]", value.Line, key.Value)
@@ -57,11 +71,17 @@ func checkMemberForm(m *yaml.Node) error {
 		default:
 			return fmt.Errorf("line %d: %s wants a single value", value.Line, key.Value)
 		}
-		if key.Value != "id" {
-			continue
-		}
-		if err := checkMemberID(value.Value); err != nil {
-			return fmt.Errorf("line %d: %w", value.Line, err)
+		switch key.Value {
+		case "applications":
+			inner := listForm{applicationKeys(), "url"}
+			delete(inner.keys, "member")
+			if err := inner.checkEntries(value, "begin each application with \"- url:\""); err != nil {
+				return err
+			}
+		case f.first:
+			if err := checkMemberID(value.Value); err != nil {
+				return fmt.Errorf("line %d: %w", value.Line, err)
+			}
 		}
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v4"
@@ -16,14 +15,19 @@ import (
 
 func (p *program) memberImportCommand() *cobra.Command {
 	var asJSON bool
+	var from source
 	c := &cobra.Command{
 		Use: "import FILE", Short: "Bring the registry up to date with a list, all of it or nothing",
 		Long: "Bring the registry up to date with a list of members, in YAML or JSON, all of it or nothing.\n\n" +
-			"An entry has id, name, identifiers, profiles, attributes, open_orders and certificates. Members that the list does not name stay as they are; frozen ones stay frozen.\n\n" +
+			"An entry has id, name, identifiers, profiles, attributes, open_orders and certificates, and for IB1 trust frameworks country, roles and applications. Members that the list does not name stay as they are; frozen ones stay frozen.\n\n" +
 			"For example:\n\n" + memberExample,
 		Example: "  acmebridge member import members.yaml\n  acmebridge member import members.json --json", Args: exactly(1, "a file"),
 		RunE: func(c *cobra.Command, args []string) error {
-			members, err := readMembers(args[0])
+			text, err := from.read(args[0])
+			if err != nil {
+				return err
+			}
+			members, err := readMembers(args[0], text)
 			if err != nil {
 				return err
 			}
@@ -39,10 +43,14 @@ func (p *program) memberImportCommand() *cobra.Command {
 				for _, id := range done.Removed {
 					fmt.Fprintf(p.stderr, "member %s was removed for good, so the list was not followed there\n", show(id))
 				}
+				for _, id := range done.Narrowed {
+					fmt.Fprintf(p.stderr, "member %s has less than before; those of its certificates that say more are revoked, which 'member show' tells of\n", show(id))
+				}
 				return nil
 			})
 		},
 	}
+	from.flags(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return c
 }
@@ -58,30 +66,23 @@ const memberExample = `  - id: vasp-17
 const importSize = 1 << 20
 
 // readMembers reads a list of members. JSON is YAML too.
-func readMembers(name string) (members []admin.MemberContent, err error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, importSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
-	}
-	if len(text) > importSize {
-		return nil, fmt.Errorf("%s has more than %d bytes; import it in parts", name, importSize)
-	}
+func readMembers(name string, text []byte) (members []admin.MemberContent, err error) {
+	return members, readList(name, text, memberForm(), &members)
+}
+
+// readList reads a list of entries of that form.
+func readList(name string, text []byte, form listForm, into any) error {
 	var root yaml.Node
 	if err := loadYAML(text, &root); err != nil {
-		return nil, fmt.Errorf("%s cannot be read: %w", name, err)
+		return fmt.Errorf("%s cannot be read: %w", name, err)
 	}
-	if err := checkMembers(&root); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+	if err := form.check(&root); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	if err := loadYAML(text, &members); err != nil {
-		return nil, fmt.Errorf("%s is no list of members: %w", name, err)
+	if err := loadYAML(text, into); err != nil {
+		return fmt.Errorf("%s is no such list: %w", name, err)
 	}
-	return members, nil
+	return nil
 }
 
 func loadYAML(text []byte, into any) error {

@@ -119,7 +119,7 @@ has a certificate issued to a standard client and shows each step.`,
 	root.PersistentFlags().StringVar(&p.file, "config", "", "configuration file (default $ACMEBRIDGE_CONFIG, and without that the defaults for a first try)")
 	root.AddCommand(
 		p.serveCommand(), p.demoCommand(), p.configCommand(),
-		p.memberCommand(), p.eabCommand(), p.accountCommand(), p.orderCommand(), p.certCommand(), p.renewalsCommand(),
+		p.memberCommand(), p.applicationCommand(), p.eabCommand(), p.accountCommand(), p.orderCommand(), p.certCommand(), p.renewalsCommand(),
 		p.csrCommand(), p.identityCommand(), p.caCommand(), p.ib1Command(), p.dbCommand(), p.exportCommand(), p.sectigoCommand(), p.standinCommand(), p.versionCommand(),
 	)
 	completion(root)

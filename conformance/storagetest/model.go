@@ -295,7 +295,7 @@ func (c modelCertificates) Live(id acme.MemberID, at time.Time, limit int) (n in
 func (c modelCertificates) IssuedFor(set acme.NameSet, since time.Time, limit int) ([]time.Time, error) {
 	var found []time.Time
 	for _, r := range all(c.m.certificates, func(r acme.Certificate) bool {
-		return r.CountsNames && acme.NameSetOf(r.Identifiers) == set && !r.IssuedAt.Before(since)
+		return r.CountsNames && r.CountsAs() == set && !r.IssuedAt.Before(since)
 	}) {
 		found = append(found, r.IssuedAt)
 	}

@@ -16,6 +16,7 @@ type ExternalKey struct {
 	Member      string     `json:"member"`
 	Profiles    []string   `json:"profiles,omitempty"`
 	Identifiers []string   `json:"identifiers,omitempty"`
+	Application string     `json:"application,omitempty"`
 	Uses        int        `json:"uses"`
 	Used        int        `json:"used"`
 	Status      string     `json:"status"`
@@ -30,6 +31,7 @@ type NewExternalKey struct {
 	Member      string     `json:"member"`
 	Profiles    []string   `json:"profiles"`
 	Identifiers []string   `json:"identifiers"`
+	Application string     `json:"application,omitempty"`
 	Uses        int        `json:"uses"`
 	Expires     *time.Time `json:"expires,omitempty"`
 }
@@ -66,7 +68,7 @@ func (h *handler) createExternalKey(r *http.Request) (any, error) {
 	}
 	n := engine.NewExternalKey{
 		Directory: acme.DirectoryName(body.Directory), Member: acme.MemberID(body.Member),
-		Identifiers: body.Identifiers, Uses: body.Uses,
+		Identifiers: body.Identifiers, Application: body.Application, Uses: body.Uses,
 	}
 	for _, p := range body.Profiles {
 		n.Profiles = append(n.Profiles, acme.ProfileName(p))
@@ -89,7 +91,7 @@ func (h *handler) createExternalKey(r *http.Request) (any, error) {
 
 func (h *handler) viewExternalKey(k acme.ExternalAccountKey) ExternalKey {
 	v := ExternalKey{
-		ID: string(k.ID), Directory: string(k.Directory), Member: string(k.Member), Identifiers: k.Identifiers,
+		ID: string(k.ID), Directory: string(k.Directory), Member: string(k.Member), Identifiers: k.Identifiers, Application: k.Application,
 		Uses: k.Uses, Used: k.Used, Status: "usable",
 		CreatedAt: timeOf(k.CreatedAt), Expires: timeOf(k.Expires), RevokedAt: timeOf(k.RevokedAt),
 	}

@@ -110,7 +110,7 @@ func limitBody(next http.Handler) http.Handler {
 			return
 		}
 		limit := int64(body)
-		if r.URL.Path == uploads {
+		if r.URL.Path == uploads || r.URL.Path == applicationUploads {
 			limit = upload
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, limit)

@@ -19,6 +19,11 @@ type MemberContent struct {
 	// OpenOrders and Certificates are what it may have at a time; 0 is no limit.
 	OpenOrders   int `json:"open_orders,omitempty" yaml:"open_orders"`
 	Certificates int `json:"certificates,omitempty" yaml:"certificates"`
+	// Country, Roles and Applications are for IB1 frameworks. Those that are
+	// absent stay as they are; an empty list takes all.
+	Country      string        `json:"country,omitempty" yaml:"country"`
+	Roles        []string      `json:"roles,omitzero" yaml:"roles"`
+	Applications []Application `json:"applications,omitzero" yaml:"applications"`
 }
 
 // Member is the wire form of a member.
@@ -30,6 +35,16 @@ type Member struct {
 	ChangedAt *time.Time `json:"changed_at"`
 	// Progress is there for one member that is not active.
 	Progress *MemberProgress `json:"progress,omitempty"`
+	// Review is there once the registry took something from it.
+	Review *Review `json:"review,omitempty"`
+}
+
+// Review is how far the certificates of a member were gone through after the
+// registry took something from it.
+type Review struct {
+	Since   *time.Time `json:"since"`
+	Revoked int        `json:"certificates_revoked"`
+	Done    bool       `json:"done"`
 }
 
 // MemberProgress is how far the end of a member has got.
@@ -65,6 +80,8 @@ type Import struct {
 	Changed   []string `json:"changed"`
 	Unchanged []string `json:"unchanged"`
 	Removed   []string `json:"removed"`
+	// Narrowed have less than before, so some of their certificates are revoked.
+	Narrowed []string `json:"narrowed,omitempty"`
 }
 
 // uploads is the path that may carry more than others.
@@ -109,6 +126,7 @@ func (h *handler) mountMembers(mux *http.ServeMux) {
 		return viewMember(m), err
 	}))
 	mux.HandleFunc("POST "+uploads, h.answer(h.importMembers))
+	h.mountApplications(mux)
 }
 
 func (h *handler) stopMember(stop func(context.Context, acme.MemberID, engine.Measures) (acme.Member, error)) http.HandlerFunc {
@@ -140,7 +158,7 @@ func (h *handler) importMembers(r *http.Request) (any, error) {
 		members[i] = c.member()
 	}
 	done, err := h.Operator.ImportMembers(r.Context(), members)
-	return Import{Created: texts(done.Created), Changed: texts(done.Changed), Unchanged: texts(done.Unchanged), Removed: texts(done.Removed)}, err
+	return Import{Created: texts(done.Created), Changed: texts(done.Changed), Unchanged: texts(done.Unchanged), Removed: texts(done.Removed), Narrowed: texts(done.Narrowed)}, err
 }
 
 func (h *handler) withProgress(ctx context.Context, m acme.Member) (any, error) {
@@ -157,7 +175,13 @@ func (h *handler) withProgress(ctx context.Context, m acme.Member) (any, error) 
 }
 
 func (c MemberContent) member() acme.Member {
-	m := acme.Member{ID: acme.MemberID(c.ID), Name: c.Name, Identifiers: c.Identifiers, Attributes: c.Attributes, OpenOrders: c.OpenOrders, Certificates: c.Certificates}
+	m := acme.Member{ID: acme.MemberID(c.ID), Name: c.Name, Identifiers: c.Identifiers, Attributes: c.Attributes, OpenOrders: c.OpenOrders, Certificates: c.Certificates, Country: c.Country, Roles: c.Roles}
+	if c.Applications != nil {
+		m.Applications = make([]acme.Application, len(c.Applications))
+		for i, a := range c.Applications {
+			m.Applications[i] = a.application()
+		}
+	}
 	for _, p := range c.Profiles {
 		m.Profiles = append(m.Profiles, acme.ProfileName(p))
 	}
@@ -165,10 +189,20 @@ func (c MemberContent) member() acme.Member {
 }
 
 func viewMember(m acme.Member) Member {
-	return Member{
-		MemberContent: MemberContent{ID: string(m.ID), Name: m.Name, Identifiers: m.Identifiers, Profiles: texts(m.Profiles), Attributes: m.Attributes, OpenOrders: m.OpenOrders, Certificates: m.Certificates},
-		Version:       m.Version, Status: string(m.Status), Reason: m.Reason, ChangedAt: timeOf(m.ChangedAt),
+	v := Member{
+		MemberContent: MemberContent{
+			ID: string(m.ID), Name: m.Name, Identifiers: m.Identifiers, Profiles: texts(m.Profiles), Attributes: m.Attributes,
+			OpenOrders: m.OpenOrders, Certificates: m.Certificates, Country: m.Country, Roles: m.Roles,
+		},
+		Version: m.Version, Status: string(m.Status), Reason: m.Reason, ChangedAt: timeOf(m.ChangedAt),
 	}
+	for _, a := range m.Applications {
+		v.Applications = append(v.Applications, viewApplication(m, a))
+	}
+	if x := m.Review; x != nil {
+		v.Review = &Review{Since: timeOf(x.Since), Revoked: x.Certificates, Done: !x.DoneAt.IsZero()}
+	}
+	return v
 }
 
 // texts never returns nil.

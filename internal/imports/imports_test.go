@@ -28,7 +28,7 @@ type rule struct {
 // The first rule that fits a package is its rule. A package that fits none
 // fails the test, so a new folder is a decision.
 var rules = []rule{
-	{from: "acme", others: []string{"golang.org/x/net/idna", "golang.org/x/crypto/cryptobyte", "github.com/titanous/rocacheck"},
+	{from: "acme", ours: []string{"internal/country"}, others: []string{"golang.org/x/net/idna", "golang.org/x/crypto/cryptobyte", "github.com/titanous/rocacheck"},
 		never: []string{"database/sql", "os", "net/http", "net/http/httptest"},
 		why:   "the rules can be read and tested alone, and anybody may import them"},
 	{from: "acme/jws", ours: []string{"acme"}, others: []string{"github.com/go-jose/go-jose/v4"}, never: []string{"net/http"},
@@ -60,7 +60,7 @@ var rules = []rule{
 	{from: "backends/digicert", ours: []string{"acme", "backends", "internal/egress", "internal/failpoint", "internal/secret"},
 		why: "a client of one CA, and its translation for the engine"},
 	{from: "backends/digicert/digicerttest", why: "a stand-in that knows its client would make the same mistakes"},
-	{from: "backends/ib1", ours: []string{"backends/ib1/extension"}, others: []string{"golang.org/x/crypto/cryptobyte"},
+	{from: "backends/ib1", ours: []string{"backends/ib1/extension", "internal/country"}, others: []string{"golang.org/x/crypto/cryptobyte"},
 		why: "certificates are made of values, and nothing is kept"},
 	{from: "backends/ib1/ceremony", ours: []string{"backends/ib1", "internal/keyfile"},
 		why: "a folder on a machine without a network"},
@@ -79,6 +79,7 @@ var rules = []rule{
 		why: "outsiders run it unchanged, against any server"},
 	{from: "conformance/...", ours: []string{"acme", "conformance/..."}, others: []string{"..."},
 		why: "black-box tools and tests know the server from outside only"},
+	{from: "internal/country", why: "a list of codes"},
 	{from: "internal/failpoint", why: "everybody may break at a point, so a point knows nobody"},
 	{from: "internal/ratelimit", why: "it counts, and does not know what"},
 	{from: "internal/egress", others: []string{"github.com/miekg/dns"}, why: "a security edge that judges addresses and knows nothing else"},

@@ -25,7 +25,7 @@ var certificateTable = table[acme.Certificate]{
 			entry(appendTime([]byte{'e'}, c.NotAfter), id),
 		}
 		if c.CountsNames {
-			es = append(es, entry(appendTime(appendSet([]byte{issuedForSet}, acme.NameSetOf(c.Identifiers)), c.IssuedAt), id))
+			es = append(es, entry(appendTime(appendSet([]byte{issuedForSet}, c.CountsAs()), c.IssuedAt), id))
 		}
 		if c.Member != "" && c.Revocation == nil && c.RenewedAt.IsZero() {
 			es = append(es, liveEntry(c))

@@ -31,7 +31,7 @@ var certificateKind = kind[acme.Certificate]{
 			entry("expiry", sortable(c.NotAfter)+id),
 		}
 		if c.CountsNames {
-			es = append(es, issuedFor(acme.NameSetOf(c.Identifiers))+sortable(c.IssuedAt)+id)
+			es = append(es, issuedFor(c.CountsAs())+sortable(c.IssuedAt)+id)
 		}
 		if c.Member != "" && c.Revocation == nil && c.RenewedAt.IsZero() {
 			es = append(es, under("live", string(c.Member))+sortable(c.NotAfter)+id)

@@ -1,0 +1,255 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"acmebridge/acme"
+	"acmebridge/internal/failpoint"
+	"acmebridge/storage"
+)
+
+// What is different about certificates of an IB1 trust framework: the external
+// account key says for which application of which member an account orders, and
+// the record of the member says everything that the certificate does.
+
+// rightGone says that the registry gives no right to what was ordered. Before
+// there is an order it refuses it, and afterwards it ends it: no CSR could mend
+// that.
+type rightGone struct{ problem *acme.Problem }
+
+func (r rightGone) Error() string { return r.problem.Error() }
+func (r rightGone) Unwrap() error { return r.problem }
+
+// errRegistryMoved says that the registry was changed between two looks at it.
+var errRegistryMoved = errors.New("engine: the registry was changed meanwhile")
+
+// framework says for whom a certificate under a profile of a framework is, and
+// what else an order may call the application.
+func (h holder) framework(p acme.Profile) (to acme.IB1Holder, handle string, err error) {
+	to, problem := acme.HolderFor(h.member, h.key.Application, p.IB1.Tree)
+	if problem != nil {
+		return to, "", rightGone{problem}
+	}
+	a, _ := h.member.Application(h.key.Application)
+	return to, a.Handle, nil
+}
+
+// parseIdentifiers reads what an order lists. One for an application lists what
+// stands for it.
+func (e *Engine) parseIdentifiers(ctx context.Context, owner acme.AccountID, p acme.Profile, sent []acme.Identifier) (ids []acme.Identifier, err error) {
+	if !p.IB1.Tree.Member() {
+		ids, problem := acme.ParseIdentifiers(sent, p.Identifiers)
+		return ids, orProblem(problem, nil)
+	}
+	err = e.view(ctx, func(tx storage.Tx) error {
+		h, err := e.holder(tx, owner)
+		if err != nil {
+			return err
+		}
+		if _, _, err := h.framework(p); err != nil {
+			return err
+		}
+		a, _ := h.member.Application(h.key.Application)
+		var problem *acme.Problem
+		ids, problem = acme.ParseApplication(sent, a)
+		return orProblem(problem, nil)
+	})
+	return ids, err
+}
+
+// onlyProfile is the profile of an order that names none and whose account is
+// bound to an application: the one that the application and the key allow. With
+// more than one, nothing but the client knows.
+func (e *Engine) onlyProfile(tx storage.Tx, k acme.ExternalAccountKey) (acme.ProfileName, error) {
+	m, err := loadMember(tx, k.Member)
+	if err != nil || m == nil {
+		return "", err
+	}
+	var open []acme.ProfileName
+	for _, name := range e.directories[k.Directory].Profiles {
+		p := e.cfg.Profiles[name]
+		_, refused := acme.HolderFor(m, k.Application, p.IB1.Tree)
+		if p.IB1.Tree != "" && refused == nil && acme.ExternalKeyAllows(k, name, nil) == nil {
+			open = append(open, name)
+		}
+	}
+	switch len(open) {
+	case 0:
+		return "", nil // the usual one is refused for what it lacks
+	case 1:
+		return open[0], nil
+	}
+	return "", acme.Problemf(acme.InvalidProfile, "application %s may have certificates of more than one profile, so the order has to name one of %v", k.Application, open)
+}
+
+// contract says what a certificate has to be.
+func (e *Engine) contract(ctx context.Context, owner acme.AccountID, f finalization) (c acme.Contract, err error) {
+	var to acme.IB1Holder
+	var handle string
+	if f.profile.IB1.Tree != "" {
+		err := e.view(ctx, func(tx storage.Tx) error {
+			h, err := e.holder(tx, owner)
+			if err == nil {
+				to, handle, err = h.framework(f.profile)
+			}
+			return err
+		})
+		if err != nil {
+			return c, err
+		}
+	}
+	var p *acme.Problem
+	if to.Tree.Member() {
+		c, p = acme.CheckApplicationCSR(f.order, f.profile, f.csr, to, handle)
+		return c, orProblem(p, nil)
+	}
+	if c, p = acme.CheckCSR(f.order, f.profile, f.csr); p != nil {
+		return c, p
+	}
+	if to.Tree != "" {
+		c.Holder = &to
+	}
+	return c, nil
+}
+
+// stillHolder asks the registry again, in the transaction that closes an order.
+func (h holder) stillHolder(f finalization) error {
+	if f.profile.IB1.Tree == "" {
+		return nil
+	}
+	to, _, err := h.framework(f.profile)
+	if err == nil && (f.contract.Holder == nil || !to.Equal(*f.contract.Holder)) {
+		err = errRegistryMoved
+	}
+	return err
+}
+
+// keyFree refuses keys that no certificate may have. In a framework one key has
+// certificates of one tree and one application alone: nothing but the tree tells
+// a certificate for connections from one for signatures.
+func (e *Engine) keyFree(tx storage.Tx, o acme.Order, p acme.Profile, key acme.KeyHash, application string) error {
+	err := certificateKeyFree(tx, key)
+	if p.IB1.Tree == "" {
+		return err
+	}
+	var refused *acme.Problem
+	if errors.As(err, &refused) {
+		return acme.Problemf(acme.BadPublicKey, "%s", refused.Detail)
+	}
+	if err != nil {
+		return err
+	}
+	used, err := tx.Certificates().KeyInUse(key)
+	if err != nil || !used {
+		return err
+	}
+	taken := acme.Problemf(acme.BadPublicKey, "another certificate has the key of the CSR, of another kind or for somebody else; make a key for each")
+	own := false
+	for at := (storage.Page{Limit: 500}); ; {
+		certs, next, err := tx.Certificates().ByMember(o.Member, at)
+		if err != nil {
+			return err
+		}
+		for _, c := range certs {
+			if c.KeyHash != key {
+				continue
+			}
+			if c.Holder == nil || c.Holder.Tree != p.IB1.Tree || c.Holder.Application != application {
+				return taken
+			}
+			own = true
+		}
+		if at.After = next; next == "" {
+			break
+		}
+	}
+	if !own {
+		return taken
+	}
+	return nil
+}
+
+// mayReissue bounds what clients get that order again with every run: those that
+// look in the certificate for the host name that they have ordered, which is in
+// none. A renewal in time passes, as it passes other limits (SL-40).
+func (e *Engine) mayReissue(tx storage.Tx, h holder, p acme.Profile, o acme.Order) error {
+	rule := p.IB1
+	if !rule.Tree.Member() || rule.Reissues == 0 || o.Renews {
+		return nil
+	}
+	now := e.now()
+	set := acme.IB1Holder{Tree: rule.Tree, Application: h.key.Application}.CountsAs()
+	issued, err := tx.Certificates().IssuedFor(set, now.Add(-rule.Per+1), rule.Reissues)
+	if err != nil || len(issued) < rule.Reissues {
+		return err
+	}
+	e.Counters.OverNameSet.Add(1)
+	return acme.OverLimit(issued[0].Add(rule.Per).Sub(now), now,
+		"application %s got %d %s certificates in %s, which is the limit; keep the last one, and look why the client orders again", h.key.Application, rule.Reissues, rule.Tree, rule.Per)
+}
+
+// endWithdrawn ends an order that the registry gives no right to any more.
+func (e *Engine) endWithdrawn(ctx context.Context, owner acme.Account, id acme.OrderID, csrHash acme.KeyHash, p *acme.Problem) (o acme.Order, err error) {
+	err = e.commit(ctx, func(tx storage.Tx) error {
+		var repeated bool
+		if o, repeated, err = e.finalizable(tx, owner.ID, id, csrHash); err != nil || repeated {
+			return err
+		}
+		o.CSRHash = csrHash
+		o = acme.Fail(o, p, e.now())
+		if err := tx.Jobs().Delete(orderJob(o.ID)); err != nil {
+			return err
+		}
+		return putOrder(tx, o)
+	}, failpoint.Finalize, failpoint.Fail)
+	if err == nil {
+		e.Counters.OrdersInvalid.Add(1)
+		e.log.Warn("the registry gives no right to an order any more", "event", "order.refused", "order", o.ID, "account", o.Account, "member", o.Member, "cause", p.Detail)
+	}
+	return o, err
+}
+
+// review goes through a page of the certificates of a member whose record gives
+// less than before, and revokes those that say too much.
+func (e *Engine) review(tx storage.Tx, m acme.Member) (revoked []acme.Certificate, done bool, err error) {
+	if m.Review == nil || !m.Review.DoneAt.IsZero() {
+		return nil, true, nil
+	}
+	x := *m.Review
+	certs, next, err := tx.Certificates().ByMember(m.ID, storage.Page{After: string(x.Cursor), Limit: claimAtOnce})
+	if err != nil {
+		return nil, false, err
+	}
+	now := e.now()
+	for _, c := range certs {
+		if c.Holder == nil {
+			continue
+		}
+		reason, backed := m.Backs(*c.Holder)
+		if backed || revocable(c, reason, "member", now) != nil {
+			continue
+		}
+		if c, err = e.accept(tx, c, acme.Revocation{At: now, Reason: reason, By: "member"}); err != nil {
+			return nil, false, err
+		}
+		revoked = append(revoked, c)
+		x.Certificates++
+	}
+	if x.Cursor = acme.CertificateID(next); next == "" {
+		x.DoneAt = now
+	}
+	m.Review = &x
+	return revoked, next == "", tx.Members().Put(m)
+}
+
+// reviewIfNarrowed has the certificates of a member gone through when its next
+// record gives less than the one before. The caller stores the record.
+func (e *Engine) reviewIfNarrowed(tx storage.Tx, before acme.Member, after *acme.Member) error {
+	if !after.Narrowed(before) {
+		return nil
+	}
+	now := e.now()
+	after.Review = &acme.Review{Since: now}
+	return tx.Jobs().Put(storage.Job{ID: memberJob(after.ID), Kind: storage.JobMember, Due: now, Subject: string(after.ID)})
+}
