@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/acme/jws"
+	"acmebridge/cmd/internal/usage"
 )
 
 // source is where a list comes from, and who has to have signed it.
@@ -36,7 +37,7 @@ func (s *source) read(name string) ([]byte, error) {
 func (s *source) verify(name string, text []byte) ([]byte, error) {
 	if s.signedBy == "" {
 		if s.signature != "" {
-			return nil, usagef("say who has to have signed the list, with --signed-by")
+			return nil, usage.Errorf("say who has to have signed the list, with --signed-by")
 		}
 		return text, nil
 	}

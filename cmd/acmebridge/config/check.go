@@ -22,6 +22,7 @@ func check(c *Config, r *report) {
 	checkDirectories(c, r)
 	checkProfiles(c, r)
 	checkXRoadDirectories(c, r)
+	checkIB1Directories(c, r)
 	checkBackends(c, r)
 	checkLink(c.Limits.HelpURL, "limits.help_url", r)
 	for i, o := range c.CORS.Origins {
@@ -188,6 +189,7 @@ func checkProfiles(c *Config, r *report) {
 		}
 		checkRenewal(p, key+".renewal", r)
 		checkXRoad(p, key, r)
+		checkIB1Profile(c, p, key, r)
 		if p.CAA && len(c.Backends[p.Backend].CAAIdentities) == 0 {
 			r.add(key+".caa", "needs backends.%s.caa_identities, the domain names by which CAA records name the CA", p.Backend)
 		}

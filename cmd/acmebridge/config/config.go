@@ -155,6 +155,7 @@ type Profile struct {
 	Approvers             []string               `key:"approvers" doc:"Users of this machine who may approve and reject orders, by login name. Empty: whoever may operate the server."`
 	ApprovalWithin        time.Duration          `key:"approval_within" default:"3d" min:"1m" max:"90d" doc:"Time to approve an order; then it ends."`
 	XRoad                 XRoad                  `key:"xroad" doc:"For X-Road Security Servers."`
+	IB1                   IB1Profile             `key:"ib1" doc:"For IB1 trust frameworks."`
 	CAA                   bool                   `key:"caa" default:"false" doc:"Ask the CAA records of each name whether the CA may issue, when control is proved and again at finalize when that was 8 hours ago (RFC 8659, RFC 8657). Needs caa_identities of the backend. Private CAs, which no CAA record names, go without."`
 }
 

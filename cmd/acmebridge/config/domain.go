@@ -38,7 +38,7 @@ func (c *Config) AcmeProfiles() map[acme.ProfileName]acme.Profile {
 	all := make(map[acme.ProfileName]acme.Profile, len(c.Profiles))
 	for name, p := range c.Profiles {
 		renewal, _ := p.Renewal.policy()
-		usages := slices.Clone(p.Usages)
+		usages := ib1Usages(p)
 		if p.XRoad.Usage == acme.XRoadSign {
 			usages = nil // with clientAuth, a Security Server takes it for the other kind
 		}
@@ -58,6 +58,7 @@ func (c *Config) AcmeProfiles() map[acme.ProfileName]acme.Profile {
 			Keys:                  acme.KeyPolicy{Types: slices.Clone(p.KeyTypes)},
 			Usages:                usages,
 			XRoad:                 xroadRule(p.XRoad),
+			IB1:                   ib1Rule(p.IB1),
 			Subject:               p.Subject,
 			Validity:              p.Validity,
 			OrderLifetime:         p.OrderLifetime,

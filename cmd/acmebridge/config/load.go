@@ -161,6 +161,8 @@ func derive(c *Config) {
 		}
 	}
 	for name, p := range c.Profiles {
+		deriveIB1(&p)
+		c.Profiles[name] = p
 		if p.Identifiers.SingleLabel == nil {
 			// A private CA serves private names; a public one may not certify a
 			// name that has no owner.
