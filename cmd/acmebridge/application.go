@@ -31,7 +31,7 @@ func (p *program) applicationAddCommand() *cobra.Command {
 			"With less than before, the application's certificates that say more are revoked.",
 		Example: "  acmebridge application add https://directory.example.org/a/883391 --member https://directory.example.org/m/827252 --role https://registry.example.org/scheme/perseus/role/reader --certificate client --certificate signing\n" +
 			"  acmebridge application add https://directory.example.org/a/7 --member https://directory.example.org/m/1 --role https://registry.example.org/role/reader --certificate client --handle 7.app.example.org",
-		Args: usage.Exactly(1, theApplication),
+		Args: exactly(1, theApplication),
 		RunE: func(c *cobra.Command, args []string) error {
 			if x.URL = args[0]; x.Member == "" {
 				return usage.Errorf("name the member that has the application, with --member")
@@ -113,7 +113,7 @@ func findApplication(c *cobra.Command, a *admin.Client, url string) (x admin.App
 func (p *program) applicationShowCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "show URL", Short: "Show an application", Example: "  acmebridge application show https://directory.example.org/a/883391", Args: usage.Exactly(1, theApplication),
+		Use: "show URL", Short: "Show an application", Example: "  acmebridge application show https://directory.example.org/a/883391", Args: exactly(1, theApplication),
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
 				x, err := findApplication(c, a, args[0])
@@ -137,7 +137,7 @@ func (p *program) applicationShowCommand() *cobra.Command {
 func (p *program) applicationRemoveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "remove URL", Short: "Take an application from its member, and revoke its certificates",
-		Example: "  acmebridge application remove https://directory.example.org/a/883391", Args: usage.Exactly(1, theApplication),
+		Example: "  acmebridge application remove https://directory.example.org/a/883391", Args: exactly(1, theApplication),
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
 				x, err := findApplication(c, a, args[0])
@@ -167,7 +167,7 @@ func (p *program) applicationImportCommand() *cobra.Command {
 		Use: "import FILE", Short: "Bring applications up to date with a list, all of it or nothing",
 		Long: "Bring applications up to date with a list, in YAML or JSON, all of it or nothing. Those that it does not name stay as they are.\n\n" +
 			"For example:\n\n" + applicationExample,
-		Example: "  acmebridge application import applications.yaml\n  acmebridge application import applications.jws --signed-by registry.pem", Args: usage.Exactly(1, "a file"),
+		Example: "  acmebridge application import applications.yaml\n  acmebridge application import applications.jws --signed-by registry.pem", Args: exactly(1, "a file"),
 		RunE: func(c *cobra.Command, args []string) error {
 			var list []admin.MemberApplication
 			text, err := from.read(args[0])
