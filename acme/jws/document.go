@@ -3,8 +3,10 @@ package jws
 import (
 	"bytes"
 	"crypto"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -14,32 +16,28 @@ var ErrDocument = errors.New("jws: the document is not signed by a key that is t
 
 // VerifyDocument returns what was signed: the payload of a compact JWS, or
 // detached when that is not nil and the JWS has none of its own. One of the keys
-// has to have made the one signature; that a document brings a key of its own
-// means nothing.
+// has to have made the signature; that a document brings a key of its own means
+// nothing.
 func VerifyDocument(compact, detached []byte, keys []crypto.PublicKey) ([]byte, error) {
-	algorithms := []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.ES512, jose.EdDSA, jose.PS256, jose.PS384, jose.PS512, jose.RS256, jose.RS384, jose.RS512}
 	text := string(bytes.TrimSpace(compact))
-	var signed *jose.JSONWebSignature
-	var err error
-	if detached == nil {
-		signed, err = jose.ParseSignedCompact(text, algorithms)
-	} else {
-		signed, err = jose.ParseDetached(text, detached, algorithms)
+	if detached != nil {
+		// RFC 7515, appendix F: the payload is put back where it was taken out.
+		header, signature, ok := strings.Cut(text, "..")
+		if !ok {
+			return nil, fmt.Errorf("%w: it is no detached signature in the compact form, which has two dots between header and signature", ErrDocument)
+		}
+		text = header + "." + base64.RawURLEncoding.EncodeToString(detached) + "." + signature
 	}
+	var algorithms []jose.SignatureAlgorithm
+	for _, a := range Algorithms() {
+		algorithms = append(algorithms, jose.SignatureAlgorithm(a))
+	}
+	signed, err := jose.ParseSignedCompact(text, algorithms)
 	if err != nil {
 		return nil, fmt.Errorf("%w: it cannot be read: %w", ErrDocument, err)
 	}
-	if len(signed.Signatures) != 1 {
-		return nil, fmt.Errorf("%w: it has %d signatures, and one is wanted", ErrDocument, len(signed.Signatures))
-	}
 	for _, key := range keys {
-		var payload []byte
-		if detached == nil {
-			payload, err = signed.Verify(key)
-		} else if err = signed.DetachedVerify(detached, key); err == nil {
-			payload = detached
-		}
-		if err == nil {
+		if payload, err := signed.Verify(key); err == nil {
 			return payload, nil
 		}
 	}
