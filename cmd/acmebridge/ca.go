@@ -135,7 +135,7 @@ func (p *program) caPublishCommand() *cobra.Command {
 func (p *program) caStatusCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "status [BACKEND]", Short: "Show the keys of the CA and its revocation lists",
+		Use: "status [BACKEND]", Short: "Show the keys of the CA, those that sign its OCSP answers, and its revocation lists",
 		Example: "  acmebridge ca status\n  acmebridge ca status --json", Args: atMostOne("the name of a backend"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
@@ -154,6 +154,10 @@ func (p *program) caStatusCommand() *cobra.Command {
 					for _, k := range ca.Keys {
 						fmt.Fprintf(p.stdout, "  %-8s %s\n           %s to %s, %s, key: %s (%s)\n", k.Role, show(k.Subject),
 							when(&k.NotBefore), when(&k.NotAfter), k.KeyType, k.Key, k.File)
+					}
+					for _, s := range ca.Signers {
+						fmt.Fprintf(p.stdout, "  ocsp     %s\n           %s to %s, number %d, another by %s (%s)\n", show(s.Subject),
+							when(&s.NotBefore), when(&s.NotAfter), s.Number, s.Next, s.Name)
 					}
 					for _, l := range ca.Lists {
 						fmt.Fprintf(p.stdout, "  list     %s number %d of %s, next list by %s\n", l.Name, l.Number, l.At, l.Next)

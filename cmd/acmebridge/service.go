@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"acmebridge/internal/admin"
+	"acmebridge/internal/ocsp"
 	"acmebridge/internal/pki"
 	"acmebridge/storage"
 )
@@ -25,6 +26,7 @@ import (
 type service struct {
 	*parts
 	cert    *serverCertificate
+	ocsp    *ocsp.Responder // nil where nobody wants answers
 	limiter *limitListener
 	servers []listening
 	// clock says why the clock is not to be trusted, if it is not (SS-23).
@@ -102,7 +104,15 @@ func (s *service) bindPKI() error {
 	if s.cfg.PKIListen == "" {
 		return nil
 	}
-	h, err := pki.New(pki.Config{Source: s.engine, Chains: s.chains, Log: s.log, Now: s.now})
+	var err error
+	if s.ocsp, err = s.responder(); err != nil {
+		return err
+	}
+	cfg := pki.Config{Source: s.engine, Chains: s.chains, Log: s.log, Now: s.now}
+	if s.ocsp != nil {
+		cfg.OCSP = s.ocsp
+	}
+	h, err := pki.New(cfg)
 	if err != nil {
 		return err
 	}
@@ -240,6 +250,9 @@ func (s *service) run(ctx context.Context) error {
 	go func() { engineEnded <- s.engine.Run(work) }()
 	background.Go(func() { s.cert.watch(work) })
 	background.Go(func() { s.watchIB1(work) })
+	if s.ocsp != nil {
+		background.Go(func() { s.ocsp.Run(work) })
+	}
 
 	serverEnded := make(chan error, len(s.servers))
 	for _, l := range s.servers {

@@ -53,7 +53,7 @@ func bindService(t *testing.T, dir string, now func() time.Time, env ...string) 
 }
 
 // assembled returns the parts of a server that does not listen.
-func assembled(t *testing.T, dir string, now func() time.Time, env ...string) *parts {
+func assembled(t testing.TB, dir string, now func() time.Time, env ...string) *parts {
 	t.Helper()
 	all := []string{
 		"ACMEBRIDGE_DATA_DIR=" + dir, "ACMEBRIDGE_LISTEN=" + testport.Address(t), "ACMEBRIDGE_PKI_LISTEN=" + testport.Address(t),

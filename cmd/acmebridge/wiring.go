@@ -213,7 +213,8 @@ func localCAConfig(cfg *config.Config, name string, now func() time.Time) localc
 	c := localca.Config{
 		Dir: cfg.LocalCADir(name), Name: name, KeyType: localca.KeyType(b.KeyType), Organization: b.Organization,
 		RootValidity: b.RootValidity, IssuerValidity: b.IssuerValidity, Backdate: b.Backdate,
-		Alternates: b.AlternateChains, PublicURL: cfg.PKIBaseURL(), CRLValidity: b.CRLValidity, Queued: b.Issue == "queued", Now: now,
+		Alternates: b.AlternateChains, PublicURL: cfg.PKIBaseURL(), CRLValidity: b.CRLValidity,
+		OCSP: cfg.Backends[name].OCSP.On(), SignerValidity: cfg.Backends[name].OCSP.SignerValidity, Queued: b.Issue == "queued", Now: now,
 	}
 	for _, profile := range cfg.Profiles {
 		if profile.Backend == name {
@@ -303,7 +304,7 @@ func (p *parts) validators() ([]challenges.Validator, error) {
 
 // warnings are shown for as long as they are true (SV-4, SA-13).
 func (p *parts) warnings() []string {
-	all := append(p.cfg.Warnings(), p.ib1Warnings()...)
+	all := slices.Concat(p.cfg.Warnings(), p.ib1Warnings(), p.ocspWarnings())
 	for _, w := range p.policy.Warnings() {
 		// The configuration has its own sentence for loopback.
 		if !strings.Contains(w, "loopback") && !slices.Contains(all, w) {

@@ -1,11 +1,14 @@
 package admin
 
 import (
+	"crypto/x509"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"time"
+
+	"acmebridge/storage"
 )
 
 // CAStatus is what is known of one CA that signs here.
@@ -14,6 +17,19 @@ type CAStatus struct {
 	Keys []CAKey `json:"keys"`
 	// Lists are its revocation lists as published.
 	Lists []List `json:"lists"`
+	// Signers are the keys that sign its OCSP answers.
+	Signers []Signer `json:"ocsp_signers"`
+}
+
+// Signer describes a key that signs OCSP answers in the name of a CA.
+type Signer struct {
+	Name      string    `json:"name"`
+	Number    int64     `json:"number"`
+	Subject   string    `json:"subject"`
+	NotBefore time.Time `json:"not_before"`
+	NotAfter  time.Time `json:"not_after"`
+	// Next is when another one follows.
+	Next string `json:"next"`
 }
 
 // CAKey is a key of a CA that signs here, with its certificate.
@@ -66,9 +82,14 @@ func (h *handler) listCAs(r *http.Request) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := CAStatus{Name: name, Keys: keys, Lists: []List{}}
+		s := CAStatus{Name: name, Keys: keys, Lists: []List{}, Signers: []Signer{}}
 		for _, pub := range published {
-			if pub.Backend == name {
+			if pub.Backend != name {
+				continue
+			}
+			if signer, ok := signerOf(pub); ok {
+				s.Signers = append(s.Signers, signer)
+			} else {
 				s.Lists = append(s.Lists, List{
 					Name: pub.Name, Number: pub.Number,
 					At: pub.At.UTC().Format(timeLayout), Next: pub.Next.UTC().Format(timeLayout),
@@ -78,6 +99,18 @@ func (h *handler) listCAs(r *http.Request) (any, error) {
 		all = append(all, s)
 	}
 	return Page[CAStatus]{Items: all}, nil
+}
+
+// signerOf tells a certificate from a list.
+func signerOf(pub storage.Publication) (Signer, bool) {
+	if pub.ContentType != "application/pkix-cert" {
+		return Signer{}, false
+	}
+	s := Signer{Name: pub.Name, Number: pub.Number, Next: pub.Next.UTC().Format(timeLayout)}
+	if cert, err := x509.ParseCertificate(pub.Body); err == nil {
+		s.Subject, s.NotBefore, s.NotAfter = cert.Subject.String(), cert.NotBefore, cert.NotAfter
+	}
+	return s, true
 }
 
 // timeLayout is RFC 3339 in seconds, as people read it.

@@ -290,13 +290,13 @@ func issuerKey(id CertID) string {
 
 // Run signs anew, ahead of time, what was asked for lately, and forgets what
 // nobody asks for, until ctx ends.
-func (r *Responder) Run(ctx context.Context) error {
+func (r *Responder) Run(ctx context.Context) {
 	t := time.NewTicker(max(r.cfg.Freshness/16, time.Second))
 	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-t.C:
 			r.renew(ctx)
 		}

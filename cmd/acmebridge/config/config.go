@@ -14,7 +14,7 @@ type Config struct {
 	BaseURL     string               `key:"base_url" doc:"What clients see: every link is made from it, never from the Host header. Empty: https://localhost with the port of listen."`
 	DataDir     string               `key:"data_dir" default:"./acmebridge-data" doc:"Folder for everything that is kept. It must be on a local disk."`
 	TLS         TLS                  `key:"tls" doc:"Certificate of the ACME server. Empty: it makes its own from a private root, which it writes to <data_dir>/tls-root.pem."`
-	PKIListen   string               `key:"pki_listen" default:"127.0.0.1:14080" doc:"Address for revocation lists and CA certificates, plain HTTP. Empty: not served."`
+	PKIListen   string               `key:"pki_listen" default:"127.0.0.1:14080" doc:"Address for revocation lists, CA certificates and OCSP, plain HTTP. Empty: not served."`
 	PKIURL      string               `key:"pki_url" doc:"What certificates say about where that is. Empty: http:// and pki_listen, with localhost for a loopback address."`
 	AdminListen string               `key:"admin_listen" doc:"Address of health checks and metrics, plain HTTP. Empty: only the admin socket in data_dir."`
 	Storage     Storage              `key:"storage" doc:"Where records are kept."`
@@ -22,6 +22,7 @@ type Config struct {
 	Directories map[string]Directory `key:"directories" doc:"ACME endpoints, each with its own accounts. Names are of a-z, 0-9 and -."`
 	Profiles    map[string]Profile   `key:"profiles" doc:"What may be ordered. Names are of a-z, 0-9 and -; clients see them."`
 	Backends    map[string]Backend   `key:"backends" doc:"Certificate authorities. Names are of a-z, 0-9 and -."`
+	OCSP        OCSP                 `key:"ocsp" doc:"How OCSP requests are answered, at pki_listen. Which CAs have OCSP is a matter of their backends."`
 	Limits      Limits               `key:"limits" doc:"What one client, or all of them, may use of this server."`
 	CORS        CORS                 `key:"cors" doc:"ACME clients that run in a browser."`
 	Log         Log                  `key:"log" doc:"Log lines, on standard error."`
@@ -175,7 +176,9 @@ type Backend struct {
 	Type string `key:"type" enum:"localca,sectigo,ib1" doc:"Kind of CA: localca signs here, sectigo buys at Sectigo IoT Manager, ib1 signs here for an IB1 trust framework. Required."`
 	// CAAIdentities is common to all types.
 	CAAIdentities []string `key:"caa_identities" doc:"Domain names by which DNS records name this CA: in CAA records, and in those of dns-persist-01. At most 10, in lower case. In front of a CA that checks CAA itself, they have to be that CA's."`
-	LocalCA       LocalCA  `when:"localca"`
-	Sectigo       Sectigo  `when:"sectigo"`
-	IB1           IB1      `when:"ib1"`
+	// OCSP is too.
+	OCSP    BackendOCSP `key:"ocsp" doc:"OCSP for the certificates of this CA, at pki_listen."`
+	LocalCA LocalCA     `when:"localca"`
+	Sectigo Sectigo     `when:"sectigo"`
+	IB1     IB1         `when:"ib1"`
 }

@@ -43,6 +43,7 @@ func look(c *Config, r *report) {
 	lookAtSealingKey(c.EABKeyFile, r)
 	for _, name := range slices.Sorted(maps.Keys(c.Backends)) {
 		b := c.Backends[name]
+		lookAtOCSP(name, b.OCSP, r)
 		if b.Type == TypeSectigo {
 			lookAtSectigo(name, b.Sectigo, r)
 		}

@@ -151,6 +151,7 @@ func derive(c *Config) {
 		}
 	}
 	deriveRates(&c.Limits)
+	deriveOCSP(c)
 	for name, d := range c.Directories {
 		if d.Path == "" {
 			d.Path = "/directory"
