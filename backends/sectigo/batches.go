@@ -24,11 +24,12 @@ type Batch struct {
 	// Status is the CA's word; Canonical says what it means.
 	Status string `json:"status"`
 	// Active says that the CA is at work on it.
-	Active          bool   `json:"active"`
-	Name            string `json:"batchName"`
-	RejectReason    string `json:"rejectReason"`
-	GeneratorValues Any    `json:"generatorParametersValues"`
-	UserID          int64  `json:"userId"`
+	Active       bool   `json:"active"`
+	Name         string `json:"batchName"`
+	RejectReason string `json:"rejectReason"`
+	// GeneratorValues are printed without the passwords in them.
+	GeneratorValues Parameters `json:"generatorParametersValues"`
+	UserID          int64      `json:"userId"`
 	// Downloadable does not say that it can be downloaded.
 	Downloadable bool `json:"downloadable"`
 	Rejectable   bool `json:"rejectable"`

@@ -212,7 +212,14 @@ func (t *tool) setting(flag, variable string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the variables: %w", err)
 	}
-	return lookup(variables(content), variable), nil
+	value := lookup(variables(content), variable)
+	if value != "" && strings.HasSuffix(variable, "PASSWORD") {
+		// It is a file with a secret in it, so it has to be as private (SK-2).
+		if _, err := secret.FromFile(t.account.envFile); err != nil {
+			return "", fmt.Errorf("there is a password among the variables: %w", err)
+		}
+	}
+	return value, nil
 }
 
 // variables are the lines of a file of them.

@@ -3,6 +3,8 @@ package sectigotool
 import (
 	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -91,6 +93,26 @@ func TestVariables(t *testing.T) {
 	for name, want := range map[string]string{"A": "last", "B": "two words", "C": "x=y", "D": "\"half", "broken": "", "comment": ""} {
 		if got := lookup(all, name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestExposedVariables: a file of variables that others can read may say where
+// the service is, and no password (SK-2).
+func TestExposedVariables(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "vars.env")
+	for mode, want := range map[os.FileMode]error{0o600: nil, 0o644: secret.ErrExposed} {
+		if err := errors.Join(os.WriteFile(file, []byte("SECTIGO_USERNAME=alice\nSECTIGO_PASSWORD=hunter2\n"), 0o600), os.Chmod(file, mode)); err != nil {
+			t.Fatal(err)
+		}
+		tool := &tool{account: account{envFile: file}}
+		if name, err := tool.setting("", "SECTIGO_USERNAME"); err != nil || name != "alice" {
+			t.Errorf("mode %04o: the username is %q, %v", mode, name, err)
+		}
+		got, err := tool.password("", "SECTIGO_PASSWORD")
+		if !errors.Is(err, want) || (want == nil) == got.Empty() {
+			t.Errorf("mode %04o: %v", mode, err)
 		}
 	}
 }
