@@ -22,7 +22,23 @@ const (
 // not there (SS-17). A link and not a rename gives it the name, because a
 // rename would silently replace a key that somebody else just made. A failed
 // sync is final: what a second one reports is not to be believed.
-func Create(dir, name string, data []byte) (err error) {
+//
+// Certificates, which are called so, may be read by everybody, and anything else
+// by its owner alone.
+func Create(dir, name string, data []byte) error {
+	mode := fs.FileMode(0o600)
+	if strings.HasSuffix(name, ".pem") && !bytes.Contains(data, []byte("PRIVATE KEY-----")) {
+		mode = 0o644
+	}
+	return CreateMode(filepath.Join(dir, name), mode, data)
+}
+
+// CreateMode is Create for a file of a mode that the caller chooses.
+func CreateMode(path string, mode fs.FileMode, data []byte) (err error) {
+	dir, name := filepath.Split(path)
+	if dir == "" {
+		dir = "."
+	}
 	tmp, err := os.CreateTemp(dir, TempPrefix+name+"-") // mode 0600
 	if err != nil {
 		return err
@@ -31,15 +47,10 @@ func Create(dir, name string, data []byte) (err error) {
 	if _, err := tmp.Write(data); err != nil {
 		return errors.Join(err, tmp.Close())
 	}
-	if strings.HasSuffix(name, ".pem") {
-		if err := tmp.Chmod(0o644); err != nil {
-			return errors.Join(err, tmp.Close())
-		}
-	}
-	if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
+	if err := errors.Join(tmp.Chmod(mode), tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
-	if err := os.Link(tmp.Name(), filepath.Join(dir, name)); err != nil {
+	if err := os.Link(tmp.Name(), path); err != nil {
 		return err
 	}
 	return Sync(dir)

@@ -31,6 +31,27 @@ func TestCreateNeverReplaces(t *testing.T) {
 	}
 }
 
+// TestModes: certificates are for everybody and keys are not, also one that lies
+// in a file which is called like a certificate (SK-2).
+func TestModes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const certificate, key = "-----BEGIN CERTIFICATE-----\n", "-----BEGIN EC PRIVATE KEY-----\n"
+	for name, test := range map[string]struct {
+		content string
+		want    fs.FileMode
+	}{
+		"root.key": {key, 0o600}, "root.pem": {certificate, 0o644}, "both.pem": {certificate + key, 0o600}, "word": {"word", 0o600},
+	} {
+		if err := keyfile.Create(dir, name, []byte(test.content)); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != test.want {
+			t.Errorf("%s: %v, %v, want mode %04o", name, info.Mode(), err, test.want)
+		}
+	}
+}
+
 // TestReplace: what is there is replaced whole, and nothing is left beside it.
 func TestReplace(t *testing.T) {
 	t.Parallel()

@@ -29,6 +29,11 @@ func writeFile(path string, content []byte, force bool) (err error) {
 	if force {
 		return keyfile.Replace(path, private, content)
 	}
+	err = keyfile.CreateMode(path, private, content)
+	if !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	// Some file systems have no links to give a file its name with.
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, private)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -89,5 +90,38 @@ func TestDownloadKeepsAll(t *testing.T) {
 				t.Errorf("force %t: %s has %.20q, %v", force, name, content, err)
 			}
 		}
+	}
+}
+
+// TestWholeOrNothing: whoever sees a file under its name sees all of it, also one
+// that looks while it is being written.
+func TestWholeOrNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	content := bytes.Repeat([]byte("a certificate "), 1<<19)
+	for n := range 5 {
+		path := filepath.Join(dir, strconv.Itoa(n))
+		done := make(chan error, 1)
+		go func() { done <- writeFile(path, content, false) }()
+		for seen, written := false, false; !written; {
+			select {
+			case err := <-done:
+				if written = true; err != nil {
+					t.Fatal(err)
+				}
+			default:
+			}
+			info, err := os.Stat(path)
+			if err == nil && info.Size() != int64(len(content)) && !seen {
+				t.Errorf("%d of %d octets are to be seen", info.Size(), len(content))
+				seen = true
+			}
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%v, %v", info, err)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 5 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
