@@ -25,6 +25,19 @@ type Finder interface {
 	Find(ctx context.Context, r Request) (t Ticket, found bool, err error)
 }
 
+// Continuer is a backend whose Submit only reserves a name for the request: it
+// buys nothing, and what it leaves at the CA when its ticket gets lost ends by
+// itself. The purchase is a step of Continue, so it is only ever made under a
+// ticket that is stored. The engine therefore repeats a Submit whose outcome it
+// does not know, and calls Continue where it would call Poll.
+type Continuer interface {
+	// Continue takes a request one step further and says, as Poll does, what has
+	// become of it. It gets the request that the ticket was given for. It must
+	// not wait for the CA, and may be called any number of times, by any process:
+	// one ticket is never more than one certificate.
+	Continue(ctx context.Context, r Request, t Ticket) (Result, error)
+}
+
 // Revoker revokes certificates at the CA.
 type Revoker interface {
 	// Revoke may be repeated; revoking what is already revoked is no error.

@@ -144,10 +144,12 @@ type authority struct {
 	traits  backends.Traits
 	issuer  backends.Issuer
 	finder  backends.Finder
-	revoker backends.Revoker
-	crls    backends.CRLSigner
-	keeper  backends.CRLKeeper
-	crossed backends.CrossSigned
+	// continuer is nil for a CA that has the whole request with Submit.
+	continuer backends.Continuer
+	revoker   backends.Revoker
+	crls      backends.CRLSigner
+	keeper    backends.CRLKeeper
+	crossed   backends.CrossSigned
 	// delegate is nil for a CA that lets nobody sign OCSP answers.
 	delegate backends.StatusDelegate
 	// informer is nil for a CA that says nothing of renewals.
@@ -228,6 +230,7 @@ func newAuthority(name string, b backends.Backend) (*authority, error) {
 	a := &authority{name: name, backend: b, traits: b.Traits()}
 	a.issuer, _ = b.(backends.Issuer)
 	a.finder, _ = b.(backends.Finder)
+	a.continuer, _ = b.(backends.Continuer)
 	a.revoker, _ = b.(backends.Revoker)
 	a.crls, _ = b.(backends.CRLSigner)
 	a.keeper, _ = b.(backends.CRLKeeper)

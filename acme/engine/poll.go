@@ -28,7 +28,7 @@ func (e *Engine) stepPoll(ctx context.Context, j storage.Job) error {
 	}
 	call, cancel := context.WithTimeout(ctx, e.cfg.CallTimeout)
 	defer cancel()
-	result, err := l.authority.backend.Poll(call, backends.Ticket(l.sub.Ticket))
+	result, err := l.ask(call)
 	if hit := failpoint.Hit(failpoint.PollRead); hit != nil {
 		return hit
 	}
@@ -58,6 +58,19 @@ func (e *Engine) stepPoll(ctx context.Context, j storage.Job) error {
 		return err
 	}
 	return e.judge(ctx, l)
+}
+
+// ask asks the CA. One that is told of the request piece by piece gets the next.
+func (l loaded) ask(ctx context.Context) (backends.Result, error) {
+	t := backends.Ticket(l.sub.Ticket)
+	if l.authority.continuer == nil {
+		return l.authority.backend.Poll(ctx, t)
+	}
+	r, err := l.request()
+	if err != nil {
+		return backends.Result{}, err
+	}
+	return l.authority.continuer.Continue(ctx, r, t)
 }
 
 // pollLater waits as long as the CA would like, and otherwise ever longer.

@@ -100,7 +100,7 @@ func (e *Engine) stepSubmit(ctx context.Context, j storage.Job) error {
 	switch {
 	case err == nil:
 		return e.ticketed(ctx, l, ticket, failpoint.Ticket)
-	case backends.IsNotSent(err):
+	case backends.IsNotSent(err) || l.authority.continuer != nil: // which has bought nothing either way
 		return e.notSent(ctx, l, err)
 	default:
 		return e.doubt(ctx, l, fmt.Sprintf("submitted at %s, then: %v", l.sub.SentAt.Format(time.RFC3339), err))
@@ -272,9 +272,13 @@ func (e *Engine) putOff(ctx context.Context, l loaded, change func(*storage.Subm
 // next step may send once more, and that only with the profile's permission
 // and after two looks far enough apart.
 func (e *Engine) reconcile(ctx context.Context, l loaded, r backends.Request) error {
+	if l.authority.continuer != nil {
+		return e.sendAgain(ctx, l, "asking the CA once more: what got lost was a reservation, and nothing was bought")
+	}
+	const allowed = "sending the request once more: the CA does not show it, and the profile allows it"
 	if l.authority.finder == nil {
 		if l.mayResend() {
-			return e.sendAgain(ctx, l)
+			return e.sendAgain(ctx, l, allowed)
 		}
 		return e.doubt(ctx, l, nonEmpty(l.sub.Evidence, "interrupted after "+l.sub.SentAt.Format(time.RFC3339)))
 	}
@@ -290,7 +294,7 @@ func (e *Engine) reconcile(ctx context.Context, l loaded, r backends.Request) er
 	now := e.now()
 	if l.sub.Misses > 0 && now.Sub(l.sub.FirstMiss) >= visibility {
 		if l.mayResend() {
-			return e.sendAgain(ctx, l)
+			return e.sendAgain(ctx, l, allowed)
 		}
 		why := "the profile does not allow to send it again"
 		if l.sub.Resent {
@@ -321,8 +325,8 @@ func (e *Engine) parkSubmission(ctx context.Context, l loaded, why string) error
 // would buy from a CA whose replies get lost for as long as they do (SC-4).
 func (l loaded) mayResend() bool { return l.profile.ResubmitOnDoubt && !l.sub.Resent }
 
-// sendAgain takes the intention back, on the profile's permission.
-func (e *Engine) sendAgain(ctx context.Context, l loaded) error {
+// sendAgain takes the intention back, for the reason why.
+func (e *Engine) sendAgain(ctx context.Context, l loaded, why string) error {
 	return e.commit(ctx, func(tx storage.Tx) error {
 		stored, err := e.ours(tx, l.job)
 		if err != nil {
@@ -334,7 +338,7 @@ func (e *Engine) sendAgain(ctx context.Context, l loaded) error {
 		if err != nil {
 			return err
 		}
-		o.Note(e.now(), "sending the request once more: the CA does not show it, and the profile allows it")
+		o.Note(e.now(), why)
 		if err := putOrder(tx, o); err != nil {
 			return err
 		}

@@ -77,7 +77,7 @@ func checkFinder(ctx context.Context, s Subject) error {
 		s.LoseReply()
 	}
 	// Without a reply to lose, a ticket that nobody kept is as good.
-	t, err := s.Backend.Submit(ctx, r)
+	t, err := submit(ctx, s, r)
 	switch _, refused := backends.RefusalDetail(err); {
 	case s.LoseReply == nil && err != nil:
 		return fmt.Errorf("submit: %w", err)

@@ -66,7 +66,7 @@ func checkReopened(ctx context.Context, s Subject) error {
 	if err != nil {
 		return err
 	}
-	early, err := s.Backend.Submit(ctx, s.Request()) // nobody polled this one yet
+	early, err := submit(ctx, s, s.Request()) // nobody polled this one yet
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func checkCancelled(ctx context.Context, s Subject) error {
 	if err != nil {
 		return err
 	}
-	if err := promptly("Poll", func() error { _, err := s.Backend.Poll(ended, t); return err }); err != nil {
+	if err := promptly("Poll", func() error { _, err := ask(ended, s, s.Backend, t); return err }); err != nil {
 		return err
 	}
 	again, err := poll(ctx, s, s.Backend, t)

@@ -90,6 +90,7 @@ func (f *front) revive() (died bool) {
 func checkCrash(ctx context.Context, s Subject) error {
 	_, finds := s.Backend.(backends.Finder)
 	_, issues := s.Backend.(backends.Issuer)
+	_, continues := s.Backend.(backends.Continuer)
 	for at := 1; ; at++ {
 		crashed := false
 		for _, applied := range []bool{false, true} {
@@ -102,7 +103,7 @@ func checkCrash(ctx context.Context, s Subject) error {
 			crashed = crashed || len(f.crashes) < 2
 			switch {
 			case err != nil:
-			case !finds && !issues && o.Status == acme.OrderProcessing:
+			case !finds && !issues && !continues && o.Status == acme.OrderProcessing:
 				err = f.paid(0, 1)
 			default:
 				err = errors.Join(f.granted(ctx, n, o), f.paid(1, 1))

@@ -16,7 +16,7 @@ import (
 // nothing of the request.
 func checkSlow(ctx context.Context, s Subject) error {
 	r := s.Request()
-	t, err := s.Backend.Submit(ctx, r)
+	t, err := submit(ctx, s, r)
 	if err != nil {
 		return fmt.Errorf("submit: %w", err)
 	}
@@ -47,7 +47,7 @@ func checkTwice(ctx context.Context, s Subject) error {
 	if err != nil {
 		return err
 	}
-	second, err := s.Backend.Submit(ctx, r)
+	second, err := submit(ctx, s, r)
 	switch _, refused := backends.RefusalDetail(err); {
 	case refused:
 		return fmt.Errorf("the second time it is refused, which would end an order that has its certificate: %w", err)
@@ -87,7 +87,7 @@ func checkTwice(ctx context.Context, s Subject) error {
 func checkDamage(ctx context.Context, s Subject) error {
 	for _, name := range slices.Sorted(maps.Keys(s.Damage)) {
 		r := s.Request()
-		t, err := s.Backend.Submit(ctx, r)
+		t, err := submit(ctx, s, r)
 		if err != nil {
 			return fmt.Errorf("submit: %w", err)
 		}

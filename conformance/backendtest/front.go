@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,9 +34,10 @@ type front struct {
 	offset  atomic.Int64  // of the engine's clock, ahead of the subject's
 
 	// Where the engine meets the backend.
-	hide  bool // the backend's ability to issue at once
-	bend  func(chain [][]byte) [][]byte
-	sends atomic.Int64 // submissions that may have reached the CA
+	hide      bool // the backend's ability to issue at once
+	bend      func(chain [][]byte) [][]byte
+	sends     atomic.Int64 // submissions that may have reached the CA
+	delivered sync.Map     // the leaves of a Continuer, which are counted instead
 
 	before int // what was bought when it was made
 }

@@ -61,7 +61,7 @@ func NewRequest(at time.Time, traits backends.Traits) backends.Request {
 
 // obtain submits and polls until the chain is there.
 func obtain(ctx context.Context, s Subject, r backends.Request) (backends.Ticket, [][]byte, error) {
-	t, err := s.Backend.Submit(ctx, r)
+	t, err := submit(ctx, s, r)
 	if err != nil {
 		return "", nil, fmt.Errorf("submit: %w", err)
 	}
@@ -72,11 +72,30 @@ func obtain(ctx context.Context, s Subject, r backends.Request) (backends.Ticket
 	return t, chain, err
 }
 
+// submit submits, and keeps what was submitted.
+func submit(ctx context.Context, s Subject, r backends.Request) (backends.Ticket, error) {
+	t, err := s.Backend.Submit(ctx, r)
+	if err == nil {
+		s.requests.Store(t, r)
+	}
+	return t, err
+}
+
+// ask continues or polls, as the engine would.
+func ask(ctx context.Context, s Subject, b backends.Backend, t backends.Ticket) (backends.Result, error) {
+	if c, ok := b.(backends.Continuer); ok {
+		if r, ok := s.requests.Load(t); ok {
+			return c.Continue(ctx, r.(backends.Request), t)
+		}
+	}
+	return b.Poll(ctx, t)
+}
+
 // poll polls b until the chain is there.
 func poll(ctx context.Context, s Subject, b backends.Backend, t backends.Ticket) ([][]byte, error) {
 	for {
 		s.Settle()
-		got, err := b.Poll(ctx, t)
+		got, err := ask(ctx, s, b, t)
 		if err != nil {
 			return nil, fmt.Errorf("poll: %w", err)
 		}

@@ -2,6 +2,7 @@ package backendtest
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -52,6 +53,10 @@ type Subject struct {
 	// Derived says that certificates are a function of the request, so that
 	// Find may also find what was never sent.
 	Derived bool
+
+	// requests are what was submitted, by ticket: a Continuer gets them again,
+	// as it does from the engine.
+	requests *sync.Map
 }
 
 // patience bounds one check, including whatever time the CA takes.
@@ -124,6 +129,7 @@ func (s Subject) complete() Subject {
 	if s.Now == nil {
 		s.Now = time.Now
 	}
+	s.requests = &sync.Map{}
 	if s.Settle == nil {
 		s.Settle = func() {}
 	}

@@ -2,6 +2,7 @@ package backendtest
 
 import (
 	"context"
+	"crypto/sha256"
 
 	"acmebridge/backends"
 )
@@ -13,7 +14,10 @@ func (f *front) watch(b backends.Backend) backends.Backend {
 	w := &watched{Backend: b, front: f}
 	finder, finds := b.(backends.Finder)
 	issuer, issues := b.(backends.Issuer)
+	continuer, continues := b.(backends.Continuer)
 	switch issues = issues && !f.hide; {
+	case continues: // whose Submit may simply be repeated, so there is nothing to find
+		return watchedContinuer{w, continuer}
 	case finds && issues:
 		return struct {
 			*watched
@@ -49,6 +53,31 @@ func (w *watched) Submit(ctx context.Context, r backends.Request) (backends.Tick
 		w.front.sends.Add(1)
 	}
 	return t, err
+}
+
+// watchedContinuer counts what was bought by what is delivered: nothing is by
+// Submit.
+type watchedContinuer struct {
+	*watched
+	continuer backends.Continuer
+}
+
+func (w watchedContinuer) Submit(ctx context.Context, r backends.Request) (backends.Ticket, error) {
+	return w.Backend.Submit(ctx, r)
+}
+
+func (w watchedContinuer) Continue(ctx context.Context, r backends.Request, t backends.Ticket) (backends.Result, error) {
+	got, err := w.continuer.Continue(ctx, r, t)
+	if len(got.Chain) == 0 {
+		return got, err
+	}
+	if _, again := w.front.delivered.LoadOrStore(sha256.Sum256(got.Chain[0]), true); !again {
+		w.front.sends.Add(1)
+	}
+	if bend := w.front.bend; bend != nil {
+		got.Chain = bend(got.Chain)
+	}
+	return got, err
 }
 
 func (w *watched) Poll(ctx context.Context, t backends.Ticket) (backends.Result, error) {

@@ -23,6 +23,9 @@ type Config struct {
 	AlternateRoots int
 	// HTTP01Port is where http-01 validations go instead of a port of Start's choice.
 	HTTP01Port int
+	// Resolver is the name server, host:port, that validations ask in place of
+	// one that has 127.0.0.1 for every name.
+	Resolver string
 }
 
 // Server is a running Pebble.
@@ -30,6 +33,8 @@ type Server struct {
 	DirectoryURL string
 	// RootsPEM verify the server's own TLS certificate.
 	RootsPEM []byte
+	// Issuing are the roots of what it issues, in DER.
+	Issuing [][]byte
 	// HTTP01Listener is held open at the port Pebble validates at, for whoever
 	// answers challenges; nil when Config named the port.
 	HTTP01Listener net.Listener
@@ -79,7 +84,8 @@ func Start(t *testing.T, cfg Config) *Server {
 		Strict           bool
 		AlternateRoots   int
 		HTTP01Port       int
-	}{cfg.ExternalAccounts, cfg.Strict, cfg.AlternateRoots, port}
+		Resolver         string
+	}{cfg.ExternalAccounts, cfg.Strict, cfg.AlternateRoots, port, cfg.Resolver}
 	if err := json.NewEncoder(in).Encode(settings); err != nil {
 		t.Fatalf("pebbletest: %v", err)
 	}

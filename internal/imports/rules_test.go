@@ -89,6 +89,7 @@ var outgoingAllowed = map[string]string{
 	"internal/egress/":              "it is the one dialer, which judges every address",
 	"internal/admin/":               "its client goes to the socket of our own server",
 	"backends/sectigo/transport.go": "its only way to connect is the dialer that it is given",
+	"backends/upstream/web.go":      "its only way to connect is the dialer that it is given",
 	"cmd/acmebridge/demo":           "the tour is a client of a server that it has started itself",
 	"cmd/acmebridge/admin":          "commands are clients of our own server",
 

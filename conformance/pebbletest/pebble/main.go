@@ -39,12 +39,14 @@ type Settings struct {
 	Strict           bool
 	AlternateRoots   int
 	HTTP01Port       int
+	Resolver         string
 }
 
 // Addresses is what is written, one JSON object, once Pebble answers.
 type Addresses struct {
 	DirectoryURL string
 	RootsPEM     []byte
+	Issuing      [][]byte
 }
 
 func main() {
@@ -73,9 +75,11 @@ func run() error {
 		return err
 	}
 	defer release()
-	resolver, err := startDNS()
-	if err != nil {
-		return err
+	resolver := s.Resolver
+	if resolver == "" {
+		if resolver, err = startDNS(); err != nil {
+			return err
+		}
 	}
 	profiles := map[string]ca.Profile{"default": {Description: "the only profile"}}
 	// EC keys, because making RSA keys takes longer than many a test.
@@ -90,7 +94,12 @@ func run() error {
 	server.Config.ErrorLog = logger
 	server.EnableHTTP2 = true
 	server.StartTLS()
+	var issuing [][]byte
+	for i := range authority.GetNumberOfRootCerts() {
+		issuing = append(issuing, authority.GetRootCert(i).DER)
+	}
 	if err := json.NewEncoder(os.Stdout).Encode(Addresses{
+		Issuing:      issuing,
 		DirectoryURL: server.URL + wfe.DirectoryPath,
 		RootsPEM:     pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}),
 	}); err != nil {

@@ -1,0 +1,54 @@
+package upstream
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	xacme "golang.org/x/crypto/acme"
+
+	"acmebridge/backends"
+)
+
+const namespace = "urn:ietf:params:acme:error:"
+
+func isProblem(err *xacme.Error, types ...string) bool {
+	name, ok := strings.CutPrefix(err.ProblemType, namespace)
+	return ok && slices.Contains(types, name)
+}
+
+// classify says what an error of the CA means, when it means something:
+// credentials that an operator has to correct, or a request that is refused
+// for good. Everything else stays what it is: somebody tries again later.
+func classify(err error) error {
+	var p *xacme.Error
+	if !errors.As(err, &p) {
+		return err
+	}
+	switch {
+	case isProblem(p, "unauthorized", "accountDoesNotExist", "externalAccountRequired", "userActionRequired"):
+		return fmt.Errorf("%w: %w", backends.ErrCredentials, err)
+	case p.StatusCode == 429 || p.StatusCode >= 500 || isProblem(p, "badNonce", "rateLimited", "serverInternal", "orderNotReady"):
+		return err
+	case isProblem(p, "rejectedIdentifier", "unsupportedIdentifier"):
+		return backends.Refused("the certificate authority does not issue for a name of this order", err)
+	case isProblem(p, "caa"):
+		return backends.Refused("CAA records forbid the certificate authority to issue for a name of this order", err)
+	case isProblem(p, "badCSR", "badPublicKey"):
+		return backends.Refused("the certificate authority does not accept the CSR", err)
+	case isProblem(p, "malformed", "invalidProfile", "invalidContact", "alreadyReplaced"):
+		return backends.Refused("the certificate authority does not accept the order", err)
+	}
+	return err
+}
+
+// settle classifies an error of a session. When the account is what is wrong,
+// the next call looks at it again.
+func (b *Backend) settle(s *session, err error) error {
+	err = classify(err)
+	if errors.Is(err, backends.ErrCredentials) {
+		b.login.forget(s)
+	}
+	return err
+}

@@ -1,0 +1,215 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	xacme "golang.org/x/crypto/acme"
+
+	"acmebridge/acme"
+	"acmebridge/backends"
+)
+
+// Submit implements backends.Backend: it places an order, which buys nothing.
+// Whatever goes wrong, short of a refusal, may therefore be tried again.
+func (b *Backend) Submit(ctx context.Context, r backends.Request) (backends.Ticket, error) {
+	url, err := b.place(ctx, r)
+	if err == nil {
+		return backends.Ticket(url), nil
+	}
+	err = fmt.Errorf("upstream: place order %s: %w", r.Order, err)
+	if _, refused := backends.RefusalDetail(err); refused {
+		return "", err
+	}
+	return "", backends.NotSent(err)
+}
+
+// maxTicket bounds the URL of an order: it is the ticket.
+const maxTicket = 2048
+
+func (b *Backend) place(ctx context.Context, r backends.Request) (url string, err error) {
+	s, err := b.session(ctx)
+	if err != nil {
+		return "", err
+	}
+	identifiers, err := wireIdentifiers(r.Contract.Identifiers)
+	if err != nil {
+		return "", err
+	}
+	var options []xacme.OrderOption
+	if b.cfg.Profile != "" {
+		options = append(options, xacme.WithOrderIssuanceProfile(xacme.ProfileName(b.cfg.Profile)))
+	}
+	if b.cfg.SendNotAfter {
+		options = append(options, xacme.WithOrderNotAfter(r.Contract.NotAfter))
+	}
+	// An order that inherits a proof is made anew, once the proof is gone.
+	for range 3 {
+		o, err := s.AuthorizeOrder(ctx, identifiers, options...)
+		if err != nil {
+			return "", b.settle(s, err)
+		}
+		if !b.web.oursText(o.URI) || len(o.URI) > maxTicket {
+			return "", fmt.Errorf("%w: an order", errOrigin)
+		}
+		inherited, err := b.adopt(ctx, s, o.URI, o.AuthzURLs, o.Expires, r)
+		if err != nil {
+			return "", err
+		}
+		if !inherited {
+			return o.URI, nil
+		}
+	}
+	return "", errors.New("the CA keeps giving the order authorizations that were proved for somebody else")
+}
+
+// wireIdentifiers translates names. An IP address has one spelling on the wire.
+func wireIdentifiers(all []acme.Identifier) (ids []xacme.AuthzID, err error) {
+	for _, id := range all {
+		switch id.Type {
+		case acme.DNSIdentifier:
+			ids = append(ids, xacme.AuthzID{Type: "dns", Value: id.Value})
+		case acme.IPIdentifier:
+			ids = append(ids, xacme.AuthzID{Type: "ip", Value: net.ParseIP(id.Value).String()})
+		default:
+			return nil, backends.Refused("the certificate authority does not issue for names of type "+string(id.Type), nil)
+		}
+	}
+	return ids, nil
+}
+
+// Poll implements backends.Backend. It looks and does nothing.
+func (b *Backend) Poll(ctx context.Context, t backends.Ticket) (backends.Result, error) {
+	s, o, err := b.look(ctx, t)
+	if err != nil {
+		return backends.Result{}, err
+	}
+	switch {
+	case o.issued():
+		return b.download(ctx, s, o)
+	case o.Status == xacme.StatusInvalid:
+		return backends.Result{}, ended(o)
+	}
+	return waiting(o, "the order is "+o.Status+" at the CA"), nil
+}
+
+// Continue implements backends.Continuer.
+func (b *Backend) Continue(ctx context.Context, r backends.Request, t backends.Ticket) (backends.Result, error) {
+	s, o, err := b.look(ctx, t)
+	if err != nil {
+		return backends.Result{}, err
+	}
+	// Should the order be somebody else's, it is not finalized by us.
+	if _, err := b.claims.hold(o.URL, o.Authorizations, o.Expires, r); err != nil {
+		return backends.Result{}, fmt.Errorf("upstream: continue order %s: %w", r.Order, err)
+	}
+	result, err := b.advance(ctx, s, o, r)
+	switch _, refused := backends.RefusalDetail(err); {
+	case refused:
+		b.hide(ctx, o)
+		b.claims.release(o.URL)
+	case err == nil && result.Chain != nil:
+		b.hide(ctx, o)
+		b.claims.done(o.URL)
+	}
+	return result, err
+}
+
+// advance does what the state of the order asks for.
+func (b *Backend) advance(ctx context.Context, s *session, o order, r backends.Request) (backends.Result, error) {
+	if o.issued() {
+		return b.download(ctx, s, o)
+	}
+	switch o.Status {
+	case xacme.StatusPending:
+		return b.prove(ctx, s, o, r)
+	case xacme.StatusReady:
+		var err error
+		if o, err = b.finalize(ctx, s, o, r); err != nil {
+			return backends.Result{}, err
+		}
+		if o.issued() {
+			return b.download(ctx, s, o)
+		}
+		return waiting(o, "the CA issues the certificate"), nil
+	case xacme.StatusProcessing:
+		return waiting(o, "the CA issues the certificate"), nil
+	case xacme.StatusInvalid:
+		return backends.Result{}, ended(o)
+	}
+	return backends.Result{}, fmt.Errorf("upstream: the order is in the state %q, which RFC 8555 does not have", o.Status)
+}
+
+// look reads the order that a ticket names.
+func (b *Backend) look(ctx context.Context, t backends.Ticket) (*session, order, error) {
+	if !b.web.oursText(string(t)) || len(t) > maxTicket {
+		// The directory in the configuration may be another one by now.
+		return nil, order{}, fmt.Errorf("upstream: the ticket %q is no order at the configured CA", string(t))
+	}
+	s, err := b.session(ctx)
+	if err != nil {
+		return nil, order{}, err
+	}
+	got, err := s.post(ctx, string(t), nil)
+	if err != nil {
+		err = b.settle(s, err)
+		if _, refused := backends.RefusalDetail(err); refused {
+			// A look is no request, so its failure refuses none.
+			err = errors.Unwrap(err)
+		}
+		return nil, order{}, fmt.Errorf("upstream: look at the order: %w", err)
+	}
+	o, err := b.readOrder(string(t), got)
+	return s, o, err
+}
+
+// finalize makes the purchase. It is never repeated from here: when its reply
+// gets lost, the next look at the order tells what became of it, and a second
+// one would be refused.
+func (b *Backend) finalize(ctx context.Context, s *session, o order, r backends.Request) (order, error) {
+	if !b.web.oursText(o.Finalize) {
+		return o, fmt.Errorf("%w: finalize of an order", errOrigin)
+	}
+	got, err := s.post(ctx, o.Finalize, struct {
+		CSR string `json:"csr"`
+	}{encode(r.CSR)})
+	var p *xacme.Error
+	if errors.As(err, &p) && isProblem(p, "orderNotReady") {
+		// It was ready a moment ago: it went on without us, as after a lost reply.
+		o.Status, o.wait = xacme.StatusProcessing, time.Second
+		return o, nil
+	}
+	if err != nil {
+		return o, fmt.Errorf("upstream: finalize order %s: %w", r.Order, b.settle(s, err))
+	}
+	next, err := b.readOrder(o.URL, got)
+	if next.Authorizations == nil {
+		next.Authorizations = o.Authorizations
+	}
+	return next, err
+}
+
+func waiting(o order, note string) backends.Result {
+	return backends.Result{After: o.wait, Note: note}
+}
+
+// ended is the refusal of an order that the CA has ended.
+func ended(o order) error {
+	var cause error
+	if o.Error != nil {
+		p := &xacme.Error{ProblemType: o.Error.Type, Detail: o.Error.Detail}
+		cause = p
+		if err := classify(p); !errors.Is(err, backends.ErrCredentials) {
+			if _, refused := backends.RefusalDetail(err); refused {
+				return err
+			}
+		}
+		if isProblem(p, "dns", "connection", "tls", "incorrectResponse", "unauthorized") {
+			return backends.Refused("the certificate authority could not verify control of a name of this order", cause)
+		}
+	}
+	return backends.Refused("the certificate authority has ended the order", cause)
+}
