@@ -13,9 +13,10 @@ import (
 // adopt claims a new order. inherited says that the CA has given it a proof
 // that was made for something else, which is taken back now.
 func (b *Backend) adopt(ctx context.Context, s *session, url string, authorizations []string, expires time.Time, r backends.Request) (inherited bool, err error) {
+	authorizations = b.provable(authorizations)
 	shared, err := b.claims.hold(url, authorizations, expires, r)
-	if err != nil || len(b.cfg.Solvers) == 0 {
-		return false, err // without solvers, proofs are the CA's own and stay
+	if err != nil {
+		return false, err
 	}
 	defer func() {
 		if inherited || err != nil {

@@ -52,3 +52,17 @@ func (b *Backend) settle(s *session, err error) error {
 	}
 	return err
 }
+
+func isRefusal(err error) bool {
+	_, refused := backends.RefusalDetail(err)
+	return refused
+}
+
+// transient turns a refusal into an error: what ends an order is said by the
+// order, and not by a request about something else.
+func transient(err error) error {
+	if isRefusal(err) {
+		return errors.Unwrap(err)
+	}
+	return err
+}

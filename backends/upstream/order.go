@@ -21,7 +21,7 @@ func (b *Backend) Submit(ctx context.Context, r backends.Request) (backends.Tick
 		return backends.Ticket(url), nil
 	}
 	err = fmt.Errorf("upstream: place order %s: %w", r.Order, err)
-	if _, refused := backends.RefusalDetail(err); refused {
+	if isRefusal(err) {
 		return "", err
 	}
 	return "", backends.NotSent(err)
@@ -91,7 +91,7 @@ func (b *Backend) Poll(ctx context.Context, t backends.Ticket) (backends.Result,
 	case o.issued():
 		return b.download(ctx, s, o)
 	case o.Status == xacme.StatusInvalid:
-		return backends.Result{}, ended(o)
+		return backends.Result{}, b.ended(ctx, s, o)
 	}
 	return waiting(o, "the order is "+o.Status+" at the CA"), nil
 }
@@ -103,12 +103,12 @@ func (b *Backend) Continue(ctx context.Context, r backends.Request, t backends.T
 		return backends.Result{}, err
 	}
 	// Should the order be somebody else's, it is not finalized by us.
-	if _, err := b.claims.hold(o.URL, o.Authorizations, o.Expires, r); err != nil {
+	if _, err := b.claims.hold(o.URL, b.provable(o.Authorizations), o.Expires, r); err != nil {
 		return backends.Result{}, fmt.Errorf("upstream: continue order %s: %w", r.Order, err)
 	}
 	result, err := b.advance(ctx, s, o, r)
-	switch _, refused := backends.RefusalDetail(err); {
-	case refused:
+	switch {
+	case isRefusal(err):
 		b.hide(ctx, o)
 		b.claims.release(o.URL)
 	case err == nil && result.Chain != nil:
@@ -116,6 +116,15 @@ func (b *Backend) Continue(ctx context.Context, r backends.Request, t backends.T
 		b.claims.done(o.URL)
 	}
 	return result, err
+}
+
+// provable are the authorizations that are ours to prove. Without solvers they are
+// the CA's own, whoever orders.
+func (b *Backend) provable(authorizations []string) []string {
+	if len(b.cfg.Solvers) == 0 {
+		return nil
+	}
+	return authorizations
 }
 
 // advance does what the state of the order asks for.
@@ -138,7 +147,7 @@ func (b *Backend) advance(ctx context.Context, s *session, o order, r backends.R
 	case xacme.StatusProcessing:
 		return waiting(o, "the CA issues the certificate"), nil
 	case xacme.StatusInvalid:
-		return backends.Result{}, ended(o)
+		return backends.Result{}, b.ended(ctx, s, o)
 	}
 	return backends.Result{}, fmt.Errorf("upstream: the order is in the state %q, which RFC 8555 does not have", o.Status)
 }
@@ -155,12 +164,8 @@ func (b *Backend) look(ctx context.Context, t backends.Ticket) (*session, order,
 	}
 	got, err := s.post(ctx, string(t), nil)
 	if err != nil {
-		err = b.settle(s, err)
-		if _, refused := backends.RefusalDetail(err); refused {
-			// A look is no request, so its failure refuses none.
-			err = errors.Unwrap(err)
-		}
-		return nil, order{}, fmt.Errorf("upstream: look at the order: %w", err)
+		// A look is no request, so its failure refuses none.
+		return nil, order{}, fmt.Errorf("upstream: look at the order: %w", transient(b.settle(s, err)))
 	}
 	o, err := b.readOrder(string(t), got)
 	return s, o, err
@@ -196,20 +201,27 @@ func waiting(o order, note string) backends.Result {
 	return backends.Result{After: o.wait, Note: note}
 }
 
-// ended is the refusal of an order that the CA has ended.
-func ended(o order) error {
-	var cause error
-	if o.Error != nil {
-		p := &xacme.Error{ProblemType: o.Error.Type, Detail: o.Error.Detail}
-		cause = p
-		if err := classify(p); !errors.Is(err, backends.ErrCredentials) {
-			if _, refused := backends.RefusalDetail(err); refused {
-				return err
-			}
+// ended is the refusal of an order that the CA has ended. When that was because of
+// a name, the authorizations say which.
+func (b *Backend) ended(ctx context.Context, s *session, o order) error {
+	for _, url := range o.Authorizations {
+		a, err := s.GetAuthorization(ctx, url)
+		if err != nil {
+			break // then without the name
 		}
-		if isProblem(p, "dns", "connection", "tls", "incorrectResponse", "unauthorized") {
-			return backends.Refused("the certificate authority could not verify control of a name of this order", cause)
+		if a.Status == xacme.StatusInvalid {
+			return failed(a)
 		}
+	}
+	if o.Error == nil {
+		return backends.Refused("the certificate authority has ended the order", nil)
+	}
+	cause := &xacme.Error{ProblemType: o.Error.Type, Detail: o.Error.Detail}
+	if isProblem(cause, "dns", "connection", "tls", "incorrectResponse", "unauthorized") {
+		return backends.Refused("the certificate authority could not verify control of a name of this order", cause)
+	}
+	if err := classify(cause); isRefusal(err) {
+		return err
 	}
 	return backends.Refused("the certificate authority has ended the order", cause)
 }

@@ -1,7 +1,12 @@
 package upstream_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -84,9 +89,21 @@ func request() backends.Request {
 	return r
 }
 
-// renamed puts other names into a request.
-func renamed(r backends.Request, csr []byte, names ...string) backends.Request {
-	r.Contract.Identifiers, r.CSR = nil, csr
+// requestFor is a request for these names.
+func requestFor(t *testing.T, names ...string) backends.Request {
+	t.Helper()
+	r := request()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.CSR, err = x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: names}, key); err != nil {
+		t.Fatal(err)
+	}
+	if r.PublicKey, err = x509.MarshalPKIXPublicKey(key.Public()); err != nil {
+		t.Fatal(err)
+	}
+	r.Contract.KeyHash, r.Contract.Identifiers = sha256.Sum256(r.PublicKey), nil
 	for _, n := range names {
 		r.Contract.Identifiers = append(r.Contract.Identifiers, acme.Identifier{Type: acme.DNSIdentifier, Value: n})
 	}
@@ -125,20 +142,42 @@ func TestContract(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, pebbletest.Config{RejectNonces: 20, AlternateRoots: 1})
 	backendtest.Run(t, func(t *testing.T) backendtest.Subject {
+		m := newMiddle(t, w)
 		cfg := w.cfg
 		cfg.Dir = filepath.Join(t.TempDir(), "upstream")
+		cfg.DirectoryURL, cfg.RootCAs, cfg.Roots = m.directory, m.roots, append([][]byte{m.ca.Raw}, cfg.Roots...)
 		return backendtest.Subject{
 			Backend: open(t, cfg), Request: request,
 			Reopen: func() backends.Backend { return open(t, cfg) },
-			Refuse: func() backends.Request {
-				r := request()
-				return renamed(r, r.CSR, "unproved.example.org")
-			},
+			Refuse: func() backends.Request { return requestFor(t, "unproved.example.org") },
 			Unreachable: func() backends.Backend {
 				away := cfg
 				away.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("the network is down") }
 				return open(t, away)
 			},
+			Bought:    m.bought,
+			LoseReply: func() { m.loseReply(finalizePath) },
+			Misissue: map[string]func(){
+				"an extra name": func() {
+					m.misissue(func(leaf *x509.Certificate) { leaf.DNSNames = append(leaf.DNSNames, "extra.example.org") })
+				},
+				"a missing name": func() { m.misissue(func(leaf *x509.Certificate) { leaf.DNSNames = leaf.DNSNames[:1] }) },
+				"an extra usage": func() {
+					m.misissue(func(leaf *x509.Certificate) { leaf.ExtKeyUsage = append(leaf.ExtKeyUsage, x509.ExtKeyUsageCodeSigning) })
+				},
+			},
+			Damage: map[string]func(){
+				"a certificate cut off":      func() { m.damage(certificatePath, func(b []byte) []byte { return b[:len(b)/3] }) },
+				"an HTML page":               func() { m.damage("/", func([]byte) []byte { return []byte("<html>sorry</html>") }) },
+				"an order without end":       func() { m.damage(orderPath, func([]byte) []byte { return bytes.Repeat([]byte("["), 5<<20) }) },
+				"links to somewhere else":    func() { m.damage(orderPath, elsewhere) },
+				"every nonce refused":        func() { m.refuse(400, "badNonce") },
+				"an error of the server":     func() { m.refuse(500, "serverInternal") },
+				"too many requests":          func() { m.refuse(429, "rateLimited") },
+				"the account is not let in":  func() { m.refuse(403, "unauthorized") },
+				"a certificate with nothing": func() { m.damage(certificatePath, func([]byte) []byte { return nil }) },
+			},
+			Mend: m.mend,
 		}
 	})
 }

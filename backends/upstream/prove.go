@@ -132,15 +132,6 @@ func names(r backends.Request, name string) bool {
 	return false
 }
 
-// transient turns a refusal into an error: what ends an order is said by the
-// order.
-func transient(err error) error {
-	if _, refused := backends.RefusalDetail(err); refused {
-		return errors.Unwrap(err)
-	}
-	return err
-}
-
 // show shows the proof that an authorization wants, unless it is on show, and
 // says since when it is.
 func (b *Backend) show(ctx context.Context, s *session, url string, a *xacme.Authorization) (*xacme.Challenge, time.Time, error) {

@@ -21,7 +21,7 @@ func checkSlow(ctx context.Context, s Subject) error {
 		return fmt.Errorf("submit: %w", err)
 	}
 	for range 3 {
-		got, err := s.Backend.Poll(ctx, t)
+		got, err := ask(ctx, s, s.Backend, t)
 		switch {
 		case err != nil:
 			return fmt.Errorf("polling a CA that is not done: %w", err)
@@ -94,7 +94,7 @@ func checkDamage(ctx context.Context, s Subject) error {
 		s.Settle()
 		s.Damage[name]()
 		for range 2 {
-			got, err := s.Backend.Poll(ctx, t)
+			got, err := ask(ctx, s, s.Backend, t)
 			if _, refused := backends.RefusalDetail(err); refused {
 				return fmt.Errorf("%s: is called a refusal, and what was bought would be lost: %w", name, err)
 			}

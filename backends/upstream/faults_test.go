@@ -1,0 +1,166 @@
+package upstream_test
+
+import (
+	"crypto/x509"
+	"errors"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/backends"
+	"acmebridge/conformance/pebbletest"
+)
+
+// between puts a middle between a world and its backend.
+func between(t *testing.T, w *world) *middle {
+	t.Helper()
+	m := newMiddle(t, w)
+	w.cfg.DirectoryURL, w.cfg.RootCAs, w.cfg.Roots = m.directory, m.roots, append([][]byte{m.ca.Raw}, w.cfg.Roots...)
+	return m
+}
+
+// TestProcessing: a CA that takes an hour is asked when it wants to be, and paid
+// once.
+func TestProcessing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pebbletest.Config{})
+	m := between(t, w)
+	m.process(true)
+	b, r := open(t, w.cfg), request()
+	ticket, err := b.Submit(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got backends.Result
+	for end := time.Now().Add(patience); got.After != time.Hour && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if got, err = b.Continue(t.Context(), r, ticket); err != nil || got.Chain != nil {
+			t.Fatalf("continue: %v, %d certificates", err, len(got.Chain))
+		}
+	}
+	if got.After != time.Hour || got.Note == "" {
+		t.Fatalf("continue: %+v, want to be asked again in an hour", got)
+	}
+	for range 3 {
+		if got, err = open(t, w.cfg).Continue(t.Context(), r, ticket); err != nil || got.After != time.Hour {
+			t.Fatalf("after a restart: %+v, %v", got, err)
+		}
+	}
+	m.process(false)
+	if chain, err := carryOn(t, b, r, ticket); err != nil || len(chain) == 0 || m.bought() != 1 {
+		t.Errorf("after the hour: %v; %d purchases", err, m.bought())
+	}
+}
+
+// TestLostReplies: whichever reply gets lost, and whether or not we die of it, one
+// certificate is bought.
+func TestLostReplies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pebbletest.Config{})
+	m := between(t, w)
+	for _, path := range []string{newOrderPath, orderPath, "/authZ/", "/chalZ/", finalizePath, certificatePath, "/nonce-plz", "/sign-me-up"} {
+		for _, dies := range []bool{false, true} {
+			before := m.bought()
+			cfg := w.cfg
+			cfg.Dir = t.TempDir()
+			b, r := open(t, cfg), request()
+			m.loseReply(path)
+			var ticket backends.Ticket
+			var err error
+			for range 3 {
+				if ticket, err = b.Submit(t.Context(), r); err == nil {
+					break
+				}
+				if !backends.IsNotSent(err) {
+					t.Errorf("%s: %v, want that nothing was bought", path, err)
+				}
+			}
+			for range 1000 {
+				if dies {
+					b = open(t, cfg)
+				}
+				var got backends.Result
+				if got, err = b.Continue(t.Context(), r, ticket); got.Chain != nil {
+					break
+				}
+				if _, refused := backends.RefusalDetail(err); refused {
+					t.Fatalf("%s: %v", path, err)
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			if n := m.bought() - before; err != nil || n != 1 {
+				t.Errorf("%s, dies: %t: %d purchases, %v", path, dies, n, err)
+			}
+		}
+	}
+}
+
+// TestExtraName: the certificate comes as the CA has made it, and the gate of
+// the engine says what is wrong with it.
+func TestExtraName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pebbletest.Config{})
+	m := between(t, w)
+	m.misissue(func(leaf *x509.Certificate) { leaf.DNSNames = append(leaf.DNSNames, "extra.example.org") })
+	r := request()
+	chain, _, err := obtain(t, open(t, w.cfg), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust, err := acme.NewTrust(w.cfg.Roots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = trust.CheckChain(r.Contract, chain, time.Now())
+	var differs *acme.ContractError
+	if !errors.As(err, &differs) || differs.Field != "names" {
+		t.Errorf("the gate says %v", err)
+	}
+}
+
+// TestForeignTicket: a ticket of another CA is asked for nowhere (SC-11).
+func TestForeignTicket(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pebbletest.Config{})
+	m := between(t, w)
+	b := open(t, w.cfg)
+	u, err := url.Parse(m.directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ticket := range []string{"https://elsewhere.example/order/1", "http://" + u.Host + "/order/1", "https://" + u.Host, "//" + u.Host + "/order/1", ""} {
+		if _, err := b.Continue(t.Context(), request(), backends.Ticket(ticket)); err == nil || !strings.Contains(err.Error(), "no order at the configured CA") {
+			t.Errorf("%q: %v", ticket, err)
+		}
+	}
+	if n := m.asked("/order/1"); n != 0 {
+		t.Errorf("%d requests for foreign tickets", n)
+	}
+}
+
+// TestRefusalsSayNothingOfTheCA: what a client may be told has no URL in it.
+func TestRefusalsSayNothingOfTheCA(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pebbletest.Config{})
+	m := between(t, w)
+	b := open(t, w.cfg)
+	if err := b.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for problem, refused := range map[string]bool{
+		"rejectedIdentifier": true, "unsupportedIdentifier": true, "caa": true, "malformed": true, "badCSR": true,
+		"rateLimited": false, "serverInternal": false, "unauthorized": false, "userActionRequired": false, "badNonce": false,
+	} {
+		m.refuse(400, problem)
+		_, err := b.Submit(t.Context(), request())
+		detail, is := backends.RefusalDetail(err)
+		switch {
+		case err == nil || is != refused || backends.IsNotSent(err) == refused:
+			t.Errorf("%s: %v", problem, err)
+		case strings.Contains(detail, "http") || strings.Contains(detail, "not now"):
+			t.Errorf("%s: the client would be told %q", problem, detail)
+		}
+		m.mend()
+	}
+}
