@@ -8,13 +8,12 @@ import (
 
 	xacme "golang.org/x/crypto/acme"
 
+	"acmebridge/acme"
 	"acmebridge/backends"
 )
 
-const namespace = "urn:ietf:params:acme:error:"
-
 func isProblem(err *xacme.Error, types ...string) bool {
-	name, ok := strings.CutPrefix(err.ProblemType, namespace)
+	name, ok := strings.CutPrefix(err.ProblemType, acme.ProblemPrefix)
 	return ok && slices.Contains(types, name)
 }
 

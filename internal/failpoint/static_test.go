@@ -37,7 +37,8 @@ var unused = map[string]string{
 var callPoints = map[string]struct{ before, after []string }{
 	"engine/submit.go stepSubmit Submit":         {[]string{"Intent"}, []string{"Sent", "Ticket", "Fail", "Reschedule"}},
 	"engine/submit.go reconcile Find":            {[]string{"Claim"}, []string{"Reconcile", "Reschedule"}},
-	"engine/poll.go stepPoll Poll":               {[]string{"Claim"}, []string{"PollRead", "Quarantine", "Fail", "Reschedule"}},
+	"engine/poll.go ask Poll":                    {[]string{"Claim"}, []string{"PollRead", "Quarantine", "Fail", "Reschedule"}},
+	"engine/poll.go ask Continue":                {[]string{"Ticket", "Claim"}, []string{"PollRead", "Quarantine", "Fail", "Reschedule"}},
 	"engine/revoke.go stepRevoke Revoke":         {[]string{"Claim"}, []string{"RevokeSent", "RevokeResult"}},
 	"engine/finalize.go close Issue":             {[]string{"FinalizeParsed"}, []string{"Finalize", "Fail"}},
 	"engine/renewal_advice.go askCA RenewalInfo": {[]string{"AskAdvice"}, []string{"Advice"}},
@@ -410,7 +411,7 @@ func asksCA(method string, on ast.Expr) bool {
 		return false
 	}
 	switch sel.Sel.Name + "." + method {
-	case "backend.Submit", "backend.Poll", "issuer.Issue", "finder.Find", "revoker.Revoke", "crls.SignCRL", "informer.RenewalInfo":
+	case "backend.Submit", "backend.Poll", "continuer.Continue", "issuer.Issue", "finder.Find", "revoker.Revoke", "crls.SignCRL", "informer.RenewalInfo":
 		return true
 	}
 	return false
