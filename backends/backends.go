@@ -110,6 +110,22 @@ func (n notSent) Unwrap() error { return n.error }
 // credentials, circuit open), so it may simply be made again later.
 func NotSent(err error) error { return notSent{err} }
 
+// Pausing is an error of a CA that asks to be left alone for a while (SC-15).
+type Pausing interface {
+	error
+	PauseAsked() time.Duration
+}
+
+// PauseAsked returns for how long the CA asks to be left alone in err, zero
+// when it does not.
+func PauseAsked(err error) time.Duration {
+	var p Pausing
+	if errors.As(err, &p) {
+		return max(p.PauseAsked(), 0)
+	}
+	return 0
+}
+
 // IsNotSent reports whether err proves that nothing was sent.
 func IsNotSent(err error) bool {
 	var n notSent

@@ -32,8 +32,10 @@ type fakeCA struct {
 	issueAfter   time.Duration // from purchase to certificate
 	hiddenFor    time.Duration // Find does not show younger purchases
 	mutate       func([][]byte) [][]byte
-	down         bool // nothing but Submit answers
-	ownEnd       bool // it decides when its certificates end
+	down         bool        // nothing but Submit answers
+	ownEnd       bool        // it decides when its certificates end
+	away         error       // why requests do not get there, provably
+	tries        []time.Time // when they did not
 }
 
 var errBroken = errors.New("connection reset by peer")
@@ -48,6 +50,9 @@ func (f *fakeCA) Submit(_ context.Context, r backends.Request) (backends.Ticket,
 	switch {
 	case f.lockedOut:
 		return "", backends.NotSent(fmt.Errorf("log in: %w", backends.ErrCredentials))
+	case f.away != nil:
+		f.tries = append(f.tries, time.Now())
+		return "", backends.NotSent(f.away)
 	case f.notSent > 0:
 		f.notSent--
 		return "", backends.NotSent(errors.New("no route to the CA"))

@@ -8,6 +8,9 @@ import (
 	"acmebridge/storage"
 )
 
+// died is the last error of a job that an earlier run had in hand when it died.
+const died = "the server died with this job in hand"
+
 // rescue frees the jobs that an earlier run had leased when it died. The store
 // is locked by this process, so no other run can still be at work on them; the
 // steps themselves know how to go on from whatever the earlier run left.
@@ -29,8 +32,12 @@ func (e *Engine) rescue(ctx context.Context) error {
 				j.Lease, j.Due = storage.Lease{}, e.now()
 				// A job that takes the process down with it never gets to fail.
 				j.Failures++
-				if j.Failures >= e.cfg.MaxAttempts && parks(j.Kind) {
-					if err := e.park(tx, j, fmt.Sprintf("the server died %d times with this job in hand", j.Failures)); err != nil {
+				// Many failures may be ones that are not held against it, so it
+				// takes two deaths in a row.
+				again := j.LastError == died
+				j.LastError, j.Credentials = died, false
+				if again && j.Failures >= e.cfg.MaxAttempts && parks(j.Kind) {
+					if err := e.park(tx, j, fmt.Sprintf("failed %d times; the last times %s", j.Failures, died)); err != nil {
 						return err
 					}
 					continue

@@ -87,11 +87,11 @@ func (e *Engine) stumble(ctx context.Context, j storage.Job, cause error) error 
 		}
 		stored.LastError, stored.Credentials = clip(cause.Error(), 1024), errors.Is(cause, backends.ErrCredentials)
 		stored.Failures++
-		if stored.Failures >= e.cfg.MaxAttempts && parks(stored.Kind) {
+		if stored.Failures >= e.cfg.MaxAttempts && parks(stored.Kind) && !patient(cause) {
 			return e.park(tx, stored, fmt.Sprintf("failed %d times, last with: %s", stored.Failures, clip(cause.Error(), 300)))
 		}
 		stored.Lease = storage.Lease{}
-		stored.Due = e.now().Add(backoff(stored.Failures))
+		stored.Due = e.now().Add(e.pauseAfter(cause, stored.Failures))
 		return tx.Jobs().Put(stored)
 	}, failpoint.Reschedule)
 }
@@ -100,10 +100,24 @@ func (e *Engine) stumble(ctx context.Context, j storage.Job, cause error) error 
 // revocation, its publication and the end of a member do not: they are tried,
 // and complained of, until they work (R8555-7.6-13). Nor does a poll: asking costs nothing, and a CA
 // that is down for a night should not need a person for each order; its
-// deadline ends it.
+// deadline ends it. See patient for submissions.
 func parks(k storage.JobKind) bool {
 	return k != storage.JobRevoke && k != storage.JobPublish && k != storage.JobPoll && k != storage.JobMember
 }
+
+// patient says whether what failed may be tried for as long as there is time,
+// because trying costs nothing: a request that did not leave us, or a question
+// whether an earlier one has arrived. A CA that is away for a night, or has no
+// balance until Monday, should not need a person for each order.
+func patient(cause error) bool {
+	var l lookUpError
+	return backends.IsNotSent(cause) || errors.As(cause, &l)
+}
+
+// lookUpError: nobody can tell at the moment whether the CA has a request.
+type lookUpError struct{ error }
+
+func (l lookUpError) Unwrap() error { return l.error }
 
 // park takes a job out of the queue until a person decides.
 func (e *Engine) park(tx storage.Tx, j storage.Job, why string) error {
@@ -117,6 +131,17 @@ func (e *Engine) park(tx storage.Tx, j storage.Job, why string) error {
 // backoff is 2 s, doubled with each attempt, and never more than 10 minutes.
 func backoff(attempt int) time.Duration {
 	return min(2*time.Second<<min(attempt, 16), 10*time.Minute)
+}
+
+// pauseAfter is backoff, or what the CA asks for in err when that is longer. No
+// CA may ask for more than an hour (SC-15).
+func (e *Engine) pauseAfter(err error, attempt int) time.Duration {
+	pause := backoff(attempt)
+	if asked := backends.PauseAsked(err); asked > 0 {
+		// Later than asked by up to a half, and never earlier.
+		pause = max(pause, e.jitter(min(asked, time.Hour)*5/4))
+	}
+	return pause
 }
 
 func clip(s string, n int) string {

@@ -103,7 +103,7 @@ func (e *Engine) stepSubmit(ctx context.Context, j storage.Job) error {
 	case backends.IsNotSent(err) || l.authority.continuer != nil: // which has bought nothing either way
 		return e.notSent(ctx, l, err)
 	default:
-		return e.doubt(ctx, l, fmt.Sprintf("submitted at %s, then: %v", l.sub.SentAt.Format(time.RFC3339), err))
+		return e.doubt(ctx, l, fmt.Sprintf("submitted at %s, then: %v", l.sub.SentAt.Format(time.RFC3339), err), err)
 	}
 }
 
@@ -233,7 +233,7 @@ func (e *Engine) notSent(ctx context.Context, l loaded, cause error) error {
 
 // doubt keeps the evidence of an unknown outcome and looks at the CA soon. A
 // CA in which nothing can be looked up leaves the decision to a person.
-func (e *Engine) doubt(ctx context.Context, l loaded, evidence string) error {
+func (e *Engine) doubt(ctx context.Context, l loaded, evidence string, cause error) error {
 	e.log.Warn("the outcome of a submission is unknown", "event", "submission.unknown", "order", l.order.ID,
 		"account", l.order.Account, "member", l.order.Member, "backend", l.authority.name, "key", l.sub.Key, "cause", evidence)
 	return e.putOff(ctx, l, func(sub *storage.Submission, j *storage.Job) (park string) {
@@ -241,7 +241,7 @@ func (e *Engine) doubt(ctx context.Context, l loaded, evidence string) error {
 		if l.authority.finder == nil && !l.mayResend() {
 			return "the CA may or may not have the request, and it cannot be looked up: " + sub.Evidence
 		}
-		j.Due, j.LastError = e.now().Add(backoff(j.Attempt)), sub.Evidence
+		j.Due, j.LastError = e.now().Add(e.pauseAfter(cause, j.Attempt)), sub.Evidence
 		return ""
 	})
 }
@@ -280,13 +280,16 @@ func (e *Engine) reconcile(ctx context.Context, l loaded, r backends.Request) er
 		if l.mayResend() {
 			return e.sendAgain(ctx, l, allowed)
 		}
-		return e.doubt(ctx, l, nonEmpty(l.sub.Evidence, "interrupted after "+l.sub.SentAt.Format(time.RFC3339)))
+		return e.doubt(ctx, l, nonEmpty(l.sub.Evidence, "interrupted after "+l.sub.SentAt.Format(time.RFC3339)), nil)
 	}
 	call, cancel := context.WithTimeout(ctx, e.cfg.CallTimeout)
 	defer cancel()
 	ticket, found, err := l.authority.finder.Find(call, r)
-	if err != nil {
-		return fmt.Errorf("engine: look up order %s at %s: %w", l.order.ID, l.authority.name, err)
+	switch {
+	case err != nil && !e.now().Before(l.sub.Deadline):
+		return e.parkSubmission(ctx, l, "the CA may or may not have the request, and could not say so by the deadline, last with: "+err.Error())
+	case err != nil:
+		return lookUpError{fmt.Errorf("engine: look up order %s at %s: %w", l.order.ID, l.authority.name, err)}
 	}
 	if found {
 		return e.ticketed(ctx, l, ticket, failpoint.Reconcile)

@@ -80,6 +80,9 @@ type Error struct {
 	cause error
 }
 
+// PauseAsked implements backends.Pausing.
+func (e *Error) PauseAsked() time.Duration { return e.RetryAfter }
+
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("sectigo: " + e.Op)
