@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,7 +66,8 @@ type bridge struct {
 	ca      *sectigotest.CA
 	store   storage.Store
 	profile acme.Profile
-	pipes   *pipes
+	pipes   atomic.Pointer[pipes]
+	server  *http.Server
 }
 
 func newBridge(t *testing.T, cfg sectigotest.Config) *bridge {
@@ -74,17 +76,32 @@ func newBridge(t *testing.T, cfg sectigotest.Config) *bridge {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bridge{t: t, ca: ca, store: memory.New(), pipes: &pipes{waiting: make(chan net.Conn), closed: make(chan struct{})}}
+	b := &bridge{t: t, ca: ca, store: memory.New()}
 	b.profile = acme.Profile{
 		Name: "tls", Backend: "ca", Authorization: acme.AuthorizeByChallenge, Challenges: []acme.ChallengeType{acme.HTTP01},
 		Identifiers: acme.IdentifierPolicy{Max: 100}, Usages: []acme.Usage{acme.ServerAuth, acme.ClientAuth}, Subject: acme.SubjectCommonName,
 		Validity: 90 * 24 * time.Hour, OrderLifetime: 48 * time.Hour, AuthorizationLifetime: 96 * time.Hour,
 		Hold: time.Second, IssuanceDeadline: 7 * 24 * time.Hour,
 	}
-	server := &http.Server{Handler: ca.Handler(), ReadHeaderTimeout: time.Hour}
-	go func() { _ = server.Serve(b.pipes) }()
-	t.Cleanup(func() { _ = server.Close() })
+	b.serve(ca)
+	t.Cleanup(func() { _ = b.server.Close() })
 	return b
+}
+
+// serve lets a CA answer, in place of the one before, whose connections end.
+func (b *bridge) serve(ca *sectigotest.CA) {
+	if b.server != nil {
+		_ = b.server.Close()
+	}
+	p := &pipes{waiting: make(chan net.Conn), closed: make(chan struct{})}
+	b.ca, b.server = ca, &http.Server{Handler: ca.Handler(), ReadHeaderTimeout: time.Hour}
+	b.pipes.Store(p)
+	go func(s *http.Server) { _ = s.Serve(p) }(b.server)
+}
+
+// dial connects to the CA that answers now.
+func (b *bridge) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return b.pipes.Load().dial(ctx, network, address)
 }
 
 // life runs an engine, with a client and a backend of its own as after a
@@ -92,7 +109,7 @@ func newBridge(t *testing.T, cfg sectigotest.Config) *bridge {
 func (b *bridge) life(do func(*engine.Engine)) {
 	b.t.Helper()
 	client, err := sectigo.New(sectigo.Config{
-		URL: "http://127.0.0.1:1", Username: username, Password: secret.New([]byte(password)), Dial: b.pipes.dial,
+		URL: "http://127.0.0.1:1", Username: username, Password: secret.New([]byte(password)), Dial: b.dial,
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -106,7 +123,7 @@ func (b *bridge) life(do func(*engine.Engine)) {
 	e, err := engine.New(engine.Config{
 		Store: b.store, Backends: map[string]backends.Backend{"ca": backend}, Validators: []challenges.Validator{everybody{}},
 		Directories: []acme.Directory{{Name: "default", Path: "/directory", ExternalAccount: acme.ExternalAccountOptional, Profiles: []acme.ProfileName{"tls"}}},
-		Profiles:    map[acme.ProfileName]acme.Profile{"tls": b.profile}, Sealer: noSealer{}, Holder: rand.Text(), MaxAttempts: 1000,
+		Profiles:    map[acme.ProfileName]acme.Profile{"tls": b.profile}, Sealer: noSealer{}, Holder: rand.Text(),
 	})
 	if err != nil {
 		b.t.Fatal(err)
