@@ -88,11 +88,15 @@ func newBridge(t *testing.T, cfg sectigotest.Config) *bridge {
 	return b
 }
 
-// serve lets a CA answer, in place of the one before, whose connections end.
+// cut ends the server of the CA and its connections, and waits until nothing
+// is under way in it any more.
+func (b *bridge) cut() {
+	_ = b.server.Close()
+	synctest.Wait()
+}
+
+// serve lets a CA answer.
 func (b *bridge) serve(ca *sectigotest.CA) {
-	if b.server != nil {
-		_ = b.server.Close()
-	}
 	p := &pipes{waiting: make(chan net.Conn), closed: make(chan struct{})}
 	b.ca, b.server = ca, &http.Server{Handler: ca.Handler(), ReadHeaderTimeout: time.Hour}
 	b.pipes.Store(p)

@@ -320,9 +320,11 @@ func TestPausesAreKept(t *testing.T) {
 func TestThousandInFlight(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const many, each = 1000, 100
-		cfg := sectigotest.Config{Created: time.Minute, Processing: 25 * time.Minute, Balance: 2 * many, StateDir: t.TempDir(), Seed: 3}
+		const many, each = 1000, 250
+		cfg := sectigotest.Config{Processing: 8 * time.Minute, Balance: 2 * many, StateDir: t.TempDir(), Seed: 3}
 		b := newBridge(t, cfg)
+		b.profile.Hold = 0
+		b.profile.ResubmitOnDoubt = true // some uploads never arrive
 		n := &needs{b: b}
 		lossy := sectigotest.Fault{Endpoint: "upload", Kind: "reset-after", Probability: 0.1}
 		if err := b.ca.Break(lossy); err != nil {
@@ -335,10 +337,10 @@ func TestThousandInFlight(t *testing.T) {
 				for range each {
 					n.place(e, a, fmt.Sprintf("n%d.example.org", len(n.all)))
 				}
-				if len(n.all)%300 == 0 {
+				if len(n.all)%500 == 0 {
 					n.restart(cfg, lossy) // in the middle of the uploads
 				}
-				time.Sleep(time.Minute)
+				time.Sleep(30 * time.Second)
 				inFlight = n.open(e)
 			})
 		}
@@ -346,10 +348,10 @@ func TestThousandInFlight(t *testing.T) {
 			t.Errorf("only %d were in flight at once", inFlight)
 		}
 		n.restart(cfg)
-		b.life(func(*engine.Engine) { time.Sleep(20 * time.Minute) })
+		b.life(func(*engine.Engine) { time.Sleep(5 * time.Minute) })
 		n.restart(cfg)
 		b.life(func(e *engine.Engine) {
-			time.Sleep(3 * time.Hour)
+			time.Sleep(2 * time.Hour)
 			n.are(e, acme.OrderValid)
 		})
 		n.purchases(many)
@@ -359,6 +361,7 @@ func TestThousandInFlight(t *testing.T) {
 // restart ends the CA as a crash would, and brings it back from its books.
 func (n *needs) restart(cfg sectigotest.Config, faults ...sectigotest.Fault) {
 	n.b.t.Helper()
+	n.b.cut()
 	n.earlier = append(n.earlier, n.b.ca.Purchases()...)
 	ca, err := sectigotest.New(cfg)
 	if err != nil {
