@@ -2,7 +2,6 @@ package ib1
 
 import (
 	"bytes"
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -106,11 +105,11 @@ func (a *Authority) SignList(r ListRequest) ([]byte, error) {
 	if err := a.maySign(a.IsRoot()); err != nil {
 		return nil, err
 	}
-	template, err := a.list(r)
+	contents, err := a.list(r)
 	if err != nil {
 		return nil, fmt.Errorf("ib1: make the revocation list of %s: %w", a.cert.Subject, err)
 	}
-	der, err := x509.CreateRevocationList(rand.Reader, template, a.cert, a.signer)
+	der, err := a.signContents(contents)
 	if err != nil {
 		return nil, fmt.Errorf("ib1: sign the revocation list of %s: %w", a.cert.Subject, err)
 	}
@@ -118,13 +117,13 @@ func (a *Authority) SignList(r ListRequest) ([]byte, error) {
 	if err == nil {
 		err = list.CheckSignatureFrom(a.cert)
 	}
-	if err != nil || len(list.RevokedCertificateEntries) != len(template.RevokedCertificateEntries) || list.Number.Cmp(r.Number) != 0 {
+	if err != nil || len(list.RevokedCertificateEntries) != len(contents.entries) || list.Number.Cmp(r.Number) != 0 {
 		return nil, fmt.Errorf("ib1: the revocation list that was signed is not what was asked for: %w", err)
 	}
 	return der, nil
 }
 
-func (a *Authority) list(r ListRequest) (*x509.RevocationList, error) {
+func (a *Authority) list(r ListRequest) (l listContents, err error) {
 	this := r.ThisUpdate.UTC().Truncate(time.Second)
 	next := r.NextUpdate.UTC().Truncate(time.Second)
 	if r.NextUpdate.IsZero() {
@@ -139,43 +138,37 @@ func (a *Authority) list(r ListRequest) (*x509.RevocationList, error) {
 	}
 	switch {
 	case r.Number == nil || r.Number.Sign() < 1 || r.Number.BitLen() > 159:
-		return nil, errors.New("its number is not positive and below 2^159")
+		return l, errors.New("its number is not positive and below 2^159")
 	case this.Before(a.cert.NotBefore):
-		return nil, fmt.Errorf("the authority begins only on %s: look at the clock", stamp(a.cert.NotBefore))
+		return l, fmt.Errorf("the authority begins only on %s: look at the clock", stamp(a.cert.NotBefore))
 	case this.After(a.cert.NotAfter):
-		return nil, fmt.Errorf("the authority ended on %s: its last list stays as it is", stamp(a.cert.NotAfter))
+		return l, fmt.Errorf("the authority ended on %s: its last list stays as it is", stamp(a.cert.NotAfter))
 	case !next.After(this) || next.After(latest):
-		return nil, fmt.Errorf("the next list is due on %s; after %s and not after %s is right", stamp(next), stamp(this), stamp(latest))
+		return l, fmt.Errorf("the next list is due on %s; after %s and not after %s is right", stamp(next), stamp(this), stamp(latest))
 	}
-	algorithm, err := algorithm(a.cert.PublicKey)
-	if err != nil {
-		return nil, err
-	}
-	template := &x509.RevocationList{SignatureAlgorithm: algorithm, Number: r.Number, ThisUpdate: this, NextUpdate: next}
+	l = listContents{number: r.Number, this: this, next: next, entries: make([]Revocation, 0, len(r.Revoked))}
 	for _, revoked := range r.Revoked {
 		entry, err := a.entry(revoked, this)
 		if err != nil {
-			return nil, fmt.Errorf("serial number %x: %w", revoked.Serial, err)
+			return l, fmt.Errorf("serial number %x: %w", revoked.Serial, err)
 		}
-		template.RevokedCertificateEntries = append(template.RevokedCertificateEntries, entry)
+		l.entries = append(l.entries, entry)
 	}
-	slices.SortFunc(template.RevokedCertificateEntries, func(a, b x509.RevocationListEntry) int {
-		if d := a.SerialNumber.Cmp(b.SerialNumber); d != 0 {
+	slices.SortFunc(l.entries, func(a, b Revocation) int {
+		if d := a.Serial.Cmp(b.Serial); d != 0 {
 			return d
 		}
-		return a.RevocationTime.Compare(b.RevocationTime)
+		return a.At.Compare(b.At)
 	})
-	template.RevokedCertificateEntries = slices.CompactFunc(template.RevokedCertificateEntries, func(a, b x509.RevocationListEntry) bool {
-		return a.SerialNumber.Cmp(b.SerialNumber) == 0
-	})
+	l.entries = slices.CompactFunc(l.entries, func(a, b Revocation) bool { return a.Serial.Cmp(b.Serial) == 0 })
 	if r.Partition != nil {
 		e, err := r.Partition.extension()
 		if err != nil {
-			return nil, err
+			return l, err
 		}
-		template.ExtraExtensions = []pkix.Extension{e}
+		l.extensions = []pkix.Extension{e}
 	}
-	return template, nil
+	return l, nil
 }
 
 // CheckRevocation says whether a list of the authority could hold an entry.
@@ -186,23 +179,21 @@ func (a *Authority) CheckRevocation(r Revocation, now time.Time) error {
 	return nil
 }
 
-func (a *Authority) entry(r Revocation, this time.Time) (x509.RevocationListEntry, error) {
-	at := r.At.UTC().Truncate(time.Second)
-	e := x509.RevocationListEntry{SerialNumber: r.Serial, RevocationTime: at, ReasonCode: r.Reason}
+func (a *Authority) entry(r Revocation, this time.Time) (Revocation, error) {
+	r.At = r.At.UTC().Truncate(time.Second)
 	switch {
-	case r.Serial == nil || r.Serial.Sign() < 1:
-		return e, errors.New("it is not positive")
-	case at.After(this):
-		return e, fmt.Errorf("it is revoked from %s on, after the list", stamp(at))
+	case r.Serial == nil || r.Serial.Sign() < 1 || r.Serial.BitLen() > 159:
+		return r, errors.New("it is not positive and below 2^159")
+	case r.At.After(this):
+		return r, fmt.Errorf("it is revoked from %s on, after the list", stamp(r.At))
+	case r.At.Year() < 1950:
+		return r, fmt.Errorf("it is revoked from %s on, before there were computers", stamp(r.At))
 	case a.IsRoot() && r.Reason == 0:
-		return e, fmt.Errorf("%w: the list of a root gives a reason other than unspecified", ErrReason)
+		return r, fmt.Errorf("%w: the list of a root gives a reason other than unspecified", ErrReason)
+	case !ReasonUsed(r.Reason):
+		return r, fmt.Errorf("%w: code %d", ErrReason, r.Reason)
 	}
-	for _, known := range reasons {
-		if known.code == r.Reason {
-			return e, nil
-		}
-	}
-	return e, fmt.Errorf("%w: code %d", ErrReason, r.Reason)
+	return r, nil
 }
 
 // extension is the issuingDistributionPoint. It is critical: who takes a part

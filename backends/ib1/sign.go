@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 )
 
 // sign makes a certificate that check approves of, or none. The rehearsal has
@@ -49,13 +48,7 @@ func create(template, parent *x509.Certificate, public crypto.PublicKey, signer 
 	if template.SerialNumber == nil {
 		return nil, fmt.Errorf("%w: it was not drawn", ErrSerial)
 	}
-	// Without randomness ECDSA derives its own from key and message, so that the
-	// same request gives the same bytes. Keys in hardware do as they like.
-	var random io.Reader
-	if _, ours := signer.(*ecdsa.PrivateKey); !ours {
-		random = rand.Reader
-	}
-	der, err := x509.CreateCertificate(random, template, parent, public, signer)
+	der, err := x509.CreateCertificate(randomFor(signer), template, parent, public, signer)
 	if err != nil {
 		return nil, fmt.Errorf("ib1: sign a certificate: %w", err)
 	}
