@@ -81,6 +81,9 @@ func checkXRoad(o Order, rule XRoadRule, csr CSR) *Problem {
 		return Problemf(Unauthorized,
 			"this account is bound to no member of an X-Road instance, so nothing tells whose certificate this would be; ask the operator for an external account key of a member written INSTANCE:CLASS:CODE")
 	}
+	if err := checkPlainName(csr.RawSubject); err != nil {
+		return Problemf(BadCSR, "%v", err)
+	}
 	parts, err := subjectParts(csr.Subject)
 	if err != nil {
 		return Problemf(BadCSR, "%v", err)
