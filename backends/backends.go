@@ -47,6 +47,9 @@ type Request struct {
 	PublicKey []byte
 	// Contract is what the certificate must be.
 	Contract acme.Contract
+	// Renewal says that a certificate takes the place of one that is about to
+	// end: what a backend holds back, it holds back for these (SC-16).
+	Renewal bool
 	// At is when the order was finalized. A backend that signs by itself takes
 	// the time from here, so that signing twice gives the same certificate.
 	At time.Time
@@ -76,8 +79,9 @@ var ErrCredentials = errors.New("the CA does not accept the credentials")
 
 // refusal is the CA's no.
 type refusal struct {
-	detail string
-	cause  error
+	problem acme.ProblemType
+	detail  string
+	cause   error
 }
 
 func (r *refusal) Error() string {
@@ -91,7 +95,15 @@ func (r *refusal) Unwrap() error { return r.cause }
 // Refused reports that the CA will not issue this certificate, now or later.
 // detail is shown to the client, so it is in our own words (SC-18); cause is
 // for the operator and may be nil.
-func Refused(detail string, cause error) error { return &refusal{detail: detail, cause: cause} }
+func Refused(detail string, cause error) error {
+	return RefusedAs(acme.Unauthorized, detail, cause)
+}
+
+// RefusedAs is Refused where more is known of why: BadCSR for what a client can
+// put right, ServerInternal for what is nobody's fault here.
+func RefusedAs(t acme.ProblemType, detail string, cause error) error {
+	return &refusal{problem: t, detail: detail, cause: cause}
+}
 
 // RefusalDetail returns what a client may be told when err is a refusal.
 func RefusalDetail(err error) (string, bool) {
@@ -100,6 +112,25 @@ func RefusalDetail(err error) (string, bool) {
 		return r.detail, true
 	}
 	return "", false
+}
+
+// RefusalType returns the type of problem that a refusal is.
+func RefusalType(err error) acme.ProblemType {
+	var r *refusal
+	if errors.As(err, &r) {
+		return r.problem
+	}
+	return acme.Unauthorized
+}
+
+// RefusalCause returns what the CA said to a refusal, nil when it said nothing.
+// It is for the operator (SC-18).
+func RefusalCause(err error) error {
+	var r *refusal
+	if errors.As(err, &r) {
+		return r.cause
+	}
+	return nil
 }
 
 type notSent struct{ error }

@@ -119,6 +119,7 @@ type Engine struct {
 	watchers    *watchers
 	wake        chan struct{} // a job may be due earlier than Run believes; buffered, sends never block
 	started     chan struct{} // closed when Run begins to work
+	away        chan struct{} // closed when no CA is looked at any more
 	startOnce   sync.Once
 	stopOnce    sync.Once
 	fatal       chan error // the reason to stop at once; buffered, the first one stays
@@ -134,7 +135,7 @@ type Engine struct {
 type Counters struct {
 	OrdersCreated, OrdersAttached, OrdersValid, OrdersInvalid, Validations, ValidationsFailed,
 	Submissions, Quarantined, Orphans, Parked, Rescued, Revocations, StepFailures,
-	OverOpenOrders, OverProcessing, OverNameSet, OverMember, Shed atomic.Int64
+	Stopped, OverOpenOrders, OverProcessing, OverNameSet, OverMember, Shed atomic.Int64
 }
 
 // authority is a backend and the abilities it has, asked for once.
@@ -154,6 +155,9 @@ type authority struct {
 	delegate backends.StatusDelegate
 	// informer is nil for a CA that says nothing of renewals.
 	informer backends.RenewalInformer
+	surveyor backends.Surveyor
+	checker  backends.Checker
+	standing *standing
 	trust    *acme.Trust
 }
 
@@ -170,6 +174,7 @@ func New(cfg Config) (*Engine, error) {
 		watchers:    newWatchers(),
 		wake:        make(chan struct{}, 1),
 		started:     make(chan struct{}),
+		away:        make(chan struct{}),
 		fatal:       make(chan error, 1),
 	}
 	e.rates = newRates(cfg)
@@ -227,7 +232,7 @@ func New(cfg Config) (*Engine, error) {
 }
 
 func newAuthority(name string, b backends.Backend) (*authority, error) {
-	a := &authority{name: name, backend: b, traits: b.Traits()}
+	a := &authority{name: name, backend: b, traits: b.Traits(), standing: newStanding()}
 	a.issuer, _ = b.(backends.Issuer)
 	a.finder, _ = b.(backends.Finder)
 	a.continuer, _ = b.(backends.Continuer)
@@ -237,6 +242,8 @@ func newAuthority(name string, b backends.Backend) (*authority, error) {
 	a.crossed, _ = b.(backends.CrossSigned)
 	a.delegate, _ = b.(backends.StatusDelegate)
 	a.informer, _ = b.(backends.RenewalInformer)
+	a.surveyor, _ = b.(backends.Surveyor)
+	a.checker, _ = b.(backends.Checker)
 	var roots [][]byte
 	if r, ok := b.(backends.Rooted); ok {
 		roots = r.Roots()

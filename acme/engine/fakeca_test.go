@@ -20,15 +20,17 @@ type fakeCA struct {
 
 	mu        sync.Mutex
 	lockedOut bool               // our credentials are wrong
+	exhausted bool               // nothing is left to buy with
 	purchases []backends.Request // guarded by mu, like all below
 	polls     int
 	finds     int
 	revoked   []acme.CertificateID
 
-	loseReplies  int           // so many replies are lost after the request was accepted
-	dropRequests int           // so many requests break before they arrive, without proof of it
-	notSent      int           // so many requests provably never leave
-	refuse       string        // every request is refused with this reason
+	loseReplies  int    // so many replies are lost after the request was accepted
+	dropRequests int    // so many requests break before they arrive, without proof of it
+	notSent      int    // so many requests provably never leave
+	refuse       string // every request is refused with this reason
+	refuseAs     acme.ProblemType
 	issueAfter   time.Duration // from purchase to certificate
 	hiddenFor    time.Duration // Find does not show younger purchases
 	mutate       func([][]byte) [][]byte
@@ -53,11 +55,13 @@ func (f *fakeCA) Submit(_ context.Context, r backends.Request) (backends.Ticket,
 	case f.away != nil:
 		f.tries = append(f.tries, time.Now())
 		return "", backends.NotSent(f.away)
+	case f.exhausted:
+		return "", backends.NotSent(fmt.Errorf("0 left: %w", backends.ErrExhausted))
 	case f.notSent > 0:
 		f.notSent--
 		return "", backends.NotSent(errors.New("no route to the CA"))
 	case f.refuse != "":
-		return "", backends.Refused(f.refuse, errors.New("code -2017"))
+		return "", backends.RefusedAs(f.refuseAs, f.refuse, errors.New("code -2017"))
 	case f.dropRequests > 0:
 		f.dropRequests--
 		return "", errBroken

@@ -263,6 +263,12 @@ func (e *Engine) closeQueued(ctx context.Context, owner acme.Account, f finaliza
 		if err := e.mayProcess(tx, o); err != nil {
 			return err
 		}
+		if became != acme.Resume { // which has been bought already
+			// A login that was refused ends nothing: the order waits with us.
+			if err := e.mayBuy(tx, f.authority, o, backends.FindingLogin); err != nil {
+				return err
+			}
+		}
 		if became == acme.Resume {
 			o, err = e.resume(tx, o, f.csrHash, earlier, f.profile)
 			return err
@@ -310,7 +316,10 @@ func (e *Engine) closeRefused(ctx context.Context, owner acme.Account, f finaliz
 			return err
 		}
 		o.CSRHash = f.csrHash
-		o = acme.Fail(o, refusedByCA(detail), e.now())
+		if says := refusalNote(cause); says != "" {
+			o.Note(e.now(), says)
+		}
+		o = acme.Fail(o, refusedByCA(detail, cause), e.now())
 		if err := tx.Jobs().Delete(orderJob(o.ID)); err != nil {
 			return err
 		}
@@ -456,8 +465,8 @@ func (e *Engine) issued(o acme.Order, c acme.Certificate) {
 
 // refusedByCA is the problem of an order that its CA will not fulfil. detail
 // is in the backend's own words (SC-18).
-func refusedByCA(detail string) *acme.Problem {
-	return acme.Problemf(acme.Unauthorized, "the certificate authority refused the request: %s", detail)
+func refusedByCA(detail string, cause error) *acme.Problem {
+	return acme.Problemf(backends.RefusalType(cause), "the certificate authority refused the request: %s", detail)
 }
 
 func (e *Engine) refused(o acme.Order, backend string, cause error) {

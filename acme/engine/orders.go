@@ -84,6 +84,9 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 		if err := e.stillRenewal(o, claim); err != nil {
 			return err
 		}
+		if err := e.mayBuy(tx, e.backends[profile.Backend], o); err != nil {
+			return err
+		}
 		if err := e.mayOpen(tx, h.member, o); err != nil {
 			return err
 		}

@@ -34,8 +34,10 @@ func (e *Engine) stepPoll(ctx context.Context, j storage.Job) error {
 	}
 	if detail, refused := backends.RefusalDetail(err); refused {
 		e.refused(l.order, l.authority.name, err)
-		return e.fail(ctx, l, refusedByCA(detail))
+		l.says = refusalNote(err)
+		return e.fail(ctx, l, refusedByCA(detail, err))
 	}
+	l.authority.learn(err)
 	switch {
 	case err != nil && !e.now().Before(l.sub.Deadline):
 		return e.parkSubmission(ctx, l, "the CA accepted the request and has not been reached by the deadline, last with: "+err.Error())

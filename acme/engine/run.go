@@ -35,8 +35,13 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	e.lanes.start(work)
 	e.startOnce.Do(func() { close(e.started) })
+	looking, lookAway := context.WithCancel(ctx)
+	looked := e.watchCAs(looking)
 	err := e.dispatchUntil(ctx)
 	e.lanes.close()
+	lookAway()
+	looked()
+	close(e.away)
 	if err != nil {
 		cut() // nothing can be stored any more
 	}

@@ -23,6 +23,8 @@ type loaded struct {
 	sub       storage.Submission
 	profile   acme.Profile
 	authority *authority
+	// says is what the CA said to a refusal, in its own words, for the operator.
+	says string
 }
 
 func (e *Engine) load(ctx context.Context, j storage.Job) (l loaded, err error) {
@@ -78,6 +80,13 @@ func (e *Engine) stepSubmit(ctx context.Context, j storage.Job) error {
 	if settled, err := e.lookBeforeSending(ctx, l); settled || err != nil {
 		return err
 	}
+	if r.Renewal, err = e.mayStillBuy(ctx, l); err != nil {
+		var p *acme.Problem
+		if errors.As(err, &p) {
+			return e.waitForCA(ctx, l, p)
+		}
+		return err
+	}
 	// SC-1: from this commit on, the CA may have heard of it.
 	var withdrawn *acme.Problem
 	switch l.sub, err = e.intend(ctx, l); {
@@ -95,8 +104,10 @@ func (e *Engine) stepSubmit(ctx context.Context, j storage.Job) error {
 	}
 	if detail, refused := backends.RefusalDetail(err); refused {
 		e.refused(l.order, l.authority.name, err)
-		return e.fail(ctx, l, refusedByCA(detail))
+		l.says = refusalNote(err)
+		return e.fail(ctx, l, refusedByCA(detail, err))
 	}
+	l.authority.learn(err)
 	switch {
 	case err == nil:
 		return e.ticketed(ctx, l, ticket, failpoint.Ticket)
@@ -152,6 +163,56 @@ func (e *Engine) withdrawn(tx storage.Tx, l loaded) (owner acme.Account, err err
 		return h.account, err
 	}
 	return h.account, certificateKeyFree(tx, l.sub.Contract.KeyHash)
+}
+
+// mayStillBuy asks right before sending whether the CA is as it should be, and
+// whether the order is a renewal. An error with a problem says what it is not.
+func (e *Engine) mayStillBuy(ctx context.Context, l loaded) (renewal bool, err error) {
+	if err := e.surveyed(ctx, l.authority); err != nil {
+		return false, err
+	}
+	err = e.view(ctx, func(tx storage.Tx) error {
+		renewal, err = e.renewal(tx, l.order)
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	// A login that was refused shows in the call, which costs nothing then.
+	if f, stopped := l.authority.stopped(renewal, backends.FindingLogin); stopped {
+		return renewal, acme.Problemf(acme.ServerInternal, "%s", f.Text)
+	}
+	return renewal, nil
+}
+
+// waitForCA puts an order off that cannot be bought now, for as long as it takes
+// (SC-16). That is no failure of the job.
+func (e *Engine) waitForCA(ctx context.Context, l loaded, why *acme.Problem) error {
+	return e.putOff(ctx, l, func(_ *storage.Submission, j *storage.Job) (park string) {
+		j.Due, j.LastError = e.now().Add(e.jitter(surveyStopped)), clip(why.Detail, 1024)
+		return ""
+	})
+}
+
+// learn takes in what a call tells of the CA besides its answer.
+func (a *authority) learn(err error) {
+	switch {
+	case err == nil:
+		a.letIn()
+	case errors.Is(err, backends.ErrCredentials):
+		a.heard(backends.FindingLogin, backends.StopAll, err)
+	case errors.Is(err, backends.ErrExhausted):
+		a.heard(backends.FindingBalance, backends.StopNew, err)
+	}
+}
+
+// refusalNote keeps the CA's own words for the operator (SC-18).
+func refusalNote(err error) string {
+	cause := backends.RefusalCause(err)
+	if cause == nil {
+		return ""
+	}
+	return "refused: " + clip(cause.Error(), 500)
 }
 
 // intend records that the request is about to be sent, if it may still be: an
@@ -368,6 +429,9 @@ func (e *Engine) fail(ctx context.Context, l loaded, p *acme.Problem) error {
 		}
 		if err := tx.Jobs().Delete(l.job.ID); err != nil {
 			return err
+		}
+		if l.says != "" {
+			o.Note(e.now(), l.says)
 		}
 		if err := tx.Submissions().Put(l.sub); err != nil {
 			return err

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -27,9 +26,9 @@ type BackendConfig struct {
 	// Roots are what chains lead to, in DER, and required; Intermediates
 	// complete them where an archive has the certificate alone.
 	Roots, Intermediates [][]byte
-	// Floor is how many certificates have to be left for another one to be
-	// bought (SC-16).
-	Floor int64
+	// Floor is how many certificates are kept for renewals: others are bought
+	// as long as more are left (SC-16). Low is when to begin to complain.
+	Floor, Low int64
 	// MaxValidity is the longest that the profile gives, zero when unknown.
 	MaxValidity time.Duration
 	// Archive bounds what is read of archives.
@@ -63,11 +62,12 @@ const (
 )
 
 var (
-	_ backends.Backend = (*Backend)(nil)
-	_ backends.Finder  = (*Backend)(nil)
-	_ backends.Revoker = (*Backend)(nil)
-	_ backends.Rooted  = (*Backend)(nil)
-	_ backends.Checker = (*Backend)(nil)
+	_ backends.Backend  = (*Backend)(nil)
+	_ backends.Finder   = (*Backend)(nil)
+	_ backends.Revoker  = (*Backend)(nil)
+	_ backends.Rooted   = (*Backend)(nil)
+	_ backends.Checker  = (*Backend)(nil)
+	_ backends.Surveyor = (*Backend)(nil)
 )
 
 // NewBackend checks cfg. It does not connect: a CA that is away must not keep
@@ -80,7 +80,7 @@ func NewBackend(cfg BackendConfig) (*Backend, error) {
 		return nil, errors.New("sectigo: which profile? Give its name or its number")
 	case len(cfg.Roots) == 0:
 		return nil, errors.New("sectigo: no root: without one no chain of the CA can be checked")
-	case cfg.Floor < 0 || cfg.MaxValidity < 0 || cfg.ProfileID < 0:
+	case cfg.Floor < 0 || cfg.Low < 0 || cfg.MaxValidity < 0 || cfg.ProfileID < 0:
 		return nil, errors.New("sectigo: numbers and times cannot be negative")
 	}
 	if cfg.Now == nil {
@@ -149,11 +149,20 @@ func describe(all []Authority) string {
 }
 
 // errBalance: there is nothing left to buy with.
-var errBalance = errors.New("no certificates are left to this profile; order more, or lower the floor")
+var errBalance = fmt.Errorf("no certificates are left to this profile; order more, or lower the floor: %w", backends.ErrExhausted)
+
+// floor is how many have to be left for one more purchase: renewals may use up
+// what is kept for them.
+func (b *Backend) floor(r backends.Request) int64 {
+	if r.Renewal {
+		return 0
+	}
+	return b.cfg.Floor
+}
 
 // reserve makes sure that there is something left, and takes one of it. It may
 // be wrong, since others buy too; then the CA says so.
-func (b *Backend) reserve(ctx context.Context, authority int64) error {
+func (b *Backend) reserve(ctx context.Context, authority, floor int64) error {
 	b.mu.Lock()
 	left, fresh := b.account.balance, b.cfg.Now().Sub(b.account.counted) < balanceAge
 	b.mu.Unlock()
@@ -168,8 +177,8 @@ func (b *Backend) reserve(ctx context.Context, authority int64) error {
 	if !fresh {
 		b.account.balance, b.account.counted = left, b.cfg.Now()
 	}
-	if b.account.balance <= b.cfg.Floor {
-		return fmt.Errorf("sectigo: %d left, floor %d: %w", b.account.balance, b.cfg.Floor, errBalance)
+	if b.account.balance <= floor {
+		return fmt.Errorf("sectigo: %d left, floor %d: %w", b.account.balance, floor, errBalance)
 	}
 	b.account.balance--
 	return nil
@@ -182,36 +191,18 @@ func (b *Backend) recount() {
 	b.account.counted = time.Time{}
 }
 
-// Check implements backends.Checker: it logs in and looks at everything that a
-// purchase will need.
+// Check implements backends.Checker: it surveys, and complains of whatever it
+// finds.
 func (b *Backend) Check(ctx context.Context) error {
-	if _, err := b.client.Login(ctx); err != nil {
-		return err
-	}
-	b.mu.Lock()
-	b.account.seen = time.Time{}
-	b.mu.Unlock()
-	authority, err := b.authority(ctx)
+	s, err := b.Survey(ctx)
 	if err != nil {
 		return err
 	}
-	left, err := b.client.Balance(ctx, authority.ID)
-	if err != nil {
-		return err
+	var all []error
+	for _, f := range s.Findings {
+		all = append(all, fmt.Errorf("sectigo: %s", f.Text))
 	}
-	if left <= b.cfg.Floor {
-		return fmt.Errorf("sectigo: %d left, floor %d: %w", left, b.cfg.Floor, errBalance)
-	}
-	known, err := b.client.ProfileParams(ctx, authority.ProfileID)
-	if err != nil {
-		return err
-	}
-	for _, name := range slices.Sorted(maps.Keys(b.cfg.Params)) {
-		if !slices.ContainsFunc(known, func(p ProfileParam) bool { return p.Name == name }) {
-			return fmt.Errorf("sectigo: profile %d takes no parameter %s, and one is configured", authority.ProfileID, name)
-		}
-	}
-	return nil
+	return errors.Join(all...)
 }
 
 // revokingProfile is the number of the profile. Other than for a purchase its

@@ -44,9 +44,16 @@ func (c *Client) SetCredentials(ctx context.Context, username string, password s
 // operator who has put the account in order.
 func (c *Client) ResetLogin(ctx context.Context) error { return c.session.reset(ctx) }
 
-// Login makes sure that there is a valid token, and says until when.
+// Login makes sure that there is a valid token, and says until when. After a login
+// that was refused, what is left of an earlier one is not good enough: it may be
+// what the CA did not take.
 func (c *Client) Login(ctx context.Context) (until time.Time, err error) {
-	t, err := c.session.current(ctx)
+	var t tokens
+	if c.session.breaker() != nil {
+		t, err = c.session.anew(ctx)
+	} else {
+		t, err = c.session.current(ctx)
+	}
 	if err != nil {
 		return time.Time{}, notSent("log in", err)
 	}

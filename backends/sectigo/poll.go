@@ -5,8 +5,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	"acmebridge/acme"
 	"acmebridge/backends"
 )
 
@@ -40,13 +42,13 @@ func (b *Backend) poll(ctx context.Context, t ticket) (backends.Result, error) {
 	case StatusReady, StatusCollected, StatusPartial:
 		return b.fetch(ctx, t, status)
 	case StatusFailed:
-		return backends.Result{}, backends.Refused(refusedFailed, says())
+		return backends.Result{}, backends.RefusedAs(acme.ServerInternal, refusedFailed, says())
 	case StatusBroken:
-		return backends.Result{}, backends.Refused(refusedCSR, says())
+		return backends.Result{}, backends.RefusedAs(acme.BadCSR, refusedCSR, says())
 	case StatusRejected:
-		return backends.Result{}, backends.Refused(refusedByPerson, says())
+		return backends.Result{}, rejected(batch, says())
 	case StatusExpired, StatusRevoked:
-		return backends.Result{}, backends.Refused(refusedGone, says())
+		return backends.Result{}, backends.RefusedAs(acme.ServerInternal, refusedGone, says())
 	case StatusCreated, StatusProcessing, StatusRejecting, StatusRevoking, StatusRevokeError, StatusUnknown:
 	}
 	note := fmt.Sprintf("batch %d at the CA: %s", batch.ID, status)
@@ -61,6 +63,19 @@ func (b *Backend) poll(ctx context.Context, t ticket) (backends.Result, error) {
 		}
 	}
 	return backends.Result{After: b.pause(t), Note: note}, nil
+}
+
+// rejected is the no of a person at the CA. A reason that is about the name is
+// one about the identifier.
+func rejected(batch Batch, cause error) error {
+	for word := range strings.FieldsFuncSeq(strings.ToLower(batch.RejectReason), func(r rune) bool { return r == ' ' || r == ',' || r == ';' || r == ':' || r == '"' || r == '\'' }) {
+		switch {
+		case word == "host", word == "hostname", word == "domain", word == "domains", word == "dns",
+			strings.Contains(strings.TrimRight(word, ".!?"), "."):
+			return backends.RefusedAs(acme.RejectedIdentifier, refusedByPerson, cause)
+		}
+	}
+	return backends.Refused(refusedByPerson, cause)
 }
 
 // fetch gets the certificate. The archive may be fetched again as often as
@@ -79,7 +94,7 @@ func (b *Backend) fetch(ctx context.Context, t ticket, status Status) (backends.
 	switch {
 	case leaf != nil:
 	case status == StatusPartial:
-		return backends.Result{}, backends.Refused(refusedFailed, fmt.Errorf("sectigo: batch %d is issued partly, and not this part", t.batch))
+		return backends.Result{}, backends.RefusedAs(acme.ServerInternal, refusedFailed, fmt.Errorf("sectigo: batch %d is issued partly, and not this part", t.batch))
 	default:
 		return backends.Result{}, fmt.Errorf("sectigo: batch %d: %w; its archive has %d other certificates, and skipped %q", t.batch, ErrNoMatch, len(archive.Certificates), archive.Skipped)
 	}

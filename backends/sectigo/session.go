@@ -79,6 +79,15 @@ func (s *session) renew(ctx context.Context, bad secret.Secret) (tokens, error) 
 	return s.obtain(ctx, bad)
 }
 
+// anew returns other tokens than the present ones.
+func (s *session) anew(ctx context.Context) (tokens, error) {
+	if err := s.take(ctx); err != nil {
+		return tokens{}, err
+	}
+	defer s.give()
+	return s.obtain(ctx, s.tokens.Access)
+}
+
 // obtain gets new tokens from the cache, by the refresh token or by a login.
 // Other processes on the same cache are kept out meanwhile: a refresh token
 // may work only once.

@@ -5,8 +5,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	"acmebridge/acme"
 	"acmebridge/backends"
 )
 
@@ -25,17 +27,17 @@ const (
 func (b *Backend) Submit(ctx context.Context, r backends.Request) (backends.Ticket, error) {
 	csr, err := x509.ParseCertificateRequest(r.CSR)
 	if err != nil {
-		return "", backends.Refused(refusedCSR, err)
+		return "", backends.RefusedAs(acme.BadCSR, refusedCSR, err)
 	}
 	if len(csr.DNSNames) == 0 {
 		// The CA would accept it, take the money and call the batch broken.
-		return "", backends.Refused(refusedNames, nil)
+		return "", backends.RefusedAs(acme.BadCSR, refusedNames, nil)
 	}
 	authority, err := b.authority(ctx)
 	if err != nil {
 		return "", backends.NotSent(err)
 	}
-	if err := b.reserve(ctx, authority.ID); err != nil {
+	if err := b.reserve(ctx, authority.ID, b.floor(r)); err != nil {
 		return "", backends.NotSent(err)
 	}
 	batch, err := b.client.Upload(ctx, Upload{
@@ -43,7 +45,7 @@ func (b *Backend) Submit(ctx context.Context, r backends.Request) (backends.Tick
 	})
 	if err != nil {
 		b.recount()
-		return "", b.classify(ctx, authority.ID, err)
+		return "", b.classify(ctx, authority.ID, b.floor(r), err)
 	}
 	t, err := ticketFor(batch.ID, r)
 	if err != nil {
@@ -53,7 +55,7 @@ func (b *Backend) Submit(ctx context.Context, r backends.Request) (backends.Tick
 }
 
 // classify says what an error of an upload means to the engine.
-func (b *Backend) classify(ctx context.Context, authority int64, err error) error {
+func (b *Backend) classify(ctx context.Context, authority, floor int64, err error) error {
 	switch OutcomeOf(err) {
 	case NotSent:
 		return backends.NotSent(err)
@@ -67,15 +69,35 @@ func (b *Backend) classify(ctx context.Context, authority int64, err error) erro
 			return backends.NotSent(fmt.Errorf("%w; see to the rights of the account, and whether authority %d is switched on", err, authority))
 		case balanceErr != nil:
 			return backends.NotSent(errors.Join(err, balanceErr))
-		case left <= b.cfg.Floor:
+		case left <= floor:
 			return backends.NotSent(fmt.Errorf("%w: %w", err, errBalance))
 		case errors.Is(err, ErrNotFound):
 			return backends.NotSent(fmt.Errorf("%w; the profile is not there any more", err))
+		}
+		if aboutCSR(err) {
+			return backends.RefusedAs(acme.BadCSR, refusedCSR, err)
 		}
 		return backends.Refused(refusedRequest, err)
 	case Unknown:
 	}
 	return err
+}
+
+// aboutCSR reports whether the CA complains of what is in the CSR, and not of
+// the way it was asked: its message names the part. The words are those of its
+// parameters and of its one known complaint.
+func aboutCSR(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	words := strings.ToLower(e.Message)
+	for _, part := range []string{"csr", "subject", "dnsname", "commonname", "common name", "organizationname", "localityname", "stateorprovincename", "countryname", "public key", "key size", "key algorithm"} {
+		if strings.Contains(words, part) {
+			return true
+		}
+	}
+	return false
 }
 
 // skew is how far the CA's clock may be from ours.

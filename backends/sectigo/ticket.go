@@ -71,4 +71,6 @@ func serialOf(c acme.Certificate) *big.Int { return new(big.Int).SetBytes(c.Seri
 
 // batchName is how a request is found again. The prefix tells people whose it
 // is.
-func batchName(r backends.Request) string { return "acme-" + r.Key }
+func batchName(r backends.Request) string { return batchPrefix + r.Key }
+
+const batchPrefix = "acme-"

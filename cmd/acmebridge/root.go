@@ -122,6 +122,7 @@ has a certificate issued to a standard client and shows each step.`,
 		p.memberCommand(), p.applicationCommand(), p.eabCommand(), p.accountCommand(), p.orderCommand(), p.certCommand(), p.renewalsCommand(),
 		p.csrCommand(), p.identityCommand(), p.caCommand(), p.ib1Command(), p.dbCommand(), p.exportCommand(), p.sectigoCommand(), p.standinCommand(), p.versionCommand(),
 	)
+	root.AddCommand(p.backendCommand())
 	completion(root)
 	withoutEmptyDefaults(root)
 	return root

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -112,15 +113,27 @@ func cmdIssue(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // place DIRECTORY-URL DATA NAME VARIABLE places an order and leaves it. The
-// variable is set to the id of the order.
-func cmdPlace(ts *testscript.TestScript, _ bool, args []string) {
+// variable is set to the id of the order. With ! it wants the order to be refused,
+// and prints why.
+func cmdPlace(ts *testscript.TestScript, neg bool, args []string) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	ts.Check(err)
 	ctx := context.Background()
 	c := &acme.Client{Key: key, DirectoryURL: args[0], HTTPClient: scriptClient(ts, args[1])}
 	_, err = c.Register(ctx, &acme.Account{}, acme.AcceptTOS)
 	ts.Check(err)
+	if neg {
+		c.RetryBackoff = func(int, *http.Request, *http.Response) time.Duration { return -1 }
+	}
 	order, err := c.AuthorizeOrder(ctx, acme.DomainIDs(args[2]))
+	if neg {
+		if err == nil {
+			ts.Fatalf("the order was taken")
+		}
+		_, err = fmt.Fprintln(ts.Stdout(), err)
+		ts.Check(err)
+		return
+	}
 	ts.Check(err)
 	ts.Setenv(args[3], order.URI[len(order.URI)-36:])
 }

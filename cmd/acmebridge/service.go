@@ -128,7 +128,7 @@ func (s *service) bindPKI() error {
 // bindAdmin binds the socket, and admin_listen where it is configured.
 func (s *service) bindAdmin() error {
 	health := admin.Health{
-		Reasons: s.notReady, Warnings: s.warnings,
+		Reasons: s.notReady, Warnings: func() []string { return append(s.warnings(), findings(s.engine.Standings())...) },
 		Metrics: admin.Metrics(admin.MetricsConfig{
 			Engine: s.engine, Nonces: func() admin.Nonces { return admin.Nonces(s.nonces.Stats()) }, Connections: s.limiter.counts, Version: version(),
 			Limited: s.limited, Shed: s.front.Shed, Trees: s.ib1Trees,
@@ -228,7 +228,7 @@ func (s *service) notReady() []string {
 	if s.clock != "" {
 		reasons = append(reasons, s.clock)
 	}
-	return reasons
+	return append(reasons, lockedOut(s.engine.Standings(), s.cfg)...)
 }
 
 const (

@@ -17,13 +17,14 @@ import (
 	"acmebridge/internal/secret"
 )
 
-// sectigobuy URL ROOTS NAME buys a certificate for the name, by the client of
-// that CA, and prints what becomes of it. ROOTS is what to trust, or -.
+// sectigobuy URL ROOTS NAME [BATCH] buys a certificate for the name, by the client
+// of that CA, and prints what becomes of it. ROOTS is what to trust, or -; BATCH is
+// what the batch is called.
 func cmdSectigoBuy(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) != 3 {
-		ts.Fatalf("usage: sectigobuy URL ROOTS NAME")
+	if len(args) < 3 || len(args) > 4 {
+		ts.Fatalf("usage: sectigobuy URL ROOTS NAME [BATCH]")
 	}
-	chain, err := sectigoBuy(ts, args[0], args[1], args[2])
+	chain, err := sectigoBuy(ts, args[0], args[1], args[2], append(args, "script")[3])
 	if (err != nil) != neg {
 		ts.Fatalf("%v", err)
 	}
@@ -38,7 +39,7 @@ func cmdSectigoBuy(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func sectigoBuy(ts *testscript.TestScript, url, roots, name string) ([]*x509.Certificate, error) {
+func sectigoBuy(ts *testscript.TestScript, url, roots, name, batch string) ([]*x509.Certificate, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cfg := sectigo.Config{URL: url, Username: "bridge", Password: secret.New([]byte("bridge-password")), Dial: new(net.Dialer).DialContext}
@@ -57,7 +58,7 @@ func sectigoBuy(ts *testscript.TestScript, url, roots, name string) ([]*x509.Cer
 	ts.Check(err)
 	spki, err := x509.MarshalPKIXPublicKey(key.Public())
 	ts.Check(err)
-	b, err := client.Upload(ctx, sectigo.Upload{ProfileID: 423, BatchName: "script", CSRs: [][]byte{csr}})
+	b, err := client.Upload(ctx, sectigo.Upload{ProfileID: 423, BatchName: batch, CSRs: [][]byte{csr}})
 	for err == nil && !b.Canonical().Terminal() {
 		select {
 		case <-ctx.Done():

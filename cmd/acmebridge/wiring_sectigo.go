@@ -60,9 +60,13 @@ func (p *parts) openSectigo(name string) (backends.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	params, err := s.Parameters()
+	if err != nil {
+		return nil, fmt.Errorf("params: %w", err)
+	}
 	return sectigo.NewBackend(sectigo.BackendConfig{
 		Client: client, Profile: s.ProfileName, ProfileID: int64(s.ProfileID), Roots: roots, Intermediates: intermediates,
-		Floor: int64(s.BalanceFloor), MaxValidity: s.MaxValidity, Now: p.now,
+		Params: params, Floor: int64(s.BalanceFloor), Low: int64(s.BalanceLow), MaxValidity: s.MaxValidity, Now: p.now,
 	})
 }
 

@@ -14,6 +14,7 @@ func silent(issue string) map[failpoint.Point]string {
 	const (
 		download = "for backends that read a certificate from a connection; this one makes it in memory"
 		caa      = "no order of this life waits until its CAA records have to be looked at again; the engine's own tests crash there"
+		agree    = "for CAs whose profiles can change, which this one's cannot; the engine's own tests crash there"
 		advice   = "for CAs that say when to renew, which this one does not; the engine's own tests crash there"
 	)
 	if issue == "queued" {
@@ -21,6 +22,7 @@ func silent(issue string) map[failpoint.Point]string {
 			failpoint.DownloadHalf:    download,
 			failpoint.CheckCAA.Before: caa, failpoint.CheckCAA.After: caa,
 			failpoint.AskAdvice: advice, failpoint.Advice.Before: advice, failpoint.Advice.After: advice,
+			failpoint.Agree.Before: agree, failpoint.Agree.After: agree,
 		}
 	}
 	const inline = "only where issuing is a job: an inline issuer answers within finalize"
@@ -30,6 +32,8 @@ func silent(issue string) map[failpoint.Point]string {
 		failpoint.CheckCAA.After:    caa,
 		failpoint.AskAdvice:         advice,
 		failpoint.Advice.Before:     advice,
+		failpoint.Agree.Before:      agree,
+		failpoint.Agree.After:       agree,
 		failpoint.Advice.After:      advice,
 		failpoint.Ticket.Before:     inline,
 		failpoint.Ticket.After:      inline,

@@ -95,6 +95,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	h.mountMembers(mux)
 	h.mountRenewals(mux)
 	h.mountCA(mux)
+	h.mountBackends(mux)
 	h.mountDatabase(mux)
 	mux.HandleFunc("GET /v1/export", h.export)
 	return limitBody(mux), nil

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"acmebridge/acme/engine"
+	"acmebridge/backends"
 )
 
 // MetricsConfig says what is measured.
@@ -87,6 +88,7 @@ func newCollector(cfg MetricsConfig) *collector {
 		{"jobs_parked_total", "Jobs that were parked for a person.", &n.Parked},
 		{"jobs_rescued_total", "Jobs that an earlier run had left and this one resumed.", &n.Rescued},
 		{"revocations_total", "Revocations accepted.", &n.Revocations},
+		{"orders_stopped_total", "Orders and finalizations put off because nothing may be bought at their CA now.", &n.Stopped},
 		{"step_failures_total", "Steps that failed and are tried again.", &n.StepFailures},
 	} {
 		c.counters = append(c.counters, counter{desc(x.name, x.help), func() float64 { return float64(x.value.Load()) }})
@@ -112,6 +114,11 @@ func newCollector(cfg MetricsConfig) *collector {
 	c.gauges["issuer_covers_until_seconds"] = desc("issuer_covers_until_seconds", "Until when the issuers of a tree can sign certificates of full validity, in Unix time.", "backend", "tree")
 	c.gauges["root_list_until_seconds"] = desc("root_list_until_seconds", "Until when the revocation list of the root of a tree is good, in Unix time; 0 when there is none.", "backend", "tree")
 	c.gauges["ceremonies_due"] = desc("ceremonies_due", "What people have to do for a tree, such as rotating its issuer.", "backend", "tree", "urgent")
+	c.gauges["ca_finding"] = desc("ca_finding", "1 while the last look at a CA stands that found something of this kind.", "backend", "kind")
+	c.gauges["ca_stops"] = desc("ca_stops", "What is not bought at a CA because of what was found: 0 nothing, 1 new orders, 2 everything.", "backend")
+	c.gauges["ca_balance"] = desc("ca_balance", "Certificates that are left to buy, when the CA was last looked at.", "backend")
+	c.gauges["ca_orphans"] = desc("ca_orphans", "Requests of ours at a CA that nothing here knows of; 'backend show' lists them.", "backend")
+	c.gauges["ca_seen_seconds"] = desc("ca_seen_seconds", "When a CA was last looked at with success, in Unix time.", "backend")
 	c.gauges["build_info"] = desc("build_info", "1, with the version of the program.", "version")
 	return c
 }
@@ -181,6 +188,23 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		shed += c.Shed()
 	}
 	count("shed_total", float64(shed))
+	for _, s := range c.Engine.Standings() {
+		for _, kind := range backends.FindingKinds() {
+			found := 0.0
+			if s.Has(kind) {
+				found = 1
+			}
+			gauge("ca_finding", found, s.Backend, string(kind))
+		}
+		gauge("ca_stops", float64(s.Stops()), s.Backend)
+		gauge("ca_orphans", float64(len(s.Orphans)), s.Backend)
+		if s.Balance != nil {
+			gauge("ca_balance", float64(*s.Balance), s.Backend)
+		}
+		if !s.At.IsZero() {
+			gauge("ca_seen_seconds", float64(s.At.Unix()), s.Backend)
+		}
+	}
 	s := c.Nonces()
 	gauge("nonces_kept", float64(s.Remembered))
 	count("nonces_issued_total", float64(s.Issued))

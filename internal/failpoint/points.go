@@ -42,6 +42,7 @@ var (
 	CheckCAA          = Write{"FP-36", "FP-36-after"}
 	NewAuthorization  = Write{"FP-37", "FP-37-after"}
 	Advice            = Write{"FP-40", "FP-40-after"}
+	Agree             = Write{"FP-41", "FP-41-after"}
 )
 
 // Writes lists them all.
@@ -50,7 +51,7 @@ func Writes() []Write {
 		Finalize, Intent, Ticket, Quarantine, Deliver, RevokeIntent, RevokeResult, NewAccount, KeyChange,
 		Settle, Reconcile, PublishNumber, Publish, NewOrder, UpdateAccount, Deactivate, Respond, Expire,
 		Claim, Reschedule, Fail, ExternalKey, Rescue, Cancel, OperatorDecision, SchedulePublisher, Enforce, CheckCAA, NewAuthorization,
-		Advice,
+		Advice, Agree,
 	}
 }
 
@@ -69,9 +70,11 @@ const (
 	RevokeSent Point = "FP-17-sent"
 	// AskAdvice: a CA is about to be asked when a certificate should be renewed.
 	AskAdvice Point = "FP-40-ask"
+	// AskSurvey: a CA is about to be looked at.
+	AskSurvey Point = "FP-41-ask"
 )
 
 // Points lists them all.
 func Points() []Point {
-	return []Point{FinalizeParsed, Sent, PollRead, DownloadHalf, RevokeSent, AskAdvice}
+	return []Point{FinalizeParsed, Sent, PollRead, DownloadHalf, RevokeSent, AskAdvice, AskSurvey}
 }

@@ -42,6 +42,8 @@ var callPoints = map[string]struct{ before, after []string }{
 	"engine/revoke.go stepRevoke Revoke":         {[]string{"Claim"}, []string{"RevokeSent", "RevokeResult"}},
 	"engine/finalize.go close Issue":             {[]string{"FinalizeParsed"}, []string{"Finalize", "Fail"}},
 	"engine/renewal_advice.go askCA RenewalInfo": {[]string{"AskAdvice"}, []string{"Advice"}},
+	"engine/survey.go lookAtCA Survey":           {[]string{"AskSurvey"}, []string{"Agree"}},
+	"engine/survey.go lookAtCA Check":            {[]string{"AskSurvey"}, []string{"Agree"}},
 	"engine/publish.go publishCRL SignCRL": {
 		[]string{"PublishNumber"}, []string{"Publish"},
 	},
@@ -411,7 +413,7 @@ func asksCA(method string, on ast.Expr) bool {
 		return false
 	}
 	switch sel.Sel.Name + "." + method {
-	case "backend.Submit", "backend.Poll", "continuer.Continue", "issuer.Issue", "finder.Find", "revoker.Revoke", "crls.SignCRL", "informer.RenewalInfo":
+	case "backend.Submit", "backend.Poll", "continuer.Continue", "issuer.Issue", "finder.Find", "revoker.Revoke", "crls.SignCRL", "informer.RenewalInfo", "surveyor.Survey", "checker.Check":
 		return true
 	}
 	return false

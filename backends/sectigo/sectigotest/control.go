@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -25,6 +26,7 @@ import (
 //	POST   /reject                  {"batchId": 241001, "reason": "no"}
 //	POST   /balance                 {"authority": 23, "balance": 0}
 //	POST   /login                   {"mode": "401"}
+//	POST   /profile                 {"id": 423, "disabled": true} or {"id": 423, "param": {"name": "x", "required": true, "scopes": ["CSR"]}}
 func (ca *CA) Control() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /journal", func(w http.ResponseWriter, r *http.Request) {
@@ -71,6 +73,20 @@ func (ca *CA) Control() http.Handler {
 		return nil
 	}))
 	mux.HandleFunc("POST /login", order(func(given struct{ Mode string }) error { ca.SetLogin(given.Mode); return nil }))
+	mux.HandleFunc("POST /profile", order(func(given struct {
+		ID       int64
+		Disabled bool
+		Param    *Param
+	}) error {
+		return ca.EditProfile(given.ID, func(p *Profile) {
+			p.Disabled = given.Disabled
+			if given.Param == nil {
+				return
+			}
+			p.Params = slices.DeleteFunc(p.Params, func(old Param) bool { return old.Name == given.Param.Name })
+			p.Params = append(p.Params, *given.Param)
+		})
+	}))
 	return mux
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"acmebridge/internal/secret"
@@ -25,7 +26,26 @@ type Sectigo struct {
 	ProfileID     int            `key:"profile_id" default:"0" min:"0" doc:"Number of the profile. It is not the number at the end of its name, which is that of a template."`
 	RootsFile     string         `key:"roots_file" doc:"PEM file with the roots of the certificates that are issued, and with the intermediate certificates below them. Required."`
 	MaxValidity   time.Duration  `key:"max_validity" default:"0" min:"0" max:"36500d" doc:"The longest validity that the profile gives. 0: not known."`
-	BalanceFloor  int            `key:"balance_floor" default:"0" min:"0" doc:"How many certificates have to be left to the profile for another one to be bought."`
+	BalanceFloor  int            `key:"balance_floor" default:"0" min:"0" doc:"How many certificates of the profile are kept for renewals: new orders are refused when no more than these are left."`
+	BalanceLow    int            `key:"balance_low" default:"10" min:"0" doc:"When to begin to complain: when no more than this many certificates are left."`
+	Params        []string       `key:"params" doc:"Parameters of the profile to send along with each CSR, each as name=value. None is usual; 'acmebridge sectigo profile --params' shows what the profile takes."`
+}
+
+// Parameters are Params by name; the first that is wrong is an error.
+func (s Sectigo) Parameters() (map[string]string, error) {
+	all := map[string]string{}
+	for i, p := range s.Params {
+		name, value, ok := strings.Cut(p, "=")
+		_, twice := all[name]
+		switch {
+		case !ok || name == "" || strings.TrimSpace(name) != name || strings.TrimSpace(value) == "":
+			return nil, fmt.Errorf("entry %d must be name=value, for example organizationName=Example", i+1)
+		case twice:
+			return nil, fmt.Errorf("entry %d: %s is given twice", i+1, name)
+		}
+		all[name] = value
+	}
+	return all, nil
 }
 
 // Password gets the password, from the environment or from the file.
@@ -76,6 +96,9 @@ func checkSectigo(name string, s Sectigo, r *report) {
 	}
 	if s.ProfileName == "" && s.ProfileID == 0 {
 		r.add(key+".profile", "is missing; it names the profile to issue under")
+	}
+	if _, err := s.Parameters(); err != nil {
+		r.add(key+".params", "%v", err)
 	}
 	if s.RootsFile == "" {
 		r.add(key+".roots_file", "is missing; without the roots of the CA nothing that it issues can be checked")

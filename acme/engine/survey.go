@@ -1,0 +1,278 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"acmebridge/backends"
+	"acmebridge/internal/failpoint"
+	"acmebridge/storage"
+)
+
+// Looks at CAs. Each CA that can be looked at is, when Run begins and every hour
+// after that, and sooner while something stops purchases there: that costs a few
+// calls and spares clients a wait. What the facts of a profile were when it was
+// first seen, or when a person agreed to them, is stored; anything else is a
+// drift, and nothing is bought until a person has looked (SC-19).
+
+const (
+	surveyUsual = time.Hour
+	// surveyStopped is the pause while something stops purchases or cannot be
+	// seen. No login is tried with credentials that were refused, so it is no
+	// storm (SC-13).
+	surveyStopped = time.Minute
+)
+
+// agreement is what the profile of a backend was taken for. It is stored under
+// the backend's name.
+type agreement struct {
+	Subject string            `cbor:"1,keyasint,omitempty"`
+	Facts   map[string]string `cbor:"2,keyasint,omitempty"`
+	At      time.Time         `cbor:"3,keyasint,omitzero"`
+}
+
+func agreementOf(backend string) string { return "agreed/" + backend }
+
+func loadAgreement(tx storage.Tx, backend string) (a agreement, err error) {
+	value, err := tx.Meta().Get(agreementOf(backend))
+	if errors.Is(err, storage.ErrNotFound) || err == nil && len(value) == 0 {
+		return agreement{}, nil
+	}
+	if err == nil {
+		a, err = storage.Decode[agreement](value)
+	}
+	return a, err
+}
+
+func putAgreement(tx storage.Tx, backend string, a agreement) error {
+	value, err := storage.Encode(a)
+	if err != nil {
+		return err
+	}
+	return tx.Meta().Put(agreementOf(backend), value)
+}
+
+// watchCAs looks at the CAs until ctx ends. The caller waits with the function
+// that is returned.
+func (e *Engine) watchCAs(ctx context.Context) (wait func()) {
+	var all sync.WaitGroup
+	for _, name := range sortedKeys(e.backends) {
+		if a := e.backends[name]; a.looksBack() {
+			all.Go(func() { e.watchCA(ctx, a) })
+		}
+	}
+	return all.Wait
+}
+
+func (e *Engine) watchCA(ctx context.Context, a *authority) {
+	t := time.NewTimer(0)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.standing.again:
+		case <-t.C:
+		}
+		pause := surveyUsual
+		if err := e.survey(ctx, a); err != nil && ctx.Err() == nil {
+			e.log.Error("cannot keep what a CA was seen to be like", "event", "ca.survey_failed", "backend", a.name, "cause", err)
+			pause = surveyStopped
+		}
+		if _, stopped := a.stopped(false); stopped || a.current().Has(backends.FindingUnreachable) {
+			pause = surveyStopped
+		}
+		t.Reset(e.jitter(pause))
+	}
+}
+
+// survey looks at a CA once and takes in what it sees. An error is one of the
+// store; what is wrong with the CA is a finding.
+func (e *Engine) survey(ctx context.Context, a *authority) error {
+	s := a.standing
+	s.surveying.Lock()
+	defer s.surveying.Unlock()
+	seen, err := e.lookAtCA(ctx, a)
+	if ctx.Err() != nil {
+		return ctx.Err() // cut off by a stop
+	}
+	defer s.firstOnce.Do(func() { close(s.first) })
+	if err != nil {
+		e.unseen(a, err)
+		return nil
+	}
+	agreed, drift, err := e.compare(ctx, a, seen)
+	if err != nil {
+		return err
+	}
+	if seen.Requests, err = e.orphans(ctx, seen.Requests); err != nil {
+		return err
+	}
+	found := slices.Clone(seen.Findings)
+	if len(drift) > 0 {
+		found = append(found, backends.Finding{
+			Kind: backends.FindingDrift, Stops: backends.StopAll,
+			Text: fmt.Sprintf("the CA has changed the profile: %s. Nothing is bought until 'acmebridge backend accept %s' agrees to that, or the CA takes it back", strings.Join(drift, "; "), a.name),
+		})
+	}
+	for _, r := range seen.Requests {
+		if !r.Over {
+			found = append(found, backends.Finding{
+				Kind: backends.FindingOrphan,
+				Text: fmt.Sprintf("the CA has a request of ours that nothing here knows of: %s. Find out who made it (another server on the account, a restored backup); cancel or revoke it there", r.Label),
+			})
+		}
+	}
+	s.mu.Lock()
+	s.at, s.survey, s.found, s.agreed, s.drift = e.now(), seen, found, agreed, drift
+	s.mu.Unlock()
+	e.raise(a, found)
+	return nil
+}
+
+// lookAtCA contains what is wrong with a backend.
+func (e *Engine) lookAtCA(ctx context.Context, a *authority) (seen backends.Survey, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	if hit := failpoint.Hit(failpoint.AskSurvey); hit != nil {
+		return seen, hit
+	}
+	const calls = 3 // a look is more than one call
+	ctx, cancel := context.WithTimeout(ctx, calls*e.cfg.CallTimeout)
+	defer cancel()
+	if a.surveyor != nil {
+		return a.surveyor.Survey(ctx)
+	}
+	if err := a.checker.Check(ctx); err != nil {
+		seen.Findings = []backends.Finding{{Kind: backends.FindingOther, Text: err.Error()}}
+	}
+	return seen, nil
+}
+
+// unseen keeps what was seen before: only that nothing can be seen is new.
+func (e *Engine) unseen(a *authority, cause error) {
+	f := backends.Finding{Kind: backends.FindingUnreachable, Text: fmt.Sprintf("the CA cannot be looked at: %v", cause)}
+	if errors.Is(cause, backends.ErrCredentials) {
+		f = backends.Finding{
+			Kind: backends.FindingLogin, Stops: backends.StopAll,
+			Text: fmt.Sprintf("%v. Correct what backend %s logs in with; it is not tried again before it has changed", cause, a.name),
+		}
+	}
+	s := a.standing
+	s.mu.Lock()
+	found := slices.DeleteFunc(slices.Clone(s.found), func(old backends.Finding) bool {
+		return old.Kind == backends.FindingLogin || old.Kind == backends.FindingUnreachable
+	})
+	found = append(found, f)
+	s.found = found
+	s.mu.Unlock()
+	e.raise(a, found)
+}
+
+// raise complains once of each finding, and says when it is over.
+func (e *Engine) raise(a *authority, found []backends.Finding) {
+	s := a.standing
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := map[string]bool{}
+	for _, f := range found {
+		about := string(f.Kind) + " " + f.Text
+		if f.Kind != backends.FindingOrphan && f.Kind != backends.FindingDrift {
+			about = fmt.Sprint(f.Kind, f.Stops) // its text counts, or has a time in it
+		}
+		now[about] = true
+		if s.told[about] {
+			continue
+		}
+		log := e.log.Warn
+		if f.Stops > backends.StopNothing || f.Kind == backends.FindingOrphan {
+			log = e.log.Error
+		}
+		log("a look at the CA: "+f.Text, "event", "ca."+string(f.Kind), "backend", a.name, "stops", f.Stops.String())
+	}
+	for about := range s.told {
+		if !now[about] {
+			kind, _, _ := strings.Cut(about, " ")
+			e.log.Info("a look at the CA: what was found is over", "event", "ca.recovered", "backend", a.name, "was", kind)
+		}
+	}
+	s.told = now
+}
+
+// compare holds what is seen against what was agreed on. What is seen for the
+// first time is agreed on; so is what could not be seen before.
+func (e *Engine) compare(ctx context.Context, a *authority, seen backends.Survey) (agreed agreement, drift []string, err error) {
+	if a.surveyor == nil || len(seen.Facts) == 0 {
+		return agreement{}, nil, nil
+	}
+	err = e.view(ctx, func(tx storage.Tx) error {
+		agreed, err = loadAgreement(tx, a.name)
+		return err
+	})
+	if err != nil {
+		return agreed, nil, err
+	}
+	same := agreed.Subject == seen.Subject && len(agreed.Facts) > 0
+	if same {
+		if drift = backends.Drift(agreed.Facts, seen); len(drift) > 0 {
+			return agreed, drift, nil
+		}
+	}
+	next := agreement{Subject: seen.Subject, Facts: seen.Facts, At: e.now()}
+	if same {
+		if next.Facts = backends.Agree(agreed.Facts, seen); len(next.Facts) == len(agreed.Facts) {
+			return agreed, nil, nil
+		}
+	}
+	err = e.commit(ctx, func(tx storage.Tx) error { return putAgreement(tx, a.name, next) }, failpoint.Agree)
+	return next, nil, err
+}
+
+// orphans are the requests that nothing here knows of (SC-7), and of requests
+// that there are two of, all but the first: a request is adopted by its key, and
+// the first is the one that is. They are looked up after the CA was asked, so
+// whatever it has is here already, because it was stored before it was sent.
+func (e *Engine) orphans(ctx context.Context, seen []backends.Sighting) (orphans []backends.Sighting, err error) {
+	err = e.view(ctx, func(tx storage.Tx) error {
+		orphans = nil
+		met := map[string]bool{}
+		for _, r := range seen {
+			_, err := tx.Submissions().ByKey(r.Key)
+			switch {
+			case errors.Is(err, storage.ErrNotFound), err == nil && met[r.Key]:
+				orphans = append(orphans, r)
+			case err != nil:
+				return err
+			}
+			met[r.Key] = true
+		}
+		return nil
+	})
+	return orphans, err
+}
+
+// surveyed waits until a CA was looked at, or could not be, in this run: it may
+// have changed while nobody looked, and what is bought under a profile that has
+// changed is bought for good.
+func (e *Engine) surveyed(ctx context.Context, a *authority) error {
+	if a.surveyor == nil {
+		return nil
+	}
+	select {
+	case <-a.standing.first:
+		return nil
+	case <-e.away: // the next run looks, and then buys
+		return errLeaseLost
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
