@@ -96,3 +96,23 @@ func lookAtOCSP(name string, o BackendOCSP, r *report) {
 		}
 	}
 }
+
+// ocspWarnings are about what no Security Server of X-Road would activate.
+func (c *Config) ocspWarnings() []string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(c.Profiles)) {
+		p := c.Profiles[name]
+		b := c.Backends[p.Backend]
+		switch {
+		case !p.XRoad.asked():
+		case b.Type == TypeLocalCA && !b.OCSP.On():
+			all = append(all, "profiles."+name+" is for X-Road, where certificates without OCSP are not used, and backends."+p.Backend+".ocsp.source is off")
+		case b.OCSP.On() && c.OCSP.Freshness > xroadFreshness:
+			all = append(all, "ocsp.freshness is longer than the hour that X-Road accepts, unless the instance has set ocspFreshnessSeconds; profiles."+name+" is for X-Road")
+		}
+	}
+	return all
+}
+
+// xroadFreshness is how old an answer may be in X-Road.
+const xroadFreshness = time.Hour

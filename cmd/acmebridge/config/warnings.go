@@ -66,6 +66,7 @@ func (c *Config) Warnings() []string {
 		}
 	}
 	all = append(all, c.unreachableProfiles()...)
+	all = append(all, c.ocspWarnings()...)
 	for _, u := range []struct{ key, url string }{{"base_url", c.BaseURL}, {"pki_url", c.PKIURL}} {
 		if there, ok := absolute(u.url); ok && there.Hostname() == exampleHost {
 			all = append(all, u.key+" is still the one that 'config init' wrote: put the name of this server in place of "+exampleHost)
