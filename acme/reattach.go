@@ -36,7 +36,8 @@ const (
 	// finalize again (the zero value means the same).
 	ReattachRefuse ReattachRule = "refuse"
 	// ReattachSwap ends the earlier order in favour of the later one, as long as
-	// the CA has not heard of it; afterwards it refuses.
+	// the CA has not heard of it, or lets what it was asked for be brought to
+	// another key; otherwise it refuses.
 	ReattachSwap ReattachRule = "swap"
 	// ReattachNew asks the CA for another certificate, and pays for it.
 	ReattachNew ReattachRule = "new"
@@ -50,6 +51,9 @@ type Earlier struct {
 	// Sent says that the CA may have heard of it, Approved that a person has
 	// looked at it.
 	Sent, Approved bool
+	// Movable says that the CA has accepted it, and lets it be brought to another
+	// key.
+	Movable bool
 	// GivenUp is when its order was ended while the CA was still at work; zero
 	// when it was not.
 	GivenUp time.Time
@@ -73,6 +77,9 @@ const (
 	Resume
 	// Supersede: the earlier order ends, and the CA is asked for this one.
 	Supersede
+	// TakeOver: the earlier order ends, if it has not, and what the CA has of it
+	// is brought to the key of this one.
+	TakeOver
 	// Wait: the order stays ready until the earlier one is over.
 	Wait
 )
@@ -84,9 +91,10 @@ const (
 // One need is one purchase: only a profile that says so explicitly gets a
 // second one while the first is open (D8, D9).
 func Reattach(p Profile, o Order, backend string, c Contract, earlier []Earlier, now time.Time) (Reattachment, int) {
-	open, opens := -1, 0
+	open, opens, left := -1, 0, -1
 	for i, e := range earlier {
 		same := e.Backend == backend && sameRequest(o, c, e)
+		resumable := e.Order.Status == OrderInvalid && !e.GivenUp.IsZero() && now.Before(e.GivenUp.Add(p.ReattachWithin))
 		switch {
 		case e.Order.Status == OrderProcessing && same:
 			return AttachOpen, i
@@ -96,19 +104,33 @@ func Reattach(p Profile, o Order, backend string, c Contract, earlier []Earlier,
 			}
 		case same && e.serves(p, o, now):
 			return AttachIssued, i
-		case same && e.Order.Status == OrderInvalid && !e.GivenUp.IsZero() && now.Before(e.GivenUp.Add(p.ReattachWithin)):
+		case same && resumable:
 			return Resume, i
+		case left < 0 && resumable && e.movableTo(o, backend, c):
+			left = i
 		}
 	}
+	swaps := p.Reattach == ReattachSwap
 	switch {
+	case open < 0 && left >= 0 && swaps:
+		return TakeOver, left
 	case open < 0, p.Reattach == ReattachNew:
 		return AskAnew, -1
+	case swaps && opens == 1 && earlier[open].movableTo(o, backend, c) && !earlier[open].Approved:
+		return TakeOver, open
 	case p.Reattach == ReattachSwap && opens == 1 && !earlier[open].Sent && !earlier[open].Approved:
 		// Of several, from when the rule was another one, the rest would go on.
 		return Supersede, open
 	default:
 		return Wait, open // SP-3: so does a rule that nobody knows
 	}
+}
+
+// movableTo says whether the CA lets what it was asked for be brought to the key
+// of an order that wants the same in all else.
+func (e Earlier) movableTo(o Order, backend string, c Contract) bool {
+	c.KeyHash = e.Contract.KeyHash
+	return e.Movable && e.Backend == backend && sameRequest(o, c, e)
 }
 
 // sameRequest says whether the certificate that was asked for is the one that

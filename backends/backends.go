@@ -31,6 +31,9 @@ type Traits struct {
 	// Private: the CA is not publicly trusted, so its certificates need no
 	// public names.
 	Private bool
+	// TakesOver: the CA lets what it was asked for be brought to another key,
+	// without selling another certificate. Such a backend gets Request.TakesOver.
+	TakesOver bool
 }
 
 // Request is everything a CA may need to know of an order.
@@ -53,6 +56,10 @@ type Request struct {
 	// At is when the order was finalized. A backend that signs by itself takes
 	// the time from here, so that signing twice gives the same certificate.
 	At time.Time
+	// TakesOver, when not empty, is the ticket of an earlier request for the same
+	// need and another key, whose order has ended in favour of this one. What the
+	// CA has of it becomes what is asked for here, and nothing else is bought.
+	TakesOver Ticket
 }
 
 // Ticket is the CA's name for a request: batch id, order id or URL. Only its

@@ -133,6 +133,9 @@ type Submission struct {
 	// with nobody knowing what became of the first time. It is good for once
 	// (SC-4).
 	Resent bool `cbor:"21,keyasint,omitempty"`
+	// TakesOver is the ticket of the earlier request whose place this one takes
+	// at the CA, with another key.
+	TakesOver string `cbor:"22,keyasint,omitempty"`
 }
 
 // BlockedKey is a key that may never be used again, and why.

@@ -255,6 +255,10 @@ func (e *Engine) closeQueued(ctx context.Context, owner acme.Account, f finaliza
 			if err := e.supersede(tx, o.ID, earlier); err != nil {
 				return err
 			}
+		case acme.TakeOver:
+			if err := e.takeOver(tx, o.ID, earlier, &sub); err != nil {
+				return err
+			}
 		case acme.AskAnew, acme.Resume:
 		}
 		if err := e.mayFinish(tx, c.member, o, c.placed); err != nil {
@@ -291,7 +295,7 @@ func (e *Engine) closeQueued(ctx context.Context, owner acme.Account, f finaliza
 		}
 		return putOrder(tx, o)
 	}, failpoint.Finalize)
-	if err == nil && !repeated && became == acme.Supersede {
+	if err == nil && !repeated && (became == acme.Supersede || became == acme.TakeOver) {
 		e.watchers.tell(string(orderJob(earlier.Order)))
 	}
 	switch {
@@ -440,7 +444,7 @@ func endOf(o acme.Order, p acme.Profile, now time.Time) time.Time {
 func request(o acme.Order, sub storage.Submission, spki []byte) backends.Request {
 	return backends.Request{
 		Key: sub.Key, Order: o.ID, Account: o.Account, Member: o.Member, CSR: sub.CSR, PublicKey: spki,
-		Contract: sub.Contract, At: sub.CreatedAt,
+		Contract: sub.Contract, At: sub.CreatedAt, TakesOver: backends.Ticket(sub.TakesOver),
 	}
 }
 

@@ -36,6 +36,7 @@ func (e *Engine) reattach(tx storage.Tx, o acme.Order, f finalization) (acme.Rea
 	kept := subs[:0]
 	for _, sub := range subs {
 		x := acme.Earlier{Backend: sub.Backend, Contract: sub.Contract, Sent: !sub.SentAt.IsZero() || sub.Resent, Approved: sub.Approval != nil, GivenUp: sub.GivenUp}
+		x.Movable = f.authority.traits.TakesOver && movable(sub) != ""
 		x.Order, err = tx.Orders().Get(sub.Order)
 		if errors.Is(err, storage.ErrNotFound) {
 			continue
@@ -132,8 +133,29 @@ func (e *Engine) resume(tx storage.Tx, o acme.Order, csrHash acme.KeyHash, sub s
 	return o, putOrder(tx, o)
 }
 
-// supersede ends an earlier order that its CA has not heard of, and what is
-// attached to it, in favour of a later one with another key.
+// movable is the ticket by which a CA finds what a later request may take over:
+// that of the request itself, or of the one that it was to take over from.
+func movable(sub storage.Submission) string {
+	if sub.Ticket != "" {
+		return sub.Ticket
+	}
+	return sub.TakesOver
+}
+
+// takeOver ends an earlier order, unless it was given up already, and has sub go
+// on with what the CA has of it. Nobody else resumes that one afterwards.
+func (e *Engine) takeOver(tx storage.Tx, by acme.OrderID, earlier storage.Submission, sub *storage.Submission) error {
+	sub.TakesOver = movable(earlier)
+	if earlier.GivenUp.IsZero() {
+		return e.supersede(tx, by, earlier)
+	}
+	earlier.GivenUp = time.Time{}
+	return tx.Submissions().Put(earlier)
+}
+
+// supersede ends an earlier order, and what is attached to it, in favour of a
+// later one with another key: one that its CA has not heard of, or whose request
+// the later one takes over.
 func (e *Engine) supersede(tx storage.Tx, by acme.OrderID, earlier storage.Submission) error {
 	first, err := tx.Orders().Get(earlier.Order)
 	if err != nil {
@@ -142,7 +164,7 @@ func (e *Engine) supersede(tx storage.Tx, by acme.OrderID, earlier storage.Submi
 	if err := tx.Jobs().Delete(orderJob(first.ID)); err != nil {
 		return err
 	}
-	p := acme.Problemf(acme.Unauthorized, "your order %s for the same names, with another key, took the place of this one before the certificate authority had heard of it", by)
+	p := acme.Problemf(acme.Unauthorized, "your order %s for the same names, with another key, took the place of this one before its certificate was there", by)
 	return e.endBadly(tx, first, p)
 }
 
