@@ -98,6 +98,29 @@ func TestReattach(t *testing.T) {
 		"new key, swap, sent": {func(s *situation) {
 			s.c.KeyHash[0], s.p.Reattach = 2, acme.ReattachSwap
 		}, acme.Wait, 0},
+		"new key, swap, movable": {func(s *situation) {
+			s.c.KeyHash[0], s.p.Reattach, s.earlier[0].Movable = 2, acme.ReattachSwap, true
+		}, acme.TakeOver, 0},
+		"new key, refuse, movable": {func(s *situation) {
+			s.c.KeyHash[0], s.earlier[0].Movable = 2, true
+		}, acme.Wait, 0},
+		"new key, other usages, swap, movable": {func(s *situation) {
+			s.c.KeyHash[0], s.p.Reattach, s.earlier[0].Movable, s.c.Usages = 2, acme.ReattachSwap, true, []acme.Usage{acme.ClientAuth}
+		}, acme.Wait, 0},
+		"new key, swap, movable at another backend": {func(s *situation) {
+			s.c.KeyHash[0], s.p.Reattach, s.earlier[0].Movable, s.backend = 2, acme.ReattachSwap, true, "other"
+		}, acme.Wait, 0},
+		"new key, swap, movable and approved": {func(s *situation) {
+			s.c.KeyHash[0], s.p.Reattach, s.earlier[0].Movable, s.earlier[0].Approved = 2, acme.ReattachSwap, true, true
+		}, acme.Wait, 0},
+		"new key, swap, movable and given up": {func(s *situation) {
+			s.p.Reattach = acme.ReattachSwap
+			s.earlier = []acme.Earlier{was(over(2), func(e *acme.Earlier) { e.GivenUp, e.Movable = now.Add(-time.Hour), true })}
+		}, acme.TakeOver, 0},
+		"new key, swap, movable and given up long ago": {func(s *situation) {
+			s.p.Reattach = acme.ReattachSwap
+			s.earlier = []acme.Earlier{was(over(2), func(e *acme.Earlier) { e.GivenUp, e.Movable = now.Add(-24*time.Hour), true })}
+		}, acme.AskAnew, -1},
 		"new key, swap, unsent": {func(s *situation) {
 			s.c.KeyHash[0], s.p.Reattach, s.earlier[0].Sent = 2, acme.ReattachSwap, false
 		}, acme.Supersede, 0},

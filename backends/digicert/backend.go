@@ -5,8 +5,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -151,6 +151,8 @@ func (b *Backend) Revoke(ctx context.Context, c acme.Certificate, reason acme.Re
 	return nil
 }
 
+// serialOf writes a serial number as the portal shows it: whole octets, without
+// the one that only keeps the number positive.
 func serialOf(c acme.Certificate) string {
-	return strings.TrimLeft(fmt.Sprintf("%X", c.Serial), "0")
+	return fmt.Sprintf("%X", new(big.Int).SetBytes(c.Serial).Bytes())
 }

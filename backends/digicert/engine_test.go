@@ -1,0 +1,330 @@
+package digicert_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"acmebridge/acme"
+	"acmebridge/acme/engine"
+	"acmebridge/backends"
+	"acmebridge/backends/digicert"
+	"acmebridge/backends/digicert/digicerttest"
+	"acmebridge/challenges"
+	"acmebridge/internal/secret"
+	"acmebridge/storage"
+	"acmebridge/storage/memory"
+)
+
+// pipes is a listener without sockets: inside of a bubble of testing/synctest
+// nothing may wait for the world outside, or its clock stands still.
+type pipes struct {
+	waiting chan net.Conn
+	closed  chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.waiting:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+func (p *pipes) Close() error   { close(p.closed); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+
+func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	select {
+	case p.waiting <- theirs:
+		return ours, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-p.closed:
+		return nil, errors.New("connection refused")
+	}
+}
+
+// bridge is an engine in front of the stand-in, in a bubble: days of waiting
+// take no time.
+type bridge struct {
+	t       *testing.T
+	ca      *digicerttest.CA
+	store   storage.Store
+	profile acme.Profile
+	pipes   *pipes
+}
+
+func newBridge(t *testing.T, cfg digicerttest.Config) *bridge {
+	t.Helper()
+	ca, err := digicerttest.New(cfg) // its clock is that of the bubble
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bridge{t: t, ca: ca, store: memory.New(), pipes: &pipes{waiting: make(chan net.Conn), closed: make(chan struct{})}}
+	b.profile = acme.Profile{
+		Name: "x9", Backend: "ca", Authorization: acme.AuthorizeByChallenge, Challenges: []acme.ChallengeType{acme.HTTP01},
+		Identifiers: acme.IdentifierPolicy{Max: 250}, Usages: []acme.Usage{acme.ServerAuth, acme.ClientAuth}, Subject: acme.SubjectByCA,
+		Validity: 365 * 24 * time.Hour, OrderLifetime: 14 * 24 * time.Hour, AuthorizationLifetime: 30 * 24 * time.Hour,
+		Hold: time.Second, IssuanceDeadline: 14 * 24 * time.Hour, Reattach: acme.ReattachSwap, ReattachWithin: 24 * time.Hour,
+	}
+	server := &http.Server{Handler: ca.Handler(), ReadHeaderTimeout: time.Hour}
+	go func() { _ = server.Serve(b.pipes) }()
+	t.Cleanup(func() { _ = server.Close() })
+	return b
+}
+
+// life runs an engine, with a backend of its own as after a restart, until do
+// returns.
+func (b *bridge) life(do func(*engine.Engine)) {
+	b.t.Helper()
+	client, err := digicert.New(digicert.Config{
+		URL: "http://127.0.0.1:1/services/v2", Dial: b.pipes.dial,
+		Key: func() (secret.Secret, error) { return secret.New([]byte(apiKey)), nil },
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer client.Close()
+	issuing, root := b.ca.Roots()
+	backend, err := digicert.NewBackend(digicert.BackendConfig{Client: client, Organization: 117, Roots: [][]byte{root}, Intermediates: [][]byte{issuing}})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	e, err := engine.New(engine.Config{
+		Store: b.store, Backends: map[string]backends.Backend{"ca": backend}, Validators: []challenges.Validator{everybody{}},
+		Directories: []acme.Directory{{Name: "default", Path: "/directory", ExternalAccount: acme.ExternalAccountOptional, Profiles: []acme.ProfileName{"x9"}}},
+		Profiles:    map[acme.ProfileName]acme.Profile{"x9": b.profile}, Sealer: noSealer{}, Holder: rand.Text(), MaxAttempts: 1000,
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(b.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	do(e)
+	stop()
+	if err := <-ended; err != nil {
+		b.t.Errorf("the engine ended with %v", err)
+	}
+}
+
+// everybody controls every name.
+type everybody struct{}
+
+func (everybody) Type() acme.ChallengeType { return acme.HTTP01 }
+func (everybody) Validate(context.Context, challenges.Target) acme.Outcome {
+	return acme.Outcome{Valid: true}
+}
+
+type noSealer struct{}
+
+func (noSealer) Seal(plain, _ []byte) ([]byte, error)  { return plain, nil }
+func (noSealer) Open(sealed, _ []byte) ([]byte, error) { return sealed, nil }
+
+func (b *bridge) account(e *engine.Engine) acme.Account {
+	b.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	a, _, err := e.NewAccount(b.t.Context(), engine.AccountRequest{
+		Directory: "default", Key: spki, KeyHash: sha256.Sum256(spki), Thumbprint: rand.Text(), CheckKey: func() *acme.Problem { return nil },
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return a
+}
+
+// orders takes an order with a new key as far as the answer to finalize.
+func (b *bridge) orders(e *engine.Engine, a acme.Account, name string) (acme.OrderID, error) {
+	b.t.Helper()
+	ctx := b.t.Context()
+	o, err := e.NewOrder(ctx, a, engine.OrderRequest{Identifiers: []acme.Identifier{{Type: acme.DNSIdentifier, Value: name}}})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, id := range o.Authorizations {
+		if _, _, err := e.Respond(ctx, a, id, acme.HTTP01); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{name}}, key)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	_, _, err = e.Finalize(ctx, a, o.ID, csr)
+	return o.ID, err
+}
+
+// status is that of an order, with what an operator sees of it.
+func (b *bridge) status(e *engine.Engine, a acme.Account, id acme.OrderID) (acme.OrderStatus, string) {
+	b.t.Helper()
+	o, _, err := e.Order(b.t.Context(), a.ID, id)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return o.Status, fmt.Sprintf("problem %v, history %v", o.Problem, o.History)
+}
+
+// TestFiveDays: a person at the CA approves after five days. Meanwhile the
+// client has come back three times, each time with another key, and the server
+// was started anew each time. There is one order, and the last client has its
+// certificate; without the swap the earlier ones are told to wait (D9).
+func TestFiveDays(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		cfg    digicerttest.Config
+		rule   acme.ReattachRule
+		faults []digicerttest.Fault
+		valid  int // which of the four orders is valid in the end
+	}{
+		"swapped":      {digicerttest.Config{NoApproval: true, NoSelfApproval: true, Processing: time.Hour}, acme.ReattachSwap, nil, 3},
+		"reissued":     {digicerttest.Config{NoApproval: true, NoSelfApproval: true, Processing: time.Hour, NoSwap: true}, acme.ReattachSwap, nil, 3},
+		"told to wait": {digicerttest.Config{NoApproval: true, NoSelfApproval: true, Processing: time.Hour}, acme.ReattachRefuse, nil, 0},
+		"and much goes wrong": {digicerttest.Config{NoApproval: true, NoSelfApproval: true, Processing: time.Hour, Seed: 3}, acme.ReattachSwap, []digicerttest.Fault{
+			{Endpoint: "order", Kind: "reset-after", Count: 1}, {Endpoint: "swap", Kind: "reset-after", Probability: 0.3},
+			{Endpoint: "info", Kind: "status", Status: 429, RetryAfter: "30", Probability: 0.2}, {Endpoint: "changes", Kind: "html-502", Probability: 0.2},
+			{Endpoint: "download", Kind: "pem-truncated", Probability: 0.4}, {Endpoint: "alternate", Kind: "status", Status: 500, Probability: 0.3},
+		}, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBridge(t, test.cfg)
+				b.profile.Reattach = test.rule
+				for _, f := range test.faults {
+					if err := b.ca.Break(f); err != nil {
+						t.Fatal(err)
+					}
+				}
+				const name = "trust.example.org"
+				var a acme.Account
+				var all []acme.OrderID
+				for run := range 4 {
+					b.life(func(e *engine.Engine) {
+						if run == 0 {
+							a = b.account(e)
+						}
+						id, err := b.orders(e, a, name)
+						var p *acme.Problem
+						told := errors.As(err, &p) && p.Type == acme.RateLimited && p.RetryAfter > 0
+						if wants := test.rule == acme.ReattachRefuse && run > 0; told != wants || err != nil && !told {
+							t.Errorf("run %d: %v", run, err)
+						}
+						all = append(all, id)
+						time.Sleep(30 * time.Hour)
+					})
+				}
+				if err := b.ca.Approve(b.ca.Purchases()[0].Order); err != nil {
+					t.Fatal(err)
+				}
+				b.life(func(e *engine.Engine) {
+					time.Sleep(24 * time.Hour)
+					for i, id := range all {
+						if status, why := b.status(e, a, id); (status == acme.OrderValid) != (i == test.valid) {
+							t.Errorf("order %d is %s: %s", i, status, why)
+						}
+					}
+				})
+				if n := len(b.ca.Purchases()); n != 1 {
+					t.Errorf("%d purchases", n)
+				}
+			})
+		})
+	}
+}
+
+// TestWrongIsNotDelivered: what the CA issues otherwise than ordered was paid
+// for, and nobody gets it (D10, SC-9).
+func TestWrongIsNotDelivered(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []digicerttest.Kind{
+		digicerttest.DropName, digicerttest.AddName, digicerttest.WrongKey, digicerttest.NoClient, digicerttest.NoServer, digicerttest.Outlived,
+	} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBridge(t, digicerttest.Config{Processing: time.Minute})
+				b.ca.Next(digicerttest.Outcome{Kind: kind})
+				b.life(func(e *engine.Engine) {
+					a := b.account(e)
+					bad, err := b.orders(e, a, "a.example.org")
+					if err != nil {
+						t.Fatal(err)
+					}
+					good, err := b.orders(e, a, "b.example.org")
+					if err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(time.Hour)
+					if status, why := b.status(e, a, bad); status != acme.OrderInvalid {
+						t.Errorf("the wrong one is %s: %s", status, why)
+					}
+					if status, why := b.status(e, a, good); status != acme.OrderValid {
+						t.Errorf("the other one is %s: %s", status, why)
+					}
+				})
+				if n := len(b.ca.Purchases()); n != 2 {
+					t.Errorf("%d purchases", n)
+				}
+			})
+		})
+	}
+}
+
+// TestGivenUp: an order that the CA did not end in time is given up here; who
+// comes back soon, with another key, takes over what was bought.
+func TestGivenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t, digicerttest.Config{NoApproval: true, NoSelfApproval: true, Processing: time.Hour})
+		b.profile.IssuanceDeadline = 48 * time.Hour
+		b.life(func(e *engine.Engine) {
+			a := b.account(e)
+			first, err := b.orders(e, a, "trust.example.org")
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(60 * time.Hour)
+			second, err := b.orders(e, a, "trust.example.org")
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Hour)
+			if err := b.ca.Approve(b.ca.Purchases()[0].Order); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(24 * time.Hour)
+			if status, why := b.status(e, a, first); status != acme.OrderInvalid {
+				t.Errorf("the first is %s: %s", status, why)
+			}
+			if status, why := b.status(e, a, second); status != acme.OrderValid {
+				t.Errorf("the second is %s: %s", status, why)
+			}
+		})
+		if n := len(b.ca.Purchases()); n != 1 {
+			t.Errorf("%d purchases", n)
+		}
+	})
+}
