@@ -3,7 +3,6 @@ package digicert
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,10 +25,7 @@ import (
 type Client struct {
 	cfg  Config
 	base *url.URL
-	// calls may be repeated, and share connections; purchases must not be, and
-	// each gets a fresh one, because the transport sends again by itself when a
-	// used one turns out to be closed (SC-5).
-	calls, purchases *http.Client
+	web  web
 
 	mu      sync.Mutex // guards what follows
 	made    []time.Time
@@ -44,31 +40,13 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{cfg: cfg, base: base, calls: plainClient(cfg, false), purchases: plainClient(cfg, true)}, nil
+	return &Client{cfg: cfg, base: base, web: newWeb(cfg)}, nil
 }
 
 // Close lets go of connections that wait for use.
 func (c *Client) Close() {
-	c.calls.CloseIdleConnections()
-	c.purchases.CloseIdleConnections()
-}
-
-func plainClient(cfg Config, fresh bool) *http.Client {
-	return &http.Client{
-		Transport: &http.Transport{
-			DialContext:            cfg.Dial,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
-			TLSHandshakeTimeout:    10 * time.Second,
-			MaxResponseHeaderBytes: 64 << 10,
-			IdleConnTimeout:        60 * time.Second,
-			DisableKeepAlives:      fresh,
-			// A compressed body would make a nonsense of the limits.
-			DisableCompression: true,
-			// HTTP/2 repeats a request when the server closes a stream.
-			TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	c.web.calls.CloseIdleConnections()
+	c.web.purchases.CloseIdleConnections()
 }
 
 // request is one call.
@@ -104,11 +82,7 @@ func (c *Client) call(ctx context.Context, r request) (reply, error) {
 	if err != nil {
 		return reply{}, &Error{Op: r.op, Outcome: NotSent, cause: err}
 	}
-	client := c.calls
-	if r.purchase {
-		client = c.purchases
-	}
-	res, err := client.Do(req)
+	res, err := c.web.do(req, r.purchase)
 	if err != nil {
 		e := &Error{Op: r.op, cause: bare(err)}
 		if !connected.Load() {

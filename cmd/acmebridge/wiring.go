@@ -161,9 +161,10 @@ func (p *parts) profiles(u use) map[acme.ProfileName]acme.Profile {
 // backends opens those of the configuration, each by the function for its type.
 func (p *parts) backends() (map[string]backends.Backend, error) {
 	open := map[string]func(name string) (backends.Backend, error){
-		config.TypeLocalCA: p.openLocalCA,
-		config.TypeSectigo: p.openSectigo,
-		config.TypeIB1:     p.openIB1,
+		config.TypeLocalCA:  p.openLocalCA,
+		config.TypeSectigo:  p.openSectigo,
+		config.TypeDigiCert: p.openDigiCert,
+		config.TypeIB1:      p.openIB1,
 	}
 	all := map[string]backends.Backend{}
 	for name, b := range p.cfg.Backends {

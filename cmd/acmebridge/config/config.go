@@ -137,7 +137,7 @@ type Profile struct {
 	Challenges            []acme.ChallengeType   `key:"challenges" default:"http-01" enum:"http-01,dns-01,tls-alpn-01,dns-account-01,dns-persist-01" doc:"Ways to prove control that are offered. dns-persist-01 needs caa_identities of the backend; its challenges have no token, which some clients do not cope with, so it is never offered unless it is listed here."`
 	Usages                []acme.Usage           `key:"usages" default:"server_auth,client_auth" enum:"server_auth,client_auth,code_signing,email_protection" doc:"Extended key usages of the certificate."`
 	Subject               acme.SubjectRule       `key:"subject" default:"common_name" enum:"common_name,empty,by_ca" doc:"common_name puts the first name that fits into the subject, empty leaves it empty, by_ca takes what the template of a remote CA puts there: a name that was ordered, and organization and place."`
-	Validity              time.Duration          `key:"validity" default:"90d" min:"1m" max:"36500d" doc:"How long the certificate is valid. Of no effect with a sectigo backend: there the profile of the CA decides, see max_validity."`
+	Validity              time.Duration          `key:"validity" default:"90d" min:"1m" max:"36500d" doc:"How long the certificate is valid. Of no effect with a sectigo backend, where the profile of the CA decides, see max_validity, and with a digicert backend, see order_validity."`
 	Identifiers           Identifiers            `key:"identifiers" doc:"Names that may be ordered."`
 	KeyTypes              []string               `key:"key_types" default:"rsa,p256,p384,p521" enum:"rsa,p256,p384,p521,ed25519" doc:"Kinds of certificate key that are accepted."`
 	OrderLifetime         time.Duration          `key:"order_lifetime" default:"7d" min:"1m" max:"90d" doc:"Time to prove and finalize an order."`
@@ -173,12 +173,13 @@ type Identifiers struct {
 // Backend is one certificate authority. Type says which of the other fields
 // belongs to it.
 type Backend struct {
-	Type string `key:"type" enum:"localca,sectigo,ib1" doc:"Kind of CA: localca signs here, sectigo buys at Sectigo IoT Manager, ib1 signs here for an IB1 trust framework. Required."`
+	Type string `key:"type" enum:"localca,sectigo,digicert,ib1" doc:"Kind of CA: localca signs here, sectigo buys at Sectigo IoT Manager, digicert at DigiCert CertCentral, ib1 signs here for an IB1 trust framework. Required."`
 	// CAAIdentities is common to all types.
 	CAAIdentities []string `key:"caa_identities" doc:"Domain names by which DNS records name this CA: in CAA records, and in those of dns-persist-01. At most 10, in lower case. In front of a CA that checks CAA itself, they have to be that CA's."`
 	// OCSP is too.
-	OCSP    BackendOCSP `key:"ocsp" doc:"OCSP for the certificates of this CA, at pki_listen."`
-	LocalCA LocalCA     `when:"localca"`
-	Sectigo Sectigo     `when:"sectigo"`
-	IB1     IB1         `when:"ib1"`
+	OCSP     BackendOCSP `key:"ocsp" doc:"OCSP for the certificates of this CA, at pki_listen."`
+	LocalCA  LocalCA     `when:"localca"`
+	Sectigo  Sectigo     `when:"sectigo"`
+	DigiCert DigiCert    `when:"digicert"`
+	IB1      IB1         `when:"ib1"`
 }

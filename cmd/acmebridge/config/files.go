@@ -47,6 +47,9 @@ func look(c *Config, r *report) {
 		if b.Type == TypeSectigo {
 			lookAtSectigo(name, b.Sectigo, r)
 		}
+		if b.Type == TypeDigiCert {
+			lookAtDigiCert(name, b.DigiCert, r)
+		}
 		if b.Type == TypeIB1 {
 			lookAtIB1(name, b.IB1, r)
 		}

@@ -56,15 +56,12 @@ func (c *Config) Warnings() []string {
 		if c.Profiles[name].Reattach == acme.ReattachNew {
 			all = append(all, "profiles."+name+".reattach is new: a client that gives up and comes back with another key buys again each time")
 		}
-		// The default is no wish of anybody's: 'config print' writes it down, too.
-		if b := c.Profiles[name].Backend; c.Profiles[name].Validity != filled[Profile]().Validity && c.Backends[b].Type == TypeSectigo {
-			all = append(all, "profiles."+name+".validity has no effect: backend "+b+" is Sectigo's, where the profile of the CA decides how long certificates are valid")
-		}
 		if c.Profiles[name].CAA && len(c.Validation.Resolvers) == 0 {
 			// R8657-5-2: whoever can forge the records decides.
 			all = append(all, "profiles."+name+".caa relies on the DNS servers of the system: list servers in validation.resolvers that check DNSSEC, and that nobody can get in between")
 		}
 	}
+	all = append(all, c.idleValidities()...)
 	all = append(all, c.unreachableProfiles()...)
 	all = append(all, c.ocspWarnings()...)
 	for _, u := range []struct{ key, url string }{{"base_url", c.BaseURL}, {"pki_url", c.PKIURL}} {
@@ -89,6 +86,9 @@ func (c *Config) Warnings() []string {
 				all = append(all, "backends."+name+".url is spoken with in the clear: it can only be an imitation, and no certificate of it is worth anything")
 			}
 		}
+		if b.Type == TypeDigiCert {
+			all = append(all, warnDigiCert(name, b.DigiCert)...)
+		}
 		if b.Type == TypeIB1 && !b.IB1.PassphraseValue.Empty() {
 			all = append(all, variable("backends."+name+".passphrase")+" holds a secret: child processes and crash reports can show it; passphrase_file is safer")
 		}
@@ -99,6 +99,24 @@ func (c *Config) Warnings() []string {
 			all = append(all, variable("backends."+name+".passphrase")+" holds a secret: child processes and crash reports can show it; passphrase_file is safer")
 		} else if b.LocalCA.PassphraseFile == "" {
 			all = append(all, "backends."+name+" has a software key without a passphrase: anyone who can read its folder can issue certificates")
+		}
+	}
+	return all
+}
+
+// idleValidities are those that somebody has set and that nothing looks at. The
+// default is no wish of anybody's: 'config print' writes it down, too.
+func (c *Config) idleValidities() (all []string) {
+	for _, name := range slices.Sorted(maps.Keys(c.Profiles)) {
+		b := c.Profiles[name].Backend
+		if c.Profiles[name].Validity == filled[Profile]().Validity {
+			continue
+		}
+		switch c.Backends[b].Type {
+		case TypeSectigo:
+			all = append(all, "profiles."+name+".validity has no effect: backend "+b+" is Sectigo's, where the profile of the CA decides how long certificates are valid")
+		case TypeDigiCert:
+			all = append(all, "profiles."+name+".validity has no effect: backend "+b+" is DigiCert's, which is asked for backends."+b+".order_validity")
 		}
 	}
 	return all
