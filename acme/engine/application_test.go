@@ -630,3 +630,46 @@ func TestReviewSurvivesThaw(t *testing.T) {
 		}
 	})
 }
+
+// TestNotices: what ends soon is listed unless something has taken its place,
+// with or without replaces.
+func TestNotices(t *testing.T) {
+	w, _ := newFramework(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.end()
+		notices := func() (all []acme.CertificateID) {
+			certs, _, err := r.Operator().Notices(t.Context(), 30*24*time.Hour, storage.Page{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range certs {
+				all = append(all, c.ID)
+			}
+			return all
+		}
+		r.application([]string{reader}, acme.IB1Client, acme.IB1Signing)
+		a := r.applicationAccount()
+		first := r.certificateOf(r.obtain(a, "ib1-client", bareCSR(t, newKey(t)), handle1))
+		time.Sleep(time.Minute)
+		other := r.certificateOf(r.obtain(a, "ib1-signing", bareCSR(t, newKey(t)), app1))
+		if got := notices(); len(got) != 0 {
+			t.Errorf("at once: %v", got)
+		}
+		time.Sleep(340 * 24 * time.Hour)
+		if got := notices(); !slices.Equal(got, []acme.CertificateID{first.ID, other.ID}) {
+			t.Errorf("before the end: %v", got)
+		}
+		r.certificateOf(r.obtain(a, "ib1-client", bareCSR(t, newKey(t)), app1)) // under another name
+		if got := notices(); !slices.Equal(got, []acme.CertificateID{other.ID}) {
+			t.Errorf("with a new one: %v", got)
+		}
+		if err := r.Operator().RevokeCertificate(t.Context(), other.ID, acme.Superseded); err != nil {
+			t.Fatal(err)
+		}
+		if got := notices(); len(got) != 0 {
+			t.Errorf("revoked: %v", got)
+		}
+	})
+}

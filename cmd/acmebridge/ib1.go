@@ -32,7 +32,7 @@ func (p *program) ib1Command() *cobra.Command {
 			p.ib1IssuerRequestCommand(), p.ib1IssuerSignCommand(), p.ib1IssuerImportCommand(), p.ib1IssuerRotateCommand(), p.ib1IssuerListCommand()),
 		group("crl", "Revocation lists of roots and issuers", "  acmebridge ib1 crl sign --dir ib1 --tree client\n  acmebridge ib1 crl revoke --dir ib1 --tree client --cert member.pem --reason keyCompromise",
 			p.ib1CRLRevokeCommand(), p.ib1CRLSignCommand(), p.ib1CRLImportCommand(), p.ib1CRLBundleCommand()),
-		p.ib1LogCommand(), p.ib1VerifyCommand())
+		p.ib1StatusCommand(), p.ib1LogCommand(), p.ib1VerifyCommand())
 }
 
 // ib1Flags are what commands of ib1 have in common.

@@ -250,6 +250,7 @@ func (s *service) run(ctx context.Context) error {
 	go func() { engineEnded <- s.engine.Run(work) }()
 	background.Go(func() { s.cert.watch(work) })
 	background.Go(func() { s.watchIB1(work) })
+	background.Go(func() { s.watchNotices(work) })
 	if s.ocsp != nil {
 		background.Go(func() { s.ocsp.Run(work) })
 	}

@@ -323,8 +323,8 @@ func (p *parts) handler(offline bool) (http.Handler, error) {
 	}
 	return admin.NewHandler(admin.Config{
 		Operator: p.engine.Operator(), Database: p.store, CAs: p.cas, Offline: offline, Warnings: p.warnings,
-		Info: admin.Info{Version: version(), PID: os.Getpid(), DataDir: absolute(p.cfg.DataDir), Directories: directories},
-		Log:  p.log, Now: p.now,
+		Info:       admin.Info{Version: version(), PID: os.Getpid(), DataDir: absolute(p.cfg.DataDir), Directories: directories},
+		Frameworks: p.frameworks, Log: p.log, Now: p.now,
 	})
 }
 

@@ -45,8 +45,10 @@ type Config struct {
 	Info Info
 	// Warnings stand for as long as they are true (SV-4); nil is none.
 	Warnings func() []string
-	Log      *slog.Logger
-	Now      func() time.Time
+	// Frameworks tells how the trees of IB1 frameworks stand; nil is none.
+	Frameworks func(context.Context) ([]FrameworkTree, error)
+	Log        *slog.Logger
+	Now        func() time.Time
 }
 
 // Info describes the program to its operator.
@@ -93,6 +95,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	h.mountCertificates(mux)
 	h.mountExternalKeys(mux)
 	h.mountMembers(mux)
+	h.mountNotices(mux)
 	h.mountRenewals(mux)
 	h.mountCA(mux)
 	h.mountBackends(mux)

@@ -30,7 +30,7 @@ func (c *CA) Alarms() []Alarm {
 	}
 	for i := range s.trees {
 		t := &s.trees[i]
-		for _, a := range s.framework.Alarms(t.name, t.root.Certificate(), t.signers(), now) {
+		for _, a := range s.framework.Alarms(t.name, t.root.Certificate(), c.covering(t), now) {
 			all = append(all, Alarm{t.name, a})
 		}
 		how := fmt.Sprintf("sign one where the key of the root is, with 'ib1 crl sign --issuer root', and import it with 'ib1 crl import --tree %s'", t.name)
@@ -64,7 +64,7 @@ func (c *CA) Covered() map[ib1.Tree]time.Time {
 	s := c.current()
 	for i := range s.trees {
 		t := &s.trees[i]
-		all[t.name] = s.framework.Covered(t.name, t.signers(), c.cfg.Now())
+		all[t.name] = s.framework.Covered(t.name, c.covering(t), c.cfg.Now())
 	}
 	return all
 }

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"acmebridge/cmd/internal/usage"
+	"acmebridge/internal/admin"
+)
+
+// frameworks tells how the trees stand that are served.
+func (p *parts) frameworks(ctx context.Context) ([]admin.FrameworkTree, error) {
+	all := []admin.FrameworkTree{}
+	for _, name := range slices.Sorted(maps.Keys(p.ib1)) {
+		for _, s := range p.ib1[name].Status() {
+			t := admin.FrameworkTree{
+				Backend: name, Tree: string(s.Tree), Root: timeOrNil(s.Root.NotAfter), RootList: timeOrNil(s.RootList), Covered: timeOrNil(s.Covered),
+				Issuers: []admin.FrameworkIssuer{}, Actions: []admin.FrameworkAction{},
+			}
+			for _, i := range s.Issuers {
+				x := admin.FrameworkIssuer{
+					Serial: i.Certificate.SerialNumber.String(), Phase: string(i.Phase), Key: i.Key, SignsUntil: timeOrNil(i.SignsUntil), Ends: timeOrNil(i.Certificate.NotAfter),
+				}
+				list, there, err := p.engine.Publication(ctx, i.List)
+				if err != nil {
+					return nil, err
+				}
+				if there {
+					x.List = &admin.FrameworkList{Name: list.Name, Number: list.Number, At: timeOrNil(list.At), Next: timeOrNil(list.Next)}
+				}
+				t.Issuers = append(t.Issuers, x)
+			}
+			for _, a := range s.Alarms {
+				t.Actions = append(t.Actions, admin.FrameworkAction{Urgent: a.Urgent, Due: timeOrNil(a.Due), Text: a.Text})
+			}
+			all = append(all, t)
+		}
+	}
+	return all, nil
+}
+
+// timeOrNil is nil for a time that there is not.
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func (p *program) ib1StatusCommand() *cobra.Command {
+	var asJSON, check bool
+	c := &cobra.Command{
+		Use: "status", Short: "Show the trees that a server issues from, their issuers and lists, and what has to be done next",
+		Example: "  acmebridge ib1 status --config ib1.yaml\n  acmebridge ib1 status --check", Args: usage.NoArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return p.operate(c.Context(), reads, func(a *admin.Client) error {
+				all, err := admin.Get[[]admin.FrameworkTree](c.Context(), a, "/v1/ib1")
+				if err != nil {
+					return err
+				}
+				switch {
+				case asJSON:
+					err = p.json(all)
+				case len(all) == 0:
+					fmt.Fprintln(p.stderr, "There is no backend of type ib1 in the configuration.")
+				default:
+					p.ib1Status(all)
+				}
+				if err == nil && check && slices.ContainsFunc(all, func(t admin.FrameworkTree) bool { return len(t.Actions) > 0 }) {
+					return errAlarm
+				}
+				return err
+			})
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	c.Flags().BoolVar(&check, "check", false, "exit with 1 when something has to be done")
+	return c
+}
+
+func (p *program) ib1Status(all []admin.FrameworkTree) {
+	for _, t := range all {
+		fmt.Fprintf(p.stdout, "%s of %s\n  root     ends %s, its list %s\n", t.Tree, t.Backend, when(t.Root), when(t.RootList))
+		for _, i := range t.Issuers {
+			fmt.Fprintf(p.stdout, "  issuer   %s, signs certificates until %s, ends %s, serial number %s\n", i.Phase, when(i.SignsUntil), when(i.Ends), i.Serial)
+			if i.List == nil {
+				fmt.Fprintln(p.stdout, "           no list yet")
+				continue
+			}
+			fmt.Fprintf(p.stdout, "           list %d of %s, good until %s, %s\n", i.List.Number, when(i.List.At), when(i.List.Next), show(i.List.Name))
+		}
+		fmt.Fprintf(p.stdout, "  covered  until %s\n", when(t.Covered))
+		for _, a := range t.Actions {
+			word := "to do"
+			if a.Urgent {
+				word = "URGENT"
+			}
+			fmt.Fprintf(p.stdout, "  %s: %s\n", word, a.Text)
+		}
+	}
+}
