@@ -318,6 +318,14 @@ func TestCheckChainRefuses(t *testing.T) { // SC-9: a mutation each
 			i.contract.Subject, i.contract.RequestedSubject = SubjectRequested, subjectDER(pkix.Name{SerialNumber: "5550001", CommonName: "Member"})
 			i.leaf.Subject = pkix.Name{CommonName: "Member"}
 		}},
+		{"attributes that share an RDN", 0, "subject", "RDN", func(i *issuance) {
+			i.contract.Subject, i.contract.RequestedSubject = SubjectRequested, subjectDER(pkix.Name{SerialNumber: "5550001", CommonName: "Member"})
+			both, err := asn1.Marshal(pkix.RDNSequence{{{Type: oidCommonName, Value: "Member"}, {Type: asn1.ObjectIdentifier{2, 5, 4, 5}, Value: "5550001"}}})
+			if err != nil {
+				panic(err)
+			}
+			i.leaf.RawSubject = both
+		}},
 		{"a contract that lost its subject", 0, "subject", "without one", func(i *issuance) { i.contract.Subject = SubjectRequested }},
 		{"a signing key that also authenticates", 0, "key usage", "nonRepudiation alone", func(i *issuance) {
 			i.contract.KeyUsage = KeyUsageSigning

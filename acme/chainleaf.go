@@ -143,7 +143,8 @@ func checkLeafSubjectByCA(c Contract, leaf *x509.Certificate) error {
 }
 
 // checkLeafSubjectRequested wants each attribute of the CSR's subject, with its
-// value, and no other. CAs may reorder them and choose another kind of string.
+// value, and no other. CAs may reorder them and choose another kind of string,
+// but not put two into one RDN: see checkPlainName.
 func checkLeafSubjectRequested(c Contract, leaf *x509.Certificate) error {
 	var sequence pkix.RDNSequence
 	if rest, err := asn1.Unmarshal(c.RequestedSubject, &sequence); err != nil || len(rest) > 0 || len(sequence) == 0 {
@@ -153,6 +154,11 @@ func checkLeafSubjectRequested(c Contract, leaf *x509.Certificate) error {
 	want.FillFromRDNSequence(&sequence)
 	if !slices.Equal(attributeTexts(leaf.Subject), attributeTexts(want)) {
 		return differs(0, "subject", quote(leaf.Subject.String()), quote(want.String()))
+	}
+	var issued pkix.RDNSequence
+	if _, err := asn1.Unmarshal(leaf.RawSubject, &issued); err != nil ||
+		slices.ContainsFunc(issued, func(rdn pkix.RelativeDistinguishedNameSET) bool { return len(rdn) != 1 }) {
+		return differs(0, "subject", quote(leaf.Subject.String()), "each attribute in an RDN of its own")
 	}
 	return nil
 }
