@@ -397,7 +397,7 @@ func (e *Engine) sendAgain(ctx context.Context, l loaded, why string) error {
 			return err
 		}
 		sub := l.sub
-		sub.SentAt, sub.Resent = time.Time{}, true
+		sub.SentAt, sub.Resent = time.Time{}, sub.Resent || l.authority.continuer == nil
 		o, err := tx.Orders().Get(l.order.ID)
 		if err != nil {
 			return err

@@ -191,15 +191,15 @@ func TestPauseAskedFor(t *testing.T) {
 	} {
 		w.ca.Mend()
 		w.breaks(t, sectigotest.Fault{Endpoint: "batch", Kind: "status", Status: 503, RetryAfter: header})
-		if got, err := b.Poll(t.Context(), ticket); err != nil || got.After != want || got.Chain != nil {
-			t.Errorf("%s: %s, %v; want %s", header, got.After, err, want)
+		if got, err := b.Poll(t.Context(), ticket); backends.PauseAsked(err) != want || got.Chain != nil {
+			t.Errorf("%s: %s, %v; want %s", header, backends.PauseAsked(err), err, want)
 		}
 	}
 	for _, header := range []string{"", "-5", "soon", "0"} {
 		w.ca.Mend()
 		w.breaks(t, sectigotest.Fault{Endpoint: "batch", Kind: "status", Status: 503, RetryAfter: header})
-		if got, err := b.Poll(t.Context(), ticket); err == nil {
-			t.Errorf("%q: %+v", header, got)
+		if got, err := b.Poll(t.Context(), ticket); err == nil || backends.PauseAsked(err) != 0 {
+			t.Errorf("%q: %+v, %v", header, got, err)
 		}
 	}
 }

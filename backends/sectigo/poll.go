@@ -3,7 +3,6 @@ package sectigo
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,17 +12,14 @@ import (
 )
 
 // Poll implements backends.Backend: one look at the batch, and more only when
-// its status says too little. A CA that asks for a pause gets it (SC-15).
+// its status says too little. That a CA asks for a pause is an error like any
+// other ([backends.Pausing]): it says nothing about the batch.
 func (b *Backend) Poll(ctx context.Context, text backends.Ticket) (backends.Result, error) {
 	t, err := readTicket(text)
 	if err != nil {
 		return backends.Result{}, err
 	}
-	result, err := b.poll(ctx, t)
-	if e := (*Error)(nil); errors.As(err, &e) && e.RetryAfter > 0 {
-		return backends.Result{After: e.RetryAfter, Note: fmt.Sprintf("batch %d: the CA is to be left alone for %s", t.batch, e.RetryAfter)}, nil
-	}
-	return result, err
+	return b.poll(ctx, t)
 }
 
 func (b *Backend) poll(ctx context.Context, t ticket) (backends.Result, error) {

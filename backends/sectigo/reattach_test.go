@@ -9,6 +9,7 @@ import (
 	"acmebridge/acme"
 	"acmebridge/acme/engine"
 	"acmebridge/backends/sectigo/sectigotest"
+	"acmebridge/storage"
 )
 
 // TestClientThatGivesUp: a client runs every hour, with the same key, while the
@@ -82,5 +83,39 @@ func TestNewKeyEachTime(t *testing.T) {
 			}
 			b.once(1)
 		})
+	})
+}
+
+// TestPausedAtTheDeadline: a CA that wants to be left alone says nothing about
+// the batch, so the deadline that passes meanwhile ends nothing: what was bought
+// waits for a person, who has it looked at again.
+func TestPausedAtTheDeadline(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t, sectigotest.Config{Processing: 2 * time.Hour})
+		b.profile.IssuanceDeadline = 3 * time.Hour
+		b.life(func(e *engine.Engine) {
+			o := b.places(e, "a.example.org")
+			time.Sleep(time.Hour)
+			if err := b.ca.Break(sectigotest.Fault{Endpoint: "batch", Kind: "status", Status: 503, RetryAfter: "600"}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(3 * time.Hour)
+			if status, why := b.status(e, o); status != acme.OrderProcessing {
+				t.Fatalf("it is %s: %s", status, why)
+			}
+			if jobs, _, err := e.Operator().Parked(t.Context(), storage.Page{}); err != nil || len(jobs) != 1 {
+				t.Errorf("%d jobs are parked, %v", len(jobs), err)
+			}
+			b.ca.Mend()
+			if err := e.Operator().Retry(t.Context(), o.id, false); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			if status, why := b.status(e, o); status != acme.OrderValid {
+				t.Errorf("it is %s: %s", status, why)
+			}
+		})
+		b.once(1)
 	})
 }
