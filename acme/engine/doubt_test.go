@@ -55,7 +55,7 @@ func TestDoubtIsNotSwapped(t *testing.T) {
 		r.w.fake.set(func(f *fakeCA) { f.notSent = 1000 }) // it stays here from now on
 		time.Sleep(time.Hour)
 		_, _, err := r.finalize(a, r.ready(a, "a.net"), newKey(r.w.t))
-		problemOf(r.w.t, err, acme.RateLimited)
+		_ = problemOf(r.w.t, err, acme.RateLimited)
 		r.wantStatus(a, first.ID, acme.OrderProcessing)
 		r.wantBought(1)
 	})

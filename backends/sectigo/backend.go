@@ -205,35 +205,36 @@ func (b *Backend) Check(ctx context.Context) error {
 	return errors.Join(all...)
 }
 
-// revokingProfile is the number of the profile. Other than for a purchase its
-// authority may be switched off: what it has issued must not outlive that.
-func (b *Backend) revokingProfile(ctx context.Context) (int64, error) {
-	if b.cfg.ProfileID != 0 {
-		return b.cfg.ProfileID, nil
-	}
+// authorityOfOld is the authority of what was bought before. Other than for a
+// purchase it may be switched off: what it has issued must not outlive that, and
+// what it was asked for must not get lost by it.
+func (b *Backend) authorityOfOld(ctx context.Context) (Authority, error) {
 	a, err := b.authority(ctx)
 	if !errors.Is(err, ErrNoAuthority) {
-		return a.ProfileID, err
+		return a, err
 	}
 	all, err := b.client.Authorities(ctx)
 	if err != nil {
-		return 0, err
+		return Authority{}, err
 	}
 	for i := range all {
 		all[i].Enabled = true
 	}
-	a, err = FindAuthority(all, 0, b.cfg.Profile)
-	return a.ProfileID, err
+	return FindAuthority(all, b.cfg.ProfileID, b.cfg.Profile)
 }
 
 // Revoke implements backends.Revoker.
 func (b *Backend) Revoke(ctx context.Context, c acme.Certificate, reason acme.RevocationReason) error {
-	profile, err := b.revokingProfile(ctx)
-	if err != nil {
-		return err
+	profile := b.cfg.ProfileID
+	if profile == 0 {
+		a, err := b.authorityOfOld(ctx)
+		if err != nil {
+			return err
+		}
+		profile = a.ProfileID
 	}
 	serial := serialOf(c)
-	err = b.client.Revoke(ctx, profile, serial, reason)
+	err := b.client.Revoke(ctx, profile, serial, reason)
 	if err == nil || !errors.Is(err, ErrBadRequest) {
 		return err
 	}

@@ -107,7 +107,7 @@ const skew = 10 * time.Minute
 // may not keep names; a batch without one that could be ours is therefore no
 // proof of absence, and is looked into as far as it can be.
 func (b *Backend) Find(ctx context.Context, r backends.Request) (backends.Ticket, bool, error) {
-	authority, err := b.authority(ctx)
+	authority, err := b.authorityOfOld(ctx)
 	if err != nil {
 		return "", false, err
 	}

@@ -113,3 +113,22 @@ func TestRevokeSwitchedOff(t *testing.T) {
 		t.Errorf("%d revocations", n)
 	}
 }
+
+// TestFindSwitchedOff: what was bought before the authority was switched off is
+// found again.
+func TestFindSwitchedOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sectigotest.Config{})
+	r := w.request()
+	ticket, err := w.backend(t, w.client).Submit(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.ca.EditProfile(profile, func(p *sectigotest.Profile) { p.Disabled = true }); err != nil {
+		t.Fatal(err)
+	}
+	got, found, err := w.backend(t, w.client).Find(t.Context(), r)
+	if err != nil || !found || got != ticket {
+		t.Errorf("found %t %q, %v; want %q", found, got, err, ticket)
+	}
+}
