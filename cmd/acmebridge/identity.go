@@ -285,18 +285,21 @@ func (p *program) readBundle(passphraseFile string, paths ...string) (identity.B
 	}, all...)
 }
 
-func readLimited(path string) ([]byte, error) {
+// readLimited reads a file that holds keys, certificates or the like.
+func readLimited(path string) ([]byte, error) { return readAtMost(path, maxIdentityFile) }
+
+func readAtMost(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // only read
-	data, err := io.ReadAll(io.LimitReader(f, maxIdentityFile+1))
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > maxIdentityFile {
-		return nil, fmt.Errorf("%s is larger than %d bytes, which no key, certificate or CSR is", path, maxIdentityFile)
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s is larger than %d bytes, which no file of this kind is", path, limit)
 	}
 	return data, nil
 }

@@ -51,19 +51,20 @@ func TestScripts(t *testing.T) {
 }
 
 var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
-	"exits":      scripttest.Exits,
-	"example":    cmdExample,
-	"ports":      scripttest.Ports,
-	"ready":      cmdReady,
-	"issue":      cmdIssue,
-	"place":      cmdPlace,
-	"order":      cmdOrder,
-	"newer":      cmdNewer,
-	"plaintext":  cmdPlaintext,
-	"terminate":  cmdTerminate,
-	"fetch":      scripttest.Fetch,
-	"lists":      cmdLists,
-	"sectigobuy": cmdSectigoBuy,
+	"exits":         scripttest.Exits,
+	"example":       cmdExample,
+	"ports":         scripttest.Ports,
+	"ready":         cmdReady,
+	"issue":         cmdIssue,
+	"place":         cmdPlace,
+	"order":         cmdOrder,
+	"newer":         cmdNewer,
+	"plaintext":     cmdPlaintext,
+	"terminate":     cmdTerminate,
+	"fetch":         scripttest.Fetch,
+	"lists":         cmdLists,
+	"sectigobuy":    cmdSectigoBuy,
+	"centralserver": cmdCentralServer,
 }
 
 // example NAME... copies example configurations of the documentation. That this

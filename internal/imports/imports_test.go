@@ -93,6 +93,8 @@ var rules = []rule{
 		why: "an ACME client, for members of any server"},
 	{from: "internal/identity", ours: []string{"acme", "internal/keyfile"}, why: "what members do with their keys, on machines where no server runs"},
 	{from: "internal/hsm", others: []string{"github.com/miekg/pkcs11"}, why: "it keeps keys where nobody gets at them, and does not know whose"},
+	{from: "internal/globalconf", why: "it reads what a Central Server publishes, and decides nothing"},
+	{from: "internal/globalconf/globalconftest", why: "a source that knows its reader would make the same mistakes"},
 	{from: "internal/keyfile", why: "it keeps keys, and does not know whose"},
 	{from: "internal/secret", others: []string{"golang.org/x/crypto"}, why: "a secret knows nobody"},
 	{from: "internal/ocsp", others: []string{"golang.org/x/crypto/cryptobyte"}, why: "it answers hostile bytes, and is told what it knows"},
