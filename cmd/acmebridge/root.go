@@ -119,15 +119,12 @@ has a certificate issued to a standard client and shows each step.`,
 	root.PersistentFlags().StringVar(&p.file, "config", "", "configuration file (default $ACMEBRIDGE_CONFIG, and without that the defaults for a first try)")
 	root.AddCommand(
 		p.serveCommand(), p.demoCommand(), p.configCommand(),
-<<<<<<< HEAD
-		p.memberCommand(), p.applicationCommand(), p.eabCommand(), p.accountCommand(), p.orderCommand(), p.certCommand(), p.renewalsCommand(),
-		p.csrCommand(), p.identityCommand(), p.caCommand(), p.ib1Command(), p.dbCommand(), p.exportCommand(), p.sectigoCommand(), p.standinCommand(), p.versionCommand(),
-=======
-		p.memberCommand(), p.eabCommand(), p.accountCommand(), p.orderCommand(), p.certCommand(), p.renewalsCommand(),
-		p.csrCommand(), p.identityCommand(), p.caCommand(), p.ib1Command(), p.xroadCommand(), p.dbCommand(), p.exportCommand(), p.sectigoCommand(), p.standinCommand(), p.versionCommand(),
->>>>>>> 2cc58b5 (acmebridge: xroad member add|import|list: keys for acme.yml, and members from the signed global configuration)
+		p.memberCommand(), p.applicationCommand(), p.xroadCommand(), p.eabCommand(),
+		p.accountCommand(), p.orderCommand(), p.certCommand(), p.renewalsCommand(),
+		p.caCommand(), p.backendCommand(), p.ib1Command(), p.sectigoCommand(), p.standinCommand(),
+		p.csrCommand(), p.identityCommand(),
+		p.dbCommand(), p.exportCommand(), p.versionCommand(),
 	)
-	root.AddCommand(p.backendCommand())
 	completion(root)
 	withoutEmptyDefaults(root)
 	return root
