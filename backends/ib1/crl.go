@@ -96,6 +96,55 @@ type Partition struct {
 	OnlyUserCerts bool
 }
 
+// ListNames are the names below the public URL of the lists of the authority:
+// one, or as many as there are parts. Roots have one list.
+func (a *Authority) ListNames() []string {
+	parts := a.framework.settings.ListParts
+	if parts <= 1 || a.IsRoot() {
+		return []string{CRLName(a.tree, a.cert)}
+	}
+	var names []string
+	for n := range parts {
+		names = append(names, a.partName(n))
+	}
+	return names
+}
+
+// ListOf is the name of the list that a certificate is on when it is revoked. It
+// stands in the certificate.
+func (a *Authority) ListOf(serial *big.Int) string {
+	parts := a.framework.settings.ListParts
+	if parts <= 1 || a.IsRoot() || serial == nil {
+		return CRLName(a.tree, a.cert)
+	}
+	return a.partName(int(new(big.Int).Mod(serial, big.NewInt(int64(parts))).Int64()))
+}
+
+func (a *Authority) partName(n int) string {
+	return fmt.Sprintf("crl/ib1-%s-%s-%d.crl", a.tree, keyName(a.cert), n)
+}
+
+// SignListNamed makes the list of that name, which is one of ListNames: of all
+// that was revoked it holds what belongs there.
+func (a *Authority) SignListNamed(name string, r ListRequest) ([]byte, error) {
+	names := a.ListNames()
+	if !slices.Contains(names, name) {
+		return nil, fmt.Errorf("ib1: %s has no list %q", a.cert.Subject, name)
+	}
+	if len(names) == 1 {
+		return a.SignList(r)
+	}
+	all := r.Revoked
+	r.Revoked = nil
+	for _, entry := range all {
+		if entry.Serial != nil && a.ListOf(entry.Serial) == name {
+			r.Revoked = append(r.Revoked, entry)
+		}
+	}
+	r.Partition = &Partition{URL: a.framework.url(name), OnlyUserCerts: true}
+	return a.SignList(r)
+}
+
 // MaxListInterval is how far apart the lists of an issuer may be, at most.
 const MaxListInterval = 10 * day
 

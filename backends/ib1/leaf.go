@@ -67,7 +67,7 @@ func (a *Authority) IssueMember(h Holder, key crypto.PublicKey, i Issuance) (*x5
 	if template.ExtraExtensions, err = (extension.Values{Roles: h.Roles, Member: h.Member}).Extensions(); err != nil {
 		return nil, err
 	}
-	template.CRLDistributionPoints = []string{a.framework.url(CRLName(a.tree, a.cert))}
+	template.CRLDistributionPoints = []string{a.framework.url(a.ListOf(i.Serial))}
 	return sign(template, a.cert, key, a.signer, func(c *x509.Certificate) error {
 		return a.checkMember(c, h)
 	})

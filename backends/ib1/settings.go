@@ -59,6 +59,10 @@ type Settings struct {
 	// set; RegenerationDays is for how long an issuer signs them, 90 unless set.
 	MemberDays       int `json:"member_days"`
 	RegenerationDays int `json:"regeneration_days"`
+	// ListParts is into how many lists the revocations of one issuer are divided,
+	// 1 unless set. Each part is fetched on its own, so more than 1 is for
+	// frameworks that expect some 100,000 revocations in the life of an issuer.
+	ListParts int `json:"list_parts,omitempty"`
 }
 
 // Framework is checked settings.
@@ -83,6 +87,9 @@ func New(s Settings) (*Framework, error) {
 	// balancers take (reference, section 7).
 	if s.MemberDays < 1 || s.MemberDays > 1000 || s.RegenerationDays < 14 || s.RegenerationDays > 1000 {
 		return nil, fmt.Errorf("ib1: %d days for members and %d for regeneration: use 1 to 1000, and 14 to 1000", s.MemberDays, s.RegenerationDays)
+	}
+	if s.ListParts < 0 || s.ListParts > maxListParts {
+		return nil, fmt.Errorf("ib1: %d parts of revocation lists: use 1 to %d", s.ListParts, maxListParts)
 	}
 	u, err := url.Parse(s.PublicURL)
 	if err != nil || u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.String() != s.PublicURL || strings.HasSuffix(s.PublicURL, "/") || !ascii(s.PublicURL) {
@@ -142,6 +149,8 @@ func (f *Framework) Regeneration() time.Duration {
 
 // IssuerValidity is how long an issuer of a tree is valid.
 func (f *Framework) IssuerValidity(t Tree) time.Duration { return f.Validity(t) + f.Regeneration() }
+
+const maxListParts = 256
 
 // CRLName is where below the public URL the list of an authority of the tree is
 // published, CAName where its certificate is. Both name the key: the URL stands

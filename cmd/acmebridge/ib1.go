@@ -73,6 +73,7 @@ func (i *ib1Flags) framework(c *cobra.Command) {
 	c.Flags().StringToStringVar(&i.issuerNames, "issuer-name", nil, "the same for the issuers of a tree")
 	c.Flags().IntVar(&i.settings.MemberDays, "member-days", 0, "validity of member certificates in days (default 365)")
 	c.Flags().IntVar(&i.settings.RegenerationDays, "regeneration-days", 0, "for how many days an issuer signs certificates (default 90)")
+	c.Flags().IntVar(&i.settings.ListParts, "list-parts", 0, "into how many revocation lists those of an issuer are divided, for 100,000 and more revocations (default 1)")
 }
 
 // given are the settings of the command line, or nil.
@@ -92,7 +93,7 @@ func (i *ib1Flags) given() (*ib1.Settings, error) {
 	if s.Label != "" {
 		return &s, nil
 	}
-	if s.Country+s.Organization+s.PublicURL != "" || s.MemberDays+s.RegenerationDays != 0 || len(s.RootNames)+len(s.IssuerNames) > 0 {
+	if s.Country+s.Organization+s.PublicURL != "" || s.MemberDays+s.RegenerationDays+s.ListParts != 0 || len(s.RootNames)+len(s.IssuerNames) > 0 {
 		return nil, usage.Errorf("name the framework too, with --framework, or leave out what the folder knows")
 	}
 	return nil, nil

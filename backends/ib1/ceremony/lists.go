@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"math/big"
 	"os"
+	"path"
+	"strings"
 	"time"
 
 	"acmebridge/backends/ib1"
@@ -90,6 +92,9 @@ func (f *Folder) signList(t ib1.Tree, number int) (l SignedList, err error) {
 	if err != nil {
 		return l, err
 	}
+	if parts := len(a.ListNames()); parts > 1 {
+		return l, fmt.Errorf("its revocations are in %d lists, which a server with a backend of type ib1 signs", parts)
+	}
 	key := keySum(a.Certificate().RawSubjectPublicKeyInfo)
 	revoked, last, previous, err := f.noted(t, a.Certificate())
 	if err != nil {
@@ -115,7 +120,7 @@ func (f *Folder) signList(t ib1.Tree, number int) (l SignedList, err error) {
 	l.Entries, l.Next = len(list.RevokedCertificateEntries), list.NextUpdate
 	name := ib1.CRLName(t, a.Certificate())
 	if t == ib1.Signing {
-		if err := f.keep(t, a.Certificate(), l.Number, l.DER); err != nil {
+		if err := f.keep(t, name, l.Number.String(), l.DER); err != nil {
 			return l, err
 		}
 	}
@@ -131,8 +136,8 @@ func (f *Folder) signList(t ib1.Tree, number int) (l SignedList, err error) {
 }
 
 // keep stores a list for ever under its number, which no other list has.
-func (f *Folder) keep(t ib1.Tree, authority *x509.Certificate, number *big.Int, der []byte) error {
-	name := fmt.Sprintf("list-%s-%s.crl", keySum(authority.RawSubjectPublicKeyInfo)[:20], number)
+func (f *Folder) keep(t ib1.Tree, list, number string, der []byte) error {
+	name := fmt.Sprintf("list-%s-%s.crl", strings.TrimPrefix(strings.TrimSuffix(path.Base(list), ".crl"), "ib1-"+string(t)+"-"), number)
 	err := keyfile.Create(f.path(string(t)), name, der)
 	if errors.Is(err, fs.ErrExist) {
 		have, readErr := os.ReadFile(f.path(string(t) + "/" + name))

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math/big"
 	"os"
+	"strconv"
 
 	"acmebridge/backends/ib1"
 )
@@ -70,10 +71,10 @@ func (f *Folder) CRL(t ib1.Tree, authority *x509.Certificate) ([]byte, error) {
 
 // Keep stores a list of the Signing tree for ever: records are verified for
 // years, by what was known at a time. Keeping it again does nothing.
-func (f *Folder) Keep(t ib1.Tree, authority *x509.Certificate, number *big.Int, der []byte) error {
-	err := f.keep(t, authority, number, der)
+func (f *Folder) Keep(t ib1.Tree, name string, number int64, der []byte) error {
+	err := f.keep(t, name, strconv.FormatInt(number, 10), der)
 	if err != nil {
-		return fmt.Errorf("ceremony: keep list %s of %s: %w", number, authority.Subject, err)
+		return fmt.Errorf("ceremony: keep list %d of %s: %w", number, name, err)
 	}
 	return nil
 }

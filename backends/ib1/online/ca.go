@@ -144,6 +144,7 @@ type tree struct {
 	root     *ib1.Authority
 	rootList *listed
 	issuers  []*ib1.Authority // oldest first; those that have ended too
+	imported []imported       // lists of issuers whose keys are elsewhere
 }
 
 func (c *CA) load() (*state, error) {
@@ -189,6 +190,15 @@ func (c *CA) loadTree(f *ceremony.Folder, found ceremony.TreeState) (t tree, err
 			return t, err
 		}
 		t.issuers = append(t.issuers, a)
+		if !i.Key {
+			l, err := readList(f, t.name, a)
+			if err != nil {
+				return t, err
+			}
+			if l != nil {
+				t.imported = append(t.imported, imported{ib1.CRLName(t.name, a.Certificate()), l})
+			}
+		}
 	}
 	t.rootList, err = readList(f, t.name, t.root)
 	return t, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 
 	"acmebridge/acme"
@@ -18,6 +19,11 @@ import (
 type listed struct {
 	der      []byte
 	at, next time.Time
+}
+
+type imported struct {
+	name string
+	*listed
 }
 
 func readList(f *ceremony.Folder, t ib1.Tree, a *ib1.Authority) (*listed, error) {
@@ -43,7 +49,7 @@ func (c *CA) CRLNames() []string {
 	for _, t := range c.current().trees {
 		for _, a := range t.issuers {
 			if a.Signs() && !now.After(a.Certificate().NotAfter) && !now.Before(a.Certificate().NotBefore) {
-				names = append(names, ib1.CRLName(t.name, a.Certificate()))
+				names = append(names, a.ListNames()...)
 			}
 		}
 	}
@@ -54,7 +60,7 @@ func (c *CA) CRLNames() []string {
 func (s *state) lister(name string) (*tree, *ib1.Authority, error) {
 	for i, t := range s.trees {
 		for _, a := range t.issuers {
-			if a.Signs() && ib1.CRLName(t.name, a.Certificate()) == name {
+			if a.Signs() && slices.Contains(a.ListNames(), name) {
 				return &s.trees[i], a, nil
 			}
 		}
@@ -91,9 +97,9 @@ func (c *CA) signCRL(name string, number int64, thisUpdate time.Time, revoked []
 		}
 	}
 	next := thisUpdate.Add(listLife)
-	der, err := a.SignList(ib1.ListRequest{Number: big.NewInt(number), ThisUpdate: thisUpdate, NextUpdate: next, Revoked: entries})
+	der, err := a.SignListNamed(name, ib1.ListRequest{Number: big.NewInt(number), ThisUpdate: thisUpdate, NextUpdate: next, Revoked: entries})
 	if err == nil && t.name == ib1.Signing {
-		err = f.Keep(t.name, a.Certificate(), big.NewInt(number), der)
+		err = f.Keep(t.name, name, number, der)
 	}
 	return der, next, err
 }
@@ -144,7 +150,7 @@ func (c *CA) CRLBundles() []backends.CRLBundle {
 		b := backends.CRLBundle{Name: fmt.Sprintf("crl/ib1-%s.pem", t.name), Lists: []string{ib1.CRLName(t.name, t.root.Certificate())}}
 		for _, a := range t.issuers {
 			if t.name == ib1.Signing || !now.After(a.Certificate().NotAfter) {
-				b.Lists = append(b.Lists, ib1.CRLName(t.name, a.Certificate()))
+				b.Lists = append(b.Lists, a.ListNames()...)
 			}
 		}
 		all = append(all, b)

@@ -213,6 +213,48 @@ func TestSignCRL(t *testing.T) {
 	}
 }
 
+// TestParts: every part is a list of its own, and all are in the bundle.
+func TestParts(t *testing.T) {
+	t.Parallel()
+	p := &place{t: t, dir: t.TempDir(), now: birth}
+	f, err := ceremony.Open(ceremony.Config{Dir: p.dir, Keys: p.keys(), Settings: &ib1.Settings{Label: "Core Trust Framework", Country: "GB", PublicURL: "http://pki.example.org", ListParts: 3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+	p.do(func(f *ceremony.Folder) error {
+		_, err1 := f.CreateRoot(ib1.Client)
+		_, _, err2 := f.RotateIssuer(ib1.Client)
+		if _, err := f.SignList(ib1.Client, 1); err == nil || !strings.Contains(err.Error(), "in 3 lists") {
+			t.Errorf("signed offline: %v", err)
+		}
+		return errors.Join(err1, err2)
+	})
+	ca := p.open()
+	chain, err := ca.IssueMember(ib1.Client, holder(), request(t, 1, birth))
+	leaf := parse(t, chain, err)
+	names, listed := ca.CRLNames(), 0
+	for _, name := range names {
+		der, _, err := ca.SignCRL(name, 1, birth, []backends.Revoked{revoked(leaf, birth, acme.Superseded)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := x509.ParseRevocationList(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(list.RevokedCertificateEntries); n > 0 {
+			listed++
+			if leaf.CRLDistributionPoints[0] != "http://pki.example.org/"+name {
+				t.Errorf("it is on %s and says %q", name, leaf.CRLDistributionPoints)
+			}
+		}
+	}
+	if len(names) != 3 || listed != 1 || len(ca.CRLBundles()[0].Lists) != 4 {
+		t.Errorf("lists %q, %d with the entry, bundles %+v", names, listed, ca.CRLBundles())
+	}
+}
+
 // TestAfter: numbers go on above those of lists that were signed in the folder.
 func TestAfter(t *testing.T) {
 	t.Parallel()

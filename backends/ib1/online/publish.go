@@ -50,6 +50,9 @@ func (c *CA) Publications() []backends.Publication {
 		if l := t.rootList; l != nil {
 			all = append(all, backends.Publication{Name: ib1.CRLName(t.name, root), DER: l.der, ContentType: "application/pkix-crl", At: l.at, Next: l.next})
 		}
+		for _, l := range t.imported {
+			all = append(all, backends.Publication{Name: l.name, DER: l.der, ContentType: "application/pkix-crl", At: l.at, Next: l.next})
+		}
 	}
 	return all
 }
