@@ -150,6 +150,7 @@ type authority struct {
 	revoker   backends.Revoker
 	crls      backends.CRLSigner
 	keeper    backends.CRLKeeper
+	revoked   revoked
 	crossed   backends.CrossSigned
 	// delegate is nil for a CA that lets nobody sign OCSP answers.
 	delegate backends.StatusDelegate

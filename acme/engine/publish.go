@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"time"
 
-	"acmebridge/acme"
 	"acmebridge/backends"
 	"acmebridge/internal/failpoint"
 	"acmebridge/storage"
@@ -105,29 +104,6 @@ func (e *Engine) stepPublish(ctx context.Context, j storage.Job) error {
 		}
 	}
 	return err
-}
-
-func (e *Engine) revokedBy(ctx context.Context, a *authority) (entries []backends.Revoked, ids []acme.CertificateID, err error) {
-	after := ""
-	for {
-		err := e.view(ctx, func(tx storage.Tx) error {
-			certs, next, err := tx.Certificates().Revoked(a.name, storage.Page{After: after, Limit: 500})
-			if err != nil {
-				return err
-			}
-			after = next
-			for _, c := range certs {
-				ids = append(ids, c.ID)
-				entries = append(entries, backends.Revoked{
-					Serial: c.Serial, AuthorityKeyID: c.AuthorityKeyID, At: c.Revocation.At, Reason: c.Revocation.Reason, NotAfter: c.NotAfter,
-				})
-			}
-			return nil
-		})
-		if err != nil || after == "" {
-			return entries, ids, err
-		}
-	}
 }
 
 // publishCRL makes one list.

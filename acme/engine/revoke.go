@@ -223,6 +223,7 @@ func (e *Engine) stepRevoke(ctx context.Context, j storage.Job) error {
 	if err := failpoint.Hit(failpoint.RevokeSent); err != nil {
 		return err
 	}
+	a.revoked.touch(cert.ID) // before the list with it is asked for
 	err = e.commit(ctx, func(tx storage.Tx) error {
 		stored, err := e.ours(tx, j)
 		if err != nil {
