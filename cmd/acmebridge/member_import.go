@@ -10,28 +10,40 @@ import (
 	"go.yaml.in/yaml/v4"
 	"go.yaml.in/yaml/v4/plugin/loaderlimits"
 
+	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/admin"
+	"acmebridge/internal/roster"
 )
 
 func (p *program) memberImportCommand() *cobra.Command {
 	var asJSON bool
 	var from source
+	var directory directorySource
 	c := &cobra.Command{
 		Use: "import FILE", Short: "Bring the registry up to date with a list, all of it or nothing",
 		Long: "Bring the registry up to date with a list of members, in YAML or JSON, all of it or nothing.\n\n" +
 			"An entry has id, name, identifiers, profiles, attributes, open_orders and certificates, and for IB1 trust frameworks country, roles and applications. Members that the list does not name stay as they are; frozen ones stay frozen.\n\n" +
+			"With --url the directory of an IB1 trust framework is the list: what it says of names, countries, roles and applications. The rest stays.\n\n" +
 			"For example:\n\n" + memberExample,
-		Example: "  acmebridge member import members.yaml\n  acmebridge member import members.json --json", Args: exactly(1, "a file"),
+		Example: "  acmebridge member import members.yaml\n  acmebridge member import members.json --json\n  acmebridge member import --url https://directory.core.trust.ib1.org/members.json", Args: fileUnless(&directory.url),
 		RunE: func(c *cobra.Command, args []string) error {
-			text, err := from.read(args[0])
-			if err != nil {
-				return err
+			var members []admin.MemberContent
+			var found []roster.Member
+			var err error
+			if directory.url != "" {
+				found, err = p.readDirectory(c, &directory, from)
+			} else {
+				members, err = from.members(args[0])
 			}
-			members, err := readMembers(args[0], text)
 			if err != nil {
 				return err
 			}
 			return p.operate(c.Context(), writes, func(a *admin.Client) error {
+				if found != nil {
+					if members, err = p.directoryMembers(c, a, &directory, found); err != nil {
+						return err
+					}
+				}
 				done, err := admin.Post[admin.Import](c.Context(), a, "/v1/member-import", members)
 				if err != nil {
 					return err
@@ -51,6 +63,7 @@ func (p *program) memberImportCommand() *cobra.Command {
 		},
 	}
 	from.flags(c)
+	directory.flags(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return c
 }
@@ -64,6 +77,16 @@ const memberExample = `  - id: vasp-17
 
 // importSize bounds a list: it is what the server takes in one piece (SL-29).
 const importSize = 1 << 20
+
+// fileUnless wants a file, unless there is an URL.
+func fileUnless(url *string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if *url == "" {
+			return exactly(1, "a file, or --url")(c, args)
+		}
+		return usage.NoArguments(c, args)
+	}
+}
 
 // readMembers reads a list of members. JSON is YAML too.
 func readMembers(name string, text []byte) (members []admin.MemberContent, err error) {

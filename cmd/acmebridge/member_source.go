@@ -13,6 +13,7 @@ import (
 
 	"acmebridge/acme/jws"
 	"acmebridge/cmd/internal/usage"
+	"acmebridge/internal/admin"
 )
 
 // source is where a list comes from, and who has to have signed it.
@@ -30,6 +31,15 @@ func (s *source) read(name string) ([]byte, error) {
 		return nil, err
 	}
 	return s.verify(name, text)
+}
+
+// members gets a list of members from a file.
+func (s *source) members(name string) ([]admin.MemberContent, error) {
+	text, err := s.read(name)
+	if err != nil {
+		return nil, err
+	}
+	return readMembers(name, text)
 }
 
 // verify returns the list that was signed, or the text as it is when no

@@ -98,6 +98,7 @@ var rules = []rule{
 	{from: "internal/keyfile", why: "it keeps keys, and does not know whose"},
 	{from: "internal/secret", others: []string{"golang.org/x/crypto"}, why: "a secret knows nobody"},
 	{from: "internal/ocsp", others: []string{"golang.org/x/crypto/cryptobyte"}, why: "it answers hostile bytes, and is told what it knows"},
+	{from: "internal/roster", why: "it reads what others publish, and does nothing with it"},
 	{from: "internal/pki", ours: []string{"acme", "storage"}, why: "what the public may fetch"},
 	{from: "internal/admin", ours: []string{"acme", "acme/engine", "storage", "backends"}, others: []string{"github.com/prometheus/client_golang"},
 		why: "a second front with the operator's verbs"},

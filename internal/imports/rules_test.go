@@ -86,13 +86,14 @@ var outgoing = map[string]*regexp.Regexp{
 
 // outgoingAllowed says who may, and why nobody can use it to get anywhere.
 var outgoingAllowed = map[string]string{
-	"internal/egress/":               "it is the one dialer, which judges every address",
-	"internal/admin/":                "its client goes to the socket of our own server",
-	"backends/sectigo/transport.go":  "its only way to connect is the dialer that it is given",
-	"backends/digicert/transport.go": "the same",
-	"backends/upstream/web.go":       "the same",
-	"cmd/acmebridge/demo":            "the tour is a client of a server that it has started itself",
-	"cmd/acmebridge/admin":           "commands are clients of our own server",
+	"internal/egress/":                   "it is the one dialer, which judges every address",
+	"internal/admin/":                    "its client goes to the socket of our own server",
+	"backends/sectigo/transport.go":      "its only way to connect is the dialer that it is given",
+	"backends/digicert/transport.go":     "the same",
+	"backends/upstream/web.go":           "the same",
+	"cmd/acmebridge/demo":                "the tour is a client of a server that it has started itself",
+	"cmd/acmebridge/member_directory.go": "its only way to connect is the dialer, to where the person at it has said",
+	"cmd/acmebridge/admin":               "commands are clients of our own server",
 
 	"internal/globalconf/":             "its client comes from the command, which goes where the anchor of the operator says",
 	"cmd/acmebridge/xroad.go":          "the same",
