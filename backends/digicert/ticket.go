@@ -84,10 +84,10 @@ func takeOver(r backends.Request) (ticket, error) {
 	t := ticketFor(earlier.order, r)
 	t.public = r.PublicKey
 	for _, u := range r.Contract.Usages {
-		switch u {
-		case acme.ServerAuth:
+		if u == acme.ServerAuth {
 			t.usages += "s"
-		case acme.ClientAuth:
+		}
+		if u == acme.ClientAuth {
 			t.usages += "c"
 		}
 	}
