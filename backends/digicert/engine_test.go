@@ -155,6 +155,20 @@ func (b *bridge) account(e *engine.Engine) acme.Account {
 // orders takes an order with a new key as far as the answer to finalize.
 func (b *bridge) orders(e *engine.Engine, a acme.Account, name string) (acme.OrderID, error) {
 	b.t.Helper()
+	return b.ordersFor(e, a, name, newKey(b.t))
+}
+
+func newKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func (b *bridge) ordersFor(e *engine.Engine, a acme.Account, name string, key *ecdsa.PrivateKey) (acme.OrderID, error) {
+	b.t.Helper()
 	ctx := b.t.Context()
 	o, err := e.NewOrder(ctx, a, engine.OrderRequest{Identifiers: []acme.Identifier{{Type: acme.DNSIdentifier, Value: name}}})
 	if err != nil {
@@ -164,10 +178,6 @@ func (b *bridge) orders(e *engine.Engine, a acme.Account, name string) (acme.Ord
 		if _, _, err := e.Respond(ctx, a, id, acme.HTTP01); err != nil {
 			b.t.Fatal(err)
 		}
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		b.t.Fatal(err)
 	}
 	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{name}}, key)
 	if err != nil {
@@ -302,7 +312,8 @@ func TestGivenUp(t *testing.T) {
 		b.profile.IssuanceDeadline = 48 * time.Hour
 		b.life(func(e *engine.Engine) {
 			a := b.account(e)
-			first, err := b.orders(e, a, "trust.example.org")
+			key := newKey(t)
+			first, err := b.ordersFor(e, a, "trust.example.org", key)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -312,15 +323,20 @@ func TestGivenUp(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Hour)
+			// What was given up has gone to the second, also for the first key.
+			third, err := b.ordersFor(e, a, "trust.example.org", key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Hour)
 			if err := b.ca.Approve(b.ca.Purchases()[0].Order); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(24 * time.Hour)
-			if status, why := b.status(e, a, first); status != acme.OrderInvalid {
-				t.Errorf("the first is %s: %s", status, why)
-			}
-			if status, why := b.status(e, a, second); status != acme.OrderValid {
-				t.Errorf("the second is %s: %s", status, why)
+			for id, want := range map[acme.OrderID]acme.OrderStatus{first: acme.OrderInvalid, second: acme.OrderInvalid, third: acme.OrderValid} {
+				if status, why := b.status(e, a, id); status != want {
+					t.Errorf("it is %s, want %s: %s", status, want, why)
+				}
 			}
 		})
 		if n := len(b.ca.Purchases()); n != 1 {

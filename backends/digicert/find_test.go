@@ -58,6 +58,15 @@ func TestFindNothing(t *testing.T) {
 	if ticket, found, err := b.Find(t.Context(), r); err != nil || found {
 		t.Errorf("ticket %q, %t, %v", ticket, found, err)
 	}
+	// Another request of ours for the same key and names is not this one.
+	other := r
+	other.Key = "0123456789abcdef0123456789abcdef"
+	if _, err := b.Submit(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	if ticket, found, err := b.Find(t.Context(), r); err != nil || found {
+		t.Errorf("beside another: ticket %q, %t, %v", ticket, found, err)
+	}
 	for _, f := range []digicerttest.Fault{
 		{Endpoint: "alternate", Kind: "status", Status: 500}, {Endpoint: "alternate", Kind: "html"}, {Endpoint: "orders", Kind: "invalid-json"},
 		{Endpoint: "orders", Kind: "status", Status: 403},

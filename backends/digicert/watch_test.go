@@ -38,7 +38,17 @@ func TestOneCallForAll(t *testing.T) {
 		}
 		return chains
 	}
+	// Young ones are looked at each time: most are done in a moment.
+	for range 3 {
+		round()
+		w.ca.Advance(time.Minute)
+	}
+	if n := w.ca.Count("info"); n != 60 || w.ca.Count("changes") != 0 {
+		t.Errorf("%d looks at 20 young orders in three rounds", n)
+	}
 	w.ca.Advance(6 * time.Minute)
+	round()
+	w.ca.Advance(31 * time.Minute)
 	round()
 	looks, asked := w.ca.Count("info"), w.ca.Count("changes")
 	for range 20 {
