@@ -120,6 +120,17 @@ func (b *Backend) register(ctx context.Context, s *session) (*xacme.Account, err
 	return account, err
 }
 
+// OpenKey reads the account key, or makes it, so that a wrong passphrase shows
+// before the first order.
+func (b *Backend) OpenKey() error {
+	b.login.turn.Lock()
+	defer b.login.turn.Unlock()
+	if _, err := b.accountKey(); err != nil {
+		return fmt.Errorf("upstream: account key: %w", err)
+	}
+	return nil
+}
+
 // accountKey reads the key, or makes it.
 func (b *Backend) accountKey() (*ecdsa.PrivateKey, error) {
 	if b.login.key != nil {

@@ -66,6 +66,9 @@ func newService(ctx context.Context, p *parts) (_ *service, err error) {
 	if err := s.bindPKI(); err != nil {
 		return nil, err
 	}
+	if err := s.bindUpstream(); err != nil {
+		return nil, err
+	}
 	if err := s.bindAdmin(); err != nil {
 		return nil, err
 	}

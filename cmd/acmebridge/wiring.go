@@ -41,11 +41,13 @@ type parts struct {
 	issuers map[string]backends.Backend
 	ib1     map[string]*online.CA
 	cas     map[string]admin.CA
-	policy  *egress.Policy
-	caa     *challenges.CAA
-	engine  *engine.Engine
-	nonces  *nonce.Source
-	front   *server.Server
+	// responders answer challenges of the CAs behind us, by backend.
+	responders map[string]http.Handler
+	policy     *egress.Policy
+	caa        *challenges.CAA
+	engine     *engine.Engine
+	nonces     *nonce.Source
+	front      *server.Server
 	// own are the addresses that this server listens on; nobody may make it
 	// validate against itself (SV-6).
 	own atomic.Pointer[[]netip.AddrPort]
@@ -63,7 +65,7 @@ func assemble(ctx context.Context, cfg *config.Config, log *slog.Logger, now fun
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	p := &parts{cfg: cfg, use: u, log: log, now: now, cas: map[string]admin.CA{}, ib1: map[string]*online.CA{}, unknown: make(chan error, 1)}
+	p := &parts{cfg: cfg, use: u, log: log, now: now, cas: map[string]admin.CA{}, responders: map[string]http.Handler{}, ib1: map[string]*online.CA{}, unknown: make(chan error, 1)}
 	// The store comes first, because its lock keeps a second process from
 	// everything else in the folder.
 	if p.store, err = openStore(ctx, cfg, p.stop); err != nil {
@@ -165,6 +167,7 @@ func (p *parts) backends() (map[string]backends.Backend, error) {
 		config.TypeSectigo:  p.openSectigo,
 		config.TypeDigiCert: p.openDigiCert,
 		config.TypeIB1:      p.openIB1,
+		config.TypeUpstream: p.openUpstream,
 	}
 	all := map[string]backends.Backend{}
 	for name, b := range p.cfg.Backends {

@@ -238,6 +238,9 @@ func checkBackends(c *Config, r *report) {
 		if c.Backends[name].Type == TypeDigiCert {
 			checkDigiCert(name, c.Backends[name].DigiCert, r)
 		}
+		if c.Backends[name].Type == TypeUpstream {
+			checkUpstream(name, c.Backends[name].Upstream, r)
+		}
 		if c.Backends[name].Type == TypeIB1 {
 			checkIB1(name, c.Backends[name].IB1, r)
 		}

@@ -173,7 +173,7 @@ type Identifiers struct {
 // Backend is one certificate authority. Type says which of the other fields
 // belongs to it.
 type Backend struct {
-	Type string `key:"type" enum:"localca,sectigo,digicert,ib1" doc:"Kind of CA: localca signs here, sectigo buys at Sectigo IoT Manager, digicert at DigiCert CertCentral, ib1 signs here for an IB1 trust framework. Required."`
+	Type string `key:"type" enum:"localca,sectigo,digicert,ib1,upstream" doc:"Kind of CA: localca signs here, sectigo buys at Sectigo IoT Manager, digicert at DigiCert CertCentral, ib1 signs here for an IB1 trust framework, upstream orders at any CA that speaks ACME. Required."`
 	// CAAIdentities is common to all types.
 	CAAIdentities []string `key:"caa_identities" doc:"Domain names by which DNS records name this CA: in CAA records, and in those of dns-persist-01. At most 10, in lower case. In front of a CA that checks CAA itself, they have to be that CA's."`
 	// OCSP is too.
@@ -182,4 +182,5 @@ type Backend struct {
 	Sectigo  Sectigo     `when:"sectigo"`
 	DigiCert DigiCert    `when:"digicert"`
 	IB1      IB1         `when:"ib1"`
+	Upstream Upstream    `when:"upstream"`
 }

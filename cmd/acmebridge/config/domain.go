@@ -146,6 +146,11 @@ func (c *Config) LocalCADir(backend string) string {
 	return orWithin(c.Backends[backend].LocalCA.Dir, c.DataDir, filepath.Join("ca", backend))
 }
 
+// UpstreamDir is the folder of the account of a backend of type upstream.
+func (c *Config) UpstreamDir(backend string) string {
+	return orWithin(c.Backends[backend].Upstream.Dir, c.DataDir, filepath.Join("upstream", backend))
+}
+
 // PKIBaseURL is what certificates say about where revocation lists
 // and CA certificates are, without a slash at the end; empty when nothing serves
 // them.

@@ -50,6 +50,9 @@ func look(c *Config, r *report) {
 		if b.Type == TypeDigiCert {
 			lookAtDigiCert(name, b.DigiCert, r)
 		}
+		if b.Type == TypeUpstream {
+			lookAtUpstream(name, b.Upstream, r)
+		}
 		if b.Type == TypeIB1 {
 			lookAtIB1(name, b.IB1, r)
 		}

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -63,19 +62,7 @@ func (s Sectigo) Password() (secret.Secret, error) {
 // Opened are the prefixes that the service may be in besides the public ones:
 // those that are listed, and the address that its URL names.
 func (s Sectigo) Opened() []netip.Prefix {
-	all := append([]netip.Prefix{}, s.Allow...)
-	u, err := url.Parse(s.URL)
-	if err != nil {
-		return all
-	}
-	if u.Hostname() == "localhost" {
-		return append(all, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
-	}
-	if a, err := netip.ParseAddr(u.Hostname()); err == nil {
-		a = a.Unmap()
-		all = append(all, netip.PrefixFrom(a, a.BitLen()))
-	}
-	return all
+	return append(append([]netip.Prefix{}, s.Allow...), opened(s.URL)...)
 }
 
 func checkSectigo(name string, s Sectigo, r *report) {

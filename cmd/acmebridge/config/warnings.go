@@ -92,6 +92,9 @@ func (c *Config) Warnings() []string {
 		if b.Type == TypeIB1 && !b.IB1.PassphraseValue.Empty() {
 			all = append(all, variable("backends."+name+".passphrase")+" holds a secret: child processes and crash reports can show it; passphrase_file is safer")
 		}
+		if b.Type == TypeUpstream {
+			all = append(all, warnOfUpstream(name, b.Upstream)...)
+		}
 		if b.Type != TypeLocalCA {
 			continue
 		}
@@ -117,6 +120,10 @@ func (c *Config) idleValidities() (all []string) {
 			all = append(all, "profiles."+name+".validity has no effect: backend "+b+" is Sectigo's, where the profile of the CA decides how long certificates are valid")
 		case TypeDigiCert:
 			all = append(all, "profiles."+name+".validity has no effect: backend "+b+" is DigiCert's, which is asked for backends."+b+".order_validity")
+		case TypeUpstream:
+			if !c.Backends[b].Upstream.SendNotAfter {
+				all = append(all, "profiles."+name+".validity has no effect: backend "+b+" leaves it to its CA, unless send_not_after is set")
+			}
 		}
 	}
 	return all
