@@ -92,7 +92,7 @@ func (b *Backend) logIn(ctx context.Context, key *ecdsa.PrivateKey) (*session, e
 		account, err = b.register(ctx, s)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("upstream: find the account: %w", classify(err))
+		return nil, fmt.Errorf("upstream: find the account: %w", classify(err, b.cfg.Now()))
 	}
 	if account.Status != "" && account.Status != xacme.StatusValid {
 		// Another account would be a way around whoever has closed this one.

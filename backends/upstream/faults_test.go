@@ -139,6 +139,23 @@ func TestForeignTicket(t *testing.T) {
 	}
 }
 
+// TestPauses: a CA that wants to be left alone is (SC-15).
+func TestPauses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pebbletest.Config{})
+	m := between(t, w)
+	b := open(t, w.cfg)
+	if err := b.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, status := range []int{429, 503} {
+		m.refuse(status, "rateLimited")
+		if _, err := b.Submit(t.Context(), request()); backends.PauseAsked(err) != 10*time.Minute || !backends.IsNotSent(err) {
+			t.Errorf("%d: %v, with a pause of %s", status, err, backends.PauseAsked(err))
+		}
+	}
+}
+
 // TestRefusalsSayNothingOfTheCA: what a client may be told has no URL in it.
 func TestRefusalsSayNothingOfTheCA(t *testing.T) {
 	t.Parallel()

@@ -108,6 +108,9 @@ func (m *middle) refused(w http.ResponseWriter, r *http.Request) bool {
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Replay-Nonce", "bm90aGluZw")
+	if m.problem == "rateLimited" {
+		w.Header().Set("Retry-After", "600")
+	}
 	w.WriteHeader(m.status)
 	fmt.Fprintf(w, `{"type":"urn:ietf:params:acme:error:%s","detail":"not now, see https://middle.example"}`, m.problem)
 	return true

@@ -220,7 +220,7 @@ func (b *Backend) ended(ctx context.Context, s *session, o order) error {
 	if isProblem(cause, "dns", "connection", "tls", "incorrectResponse", "unauthorized") {
 		return backends.Refused("the certificate authority could not verify control of a name of this order", cause)
 	}
-	if err := classify(cause); isRefusal(err) {
+	if err := classify(cause, b.cfg.Now()); isRefusal(err) {
 		return err
 	}
 	return backends.Refused("the certificate authority has ended the order", cause)

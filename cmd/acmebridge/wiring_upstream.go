@@ -111,7 +111,7 @@ func dnsSolver(d config.UpstreamDNS01, dial dialFunc) (upstream.Solver, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch d.Type {
+	switch d.By {
 	case config.DNSUpdate:
 		return upstream.DynamicUpdate{
 			Server: d.Server, Zone: d.Zone, KeyName: d.KeyName, Algorithm: d.Algorithm, Secret: read(d.KeyFile), TTL: d.TTL, Dial: dial,

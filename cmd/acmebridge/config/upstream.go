@@ -61,7 +61,7 @@ const (
 
 // UpstreamDNS01 says who answers dns-01.
 type UpstreamDNS01 struct {
-	Type              string        `key:"type" default:"none" enum:"none,rfc2136,acme_dns,http_request,command" doc:"rfc2136 updates a name server, acme_dns posts to an acme-dns service, http_request posts {fqdn, value} to url/present and url/cleanup, command runs a program."`
+	By                string        `key:"by" default:"none" enum:"none,rfc2136,acme_dns,http_request,command" doc:"rfc2136 updates a name server, acme_dns posts to an acme-dns service, http_request posts {fqdn, value} to url/present and url/cleanup, command runs a program."`
 	Settle            time.Duration `key:"settle" default:"0s" min:"0s" max:"1h" doc:"Time that a record is given to reach all servers of the zone before the CA is told to look."`
 	Server            string        `key:"server" doc:"For rfc2136: primary name server, host:port. TCP is used."`
 	Zone              string        `key:"zone" doc:"For rfc2136: zone of all names. Empty: the server is asked."`
@@ -167,7 +167,7 @@ func checkUpstreamDNS(key string, d UpstreamDNS01, r *report) {
 			r.add(key+"."+name, "is missing; %s", because)
 		}
 	}
-	switch d.Type {
+	switch d.By {
 	case DNSUpdate:
 		if _, _, err := net.SplitHostPort(d.Server); err != nil {
 			r.add(key+".server", "must be host:port of the primary name server, for example ns1.example.org:53")
@@ -179,7 +179,7 @@ func checkUpstreamDNS(key string, d UpstreamDNS01, r *report) {
 		if at, ok := absolute(d.URL); !ok || at.Scheme != "https" && at.Scheme != "http" {
 			r.add(key+".url", "must be the URL of the service")
 		}
-		if d.Type == DNSAcmeDNS {
+		if d.By == DNSAcmeDNS {
 			want("accounts_file", d.AccountsFile, "acme-dns takes updates from accounts only")
 		}
 	case DNSCommand:
@@ -230,7 +230,7 @@ func warnOfUpstream(name string, u Upstream) (all []string) {
 	if u.Passphrase() == nil {
 		all = append(all, fmt.Sprintf("%s has an account key without a passphrase: anyone who can read its folder can order and revoke certificates in your name", key))
 	}
-	if u.DNS01.Type == DNSUpdate && u.DNS01.KeyName == "" {
+	if u.DNS01.By == DNSUpdate && u.DNS01.KeyName == "" {
 		all = append(all, key+".dns_01 sends updates that are not signed: whoever is in between can change them")
 	}
 	return all

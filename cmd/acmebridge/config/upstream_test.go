@@ -20,7 +20,7 @@ backends:
     allow: [10.1.0.0/16]
     roots_file: roots.pem
     external_account: {key_id: kid-1}
-    dns_01: {type: rfc2136, server: "192.0.2.1:53"}
+    dns_01: {by: rfc2136, server: "192.0.2.1:53"}
 `
 
 func TestUpstream(t *testing.T) {
@@ -63,19 +63,19 @@ func TestUpstream(t *testing.T) {
 func TestBadUpstream(t *testing.T) {
 	t.Parallel()
 	for settings, want := range map[string]string{
-		"url: http://acme.example/dir, roots_file: r":                   "backends.ca.url: must be the https URL",
-		"url: https://acme.example/dir":                                 "backends.ca.roots_file: is missing",
-		"contacts: [ca@example.org], roots_file: r":                     "contacts[0]: must be a URL",
-		"external_account: {key_id: k}":                                 "external_account.hmac_key_file: is missing",
-		"external_account: {hmac_key_file: f}":                          "external_account.key_id: is missing",
-		"http_01: {listen: ':80', webroot: /srv}":                       "http_01.webroot: is set, and so is listen",
-		"http_01: {listen: '80'}":                                       "http_01.listen: must be host:port",
-		"dns_01: {type: rfc2136}":                                       "dns_01.server: must be host:port",
-		"dns_01: {type: rfc2136, server: 'ns.example:53', key_name: k}": "dns_01.key_file: is missing",
-		"dns_01: {type: acme_dns, url: 'https://dns.example'}":          "dns_01.accounts_file: is missing",
-		"dns_01: {type: http_request}":                                  "dns_01.url: must be the URL",
-		"dns_01: {type: command}":                                       "dns_01.command: is missing",
-		"dns_01: {type: route53}":                                       "dns_01.type: must be none, rfc2136, acme_dns, http_request or command",
+		"url: http://acme.example/dir, roots_file: r":                 "backends.ca.url: must be the https URL",
+		"url: https://acme.example/dir":                               "backends.ca.roots_file: is missing",
+		"contacts: [ca@example.org], roots_file: r":                   "contacts[0]: must be a URL",
+		"external_account: {key_id: k}":                               "external_account.hmac_key_file: is missing",
+		"external_account: {hmac_key_file: f}":                        "external_account.key_id: is missing",
+		"http_01: {listen: ':80', webroot: /srv}":                     "http_01.webroot: is set, and so is listen",
+		"http_01: {listen: '80'}":                                     "http_01.listen: must be host:port",
+		"dns_01: {by: rfc2136}":                                       "dns_01.server: must be host:port",
+		"dns_01: {by: rfc2136, server: 'ns.example:53', key_name: k}": "dns_01.key_file: is missing",
+		"dns_01: {by: acme_dns, url: 'https://dns.example'}":          "dns_01.accounts_file: is missing",
+		"dns_01: {by: http_request}":                                  "dns_01.url: must be the URL",
+		"dns_01: {by: command}":                                       "dns_01.command: is missing",
+		"dns_01: {by: route53}":                                       "dns_01.by: must be none, rfc2136, acme_dns, http_request or command",
 	} {
 		path := filepath.Join(t.TempDir(), "f.yaml")
 		text := "profiles: {tls: {backend: ca}}\nbackends: {ca: {type: upstream, " + settings + "}}\n"
@@ -97,7 +97,7 @@ profiles: {tls: {backend: ca}}
 backends:
   ca: {type: upstream, url: "https://acme.example/dir", roots_file: /nowhere/r, ca_file: /nowhere/c, passphrase_file: /nowhere/p,
     external_account: {key_id: k, hmac_key_file: /nowhere/h}, http_01: {webroot: /nowhere/w},
-    dns_01: {type: rfc2136, server: "ns.example:53", key_name: k, key_file: /nowhere/k}}
+    dns_01: {by: rfc2136, server: "ns.example:53", key_name: k, key_file: /nowhere/k}}
 `
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
