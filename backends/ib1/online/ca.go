@@ -279,7 +279,8 @@ func (c *CA) Revoke(ctx context.Context, _ acme.Certificate, _ acme.RevocationRe
 	return nil
 }
 
-// Check implements backends.Checker.
+// Check implements backends.Checker. It is about what keeps certificates from
+// being issued; what else is due is among the alarms.
 func (c *CA) Check(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("ib1: check: %w", err)
@@ -287,9 +288,11 @@ func (c *CA) Check(ctx context.Context) error {
 	if _, err := c.Refresh(); err != nil {
 		return err
 	}
-	for _, a := range c.Alarms() {
-		if a.Urgent {
-			return errors.New("ib1: " + a.Text)
+	s := c.current()
+	for i := range s.trees {
+		t := &s.trees[i]
+		if s.framework.Current(t.name, c.covering(t), c.cfg.Now()) == nil {
+			return fmt.Errorf("%w: no issuer of the %s tree covers a certificate that begins now, so no certificate can be issued; rotate the issuer", ib1.ErrRotate, t.name)
 		}
 	}
 	return nil
