@@ -167,7 +167,7 @@ func checkFramework(m Member) (Member, *Problem) {
 	if p := checkRoles(m.Roles); p != nil {
 		return refuse("%s", p.Detail)
 	}
-	if m.Roles != nil {
+	if len(m.Roles) > 0 { // an empty list is not the same as none: it takes all
 		m.Roles = slices.Compact(slices.Sorted(slices.Values(m.Roles)))
 	}
 	if len(m.Applications) == 0 {

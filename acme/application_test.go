@@ -95,6 +95,22 @@ func TestCheckFramework(t *testing.T) {
 	}
 }
 
+// TestEmptyIsSaid: an empty list says that there is nothing, and no list that
+// nothing is said.
+func TestEmptyIsSaid(t *testing.T) {
+	t.Parallel()
+	for _, empty := range []bool{true, false} {
+		m := Member{ID: "https://directory.example.org/m/1"}
+		if empty {
+			m.Roles, m.Applications = []string{}, []Application{}
+		}
+		m, p := CheckMember(m)
+		if p != nil || (m.Roles == nil) == empty || (m.Applications == nil) == empty {
+			t.Errorf("empty %v: %#v, %v", empty, m, p)
+		}
+	}
+}
+
 // TestApplicationVersions: an entry has a new version when something else is said
 // of it, and a record that says nothing of applications leaves them.
 func TestApplicationVersions(t *testing.T) {

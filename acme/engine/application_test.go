@@ -449,6 +449,15 @@ func TestNarrowed(t *testing.T) {
 		if err != nil || m.Review == nil || m.Review.DoneAt.IsZero() || m.Review.Certificates != 1 || m.Applications[0].Version != 4 || reason(signing) != "standing" {
 			t.Errorf("%+v, %v", m, err)
 		}
+		client = r.certificateOf(r.obtain(a, "ib1-client", bareCSR(t, newKey(t)), app1))
+		if _, err = operator.ImportMembers(ctx, []acme.Member{{ID: member1, Name: m.Name, Roles: []string{reader}}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := reason(client) + ", " + reason(signing); got != "9 by member, standing" {
+			t.Errorf("the member lost a role: %s", got)
+		}
 		if _, err = operator.RemoveApplication(ctx, member1, app1); err != nil {
 			t.Fatal(err)
 		}

@@ -22,6 +22,7 @@ import (
 
 func (p *program) demoCommand() *cobra.Command {
 	var keep bool
+	var ecosystem string
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Start a server in a temporary folder and have a certificate issued, step by step",
@@ -29,17 +30,30 @@ func (p *program) demoCommand() *cobra.Command {
 ACME client (golang.org/x/crypto/acme): account, order, http-01 challenge, finalize, download.
 Each step is printed, and the certificate. Nothing of it stays.
 
-With --keep the server stays up until Ctrl-C, and commands for certbot and lego are printed.`,
-		Example: "  acmebridge demo\n  acmebridge demo --keep",
+With --keep the server stays up until Ctrl-C, and commands for certbot and lego are printed.
+
+With --ecosystem ib1 it is an IB1 trust framework instead: the ceremony of a root, an application of
+a member, its first certificate and its renewal, and a role that is taken away.`,
+		Example: "  acmebridge demo\n  acmebridge demo --keep\n  acmebridge demo --ecosystem ib1",
 		Args:    usage.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if p.file != "" || p.data != "" {
 				return usage.Errorf("it has a configuration and a folder of its own; leave out --config and --data")
 			}
+			if err := oneOf("--ecosystem", ecosystem, "ib1"); err != nil {
+				return err
+			}
+			if ecosystem != "" && keep {
+				return usage.Errorf("--keep is for the demo without an ecosystem")
+			}
+			if ecosystem != "" {
+				return p.demoIB1(c.Context())
+			}
 			return p.demo(c.Context(), keep)
 		},
 	}
 	c.Flags().BoolVar(&keep, "keep", false, "leave the server running, and print commands for other clients")
+	c.Flags().StringVar(&ecosystem, "ecosystem", "", "ib1: a demo of that ecosystem")
 	return c
 }
 

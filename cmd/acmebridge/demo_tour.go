@@ -164,16 +164,7 @@ func (d *demoTour) finalize(ctx context.Context, order *acme.Order) error {
 
 // verify checks the chain against the root that the server publishes.
 func (d *demoTour) verify(ctx context.Context, leaf *x509.Certificate, above [][]byte) (root string, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.roots, nil)
-	if err != nil {
-		return "", err
-	}
-	resp, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	text, err := d.fetch(ctx, d.roots)
 	if err != nil {
 		return "", err
 	}
@@ -200,6 +191,20 @@ func (d *demoTour) verify(ctx context.Context, leaf *x509.Certificate, above [][
 	return d.roots, nil
 }
 
+// fetch reads what the server publishes.
+func (d *demoTour) fetch(ctx context.Context, url string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	return io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+}
+
 // describe prints what is in a certificate.
 func describe(w io.Writer, c *x509.Certificate) {
 	usages := []string{}
@@ -211,7 +216,11 @@ func describe(w io.Writer, c *x509.Certificate) {
 			usages = append(usages, "TLS client")
 		}
 	}
+	names := c.DNSNames
+	for _, u := range c.URIs {
+		names = append(names, u.String())
+	}
 	fmt.Fprintf(w, "Certificate\n  Serial number  %x\n  Issuer         %s\n  Subject        %s\n  Names          %s\n  Valid          %s to %s\n  Key            %s\n  Usages         %s\n  Revocation     %s\n",
-		c.SerialNumber, c.Issuer, c.Subject, strings.Join(c.DNSNames, ", "), c.NotBefore.Format(time.RFC3339), c.NotAfter.Format(time.RFC3339),
+		c.SerialNumber, c.Issuer, c.Subject, strings.Join(names, ", "), c.NotBefore.Format(time.RFC3339), c.NotAfter.Format(time.RFC3339),
 		c.PublicKeyAlgorithm, strings.Join(usages, ", "), strings.Join(c.CRLDistributionPoints, ", "))
 }

@@ -280,6 +280,16 @@ var bad = []struct {
 	{"signing by a profile that names no server", "directories: {d: {external_account: required, profiles: [s]}}\nprofiles:\n  s: {backend: local, dates: upper_bound, lenient_replaces: true, xroad: {usage: sign, subject: ejbca}}\n", []string{
 		"f:3:97: profiles.s.xroad.subject: must be basic_acme or fivrk for signing: CSRs of ejbca name no server, so no Security Server could prove anything",
 	}},
+	{"a backend of a framework without a tree", "directories: {d: {external_account: required, profiles: [a]}}\nprofiles:\n  a: {backend: f}\nbackends: {f: {type: ib1, dir: d, passphrase_file: p}}\n", []string{
+		"f:3:3: profiles.a.ib1.tree: is missing; backend f is that of a framework, so say which tree: client, signing or server",
+	}},
+	{"what has no place in a framework", "directories: {d: {profiles: [a, b]}}\nprofiles:\n  a: {backend: f, approval: required, caa: true, ib1: {tree: signing}}\n  b: {backend: local, ib1: {tree: client}}\nbackends: {f: {type: ib1, dir: d, passphrase_file: p, trees: [client], caa_identities: [ca.example]}, local: {type: localca}}\n", []string{
+		"f:1:15: directories.d.external_account: must be required: profile a is of a framework, and the external account key says for which member",
+		"f:3:29: profiles.a.approval: has no place here: the registry approves applications, and certificates are signed when an order is finalized",
+		"f:3:44: profiles.a.caa: must be false: nothing that is certified here is in the DNS",
+		"f:3:62: profiles.a.ib1.tree: is not among backends.f.trees",
+		"f:4:35: profiles.b.ib1.tree: needs a backend of type ib1; local is of type localca",
+	}},
 	{"sectigo without anything", "profiles: {tls: {backend: ca}}\nbackends:\n  ca: {type: sectigo, url: 'https://iot.sectigo.com/api'}\n", []string{
 		"f:3:3: backends.ca.username: is missing; it names the user to log in as",
 		"f:3:3: backends.ca.password_file: is missing; or give the password in the variable ACMEBRIDGE_BACKENDS_CA_PASSWORD",

@@ -42,10 +42,10 @@ func deriveIB1(p *Profile) {
 	case acme.IB1Server:
 		p.Authorization, p.Usages, p.Subject, p.Validity = acme.AuthorizeByBoth, []acme.Usage{acme.ServerAuth}, acme.SubjectCommonName, day
 	case acme.IB1Client:
-		p.Authorization, p.Usages, p.Subject, p.Validity = acme.AuthorizeByRegistry, []acme.Usage{acme.ClientAuth}, acme.SubjectByCA, 365*day
+		p.Authorization, p.Usages, p.Subject, p.Validity = acme.AuthorizeByRegistry, []acme.Usage{acme.ClientAuth}, acme.SubjectCommonName, 365*day
 	case acme.IB1Signing:
 		// What may be used for connections must not pass for a signature.
-		p.Authorization, p.Usages, p.Subject, p.Validity = acme.AuthorizeByRegistry, []acme.Usage{acme.ClientAuth}, acme.SubjectByCA, 365*day
+		p.Authorization, p.Usages, p.Subject, p.Validity = acme.AuthorizeByRegistry, []acme.Usage{acme.ClientAuth}, acme.SubjectCommonName, 365*day
 	}
 }
 

@@ -314,6 +314,39 @@ profiles:
 	}
 }
 
+// TestIB1Profile: the framework decides what the file might say otherwise, and
+// what is printed is what is in force.
+func TestIB1Profile(t *testing.T) {
+	t.Parallel()
+	c := parse(t, `
+directories: {d: {external_account: required, profiles: [client, signing, server]}}
+profiles:
+  client: {backend: f, usages: [server_auth], key_types: [rsa], authorization: challenge, ib1: {tree: client, reissues: 2/1d}}
+  signing: {backend: f, ib1: {tree: signing, reissues: off}}
+  server: {backend: f, validity: 90d, identifiers: {wildcard: true}, challenges: [dns-01], ib1: {tree: server}}
+backends: {f: {type: ib1, dir: d, passphrase_file: p}}
+`)
+	profiles := c.AcmeProfiles()
+	for name, want := range map[acme.ProfileName]struct {
+		rule          acme.IB1Rule
+		usages        []acme.Usage
+		authorization acme.AuthorizationRule
+	}{
+		"client":  {acme.IB1Rule{Tree: acme.IB1Client, Reissues: 2, Per: 24 * time.Hour}, []acme.Usage{acme.ClientAuth}, acme.AuthorizeByRegistry},
+		"signing": {acme.IB1Rule{Tree: acme.IB1Signing}, nil, acme.AuthorizeByRegistry},
+		"server":  {acme.IB1Rule{Tree: acme.IB1Server, Reissues: 5, Per: 5 * 24 * time.Hour}, []acme.Usage{acme.ServerAuth}, acme.AuthorizeByBoth},
+	} {
+		got := profiles[name]
+		if got.IB1 != want.rule || !slices.Equal(got.Usages, want.usages) || got.Authorization != want.authorization ||
+			!slices.Equal(got.Keys.Types, []string{"p256"}) || got.Dates != acme.DatesRefuse || got.Identifiers.Wildcard {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	if got := profiles["server"]; got.Validity != 24*time.Hour || !slices.Equal(got.Challenges, []acme.ChallengeType{acme.DNS01}) {
+		t.Errorf("server: %s, %v", got.Validity, got.Challenges)
+	}
+}
+
 func TestLongest(t *testing.T) {
 	t.Parallel()
 	c := parse(t, `
