@@ -128,11 +128,12 @@ func TestWaits(t *testing.T) {
 		"domain's validation over": {
 			breaks: func(_ *testing.T, w world) { w.ca.SetDomain("example.org", past) }, mends: func(_ *testing.T, w world) { w.ca.SetDomain("example.org", future) },
 		},
-		"throttled":     {breaks: fault(digicerttest.Fault{Endpoint: "order", Kind: "status", Status: 429, Code: "request_limit_exceeded", RetryAfter: "20"})},
-		"key refused":   {breaks: fault(digicerttest.Fault{Kind: "status", Status: 401, Code: "access_denied|invalid_api_key"}), credentials: true},
-		"not permitted": {breaks: fault(digicerttest.Fault{Endpoint: "order", Kind: "status", Status: 403, Code: "access_denied|missing_permission"}), credentials: true},
-		"no funds":      {breaks: fault(digicerttest.Fault{Endpoint: "order", Kind: "status", Status: 400, Code: "insufficient_funds"})},
-		"list down":     {breaks: fault(digicerttest.Fault{Endpoint: "orders", Kind: "status", Status: 500})},
+		"throttled":                      {breaks: fault(digicerttest.Fault{Endpoint: "order", Kind: "status", Status: 429, Code: "request_limit_exceeded", RetryAfter: "20"})},
+		"key refused":                    {breaks: fault(digicerttest.Fault{Kind: "status", Status: 401, Code: "access_denied|invalid_api_key"}), credentials: true},
+		"not permitted":                  {breaks: fault(digicerttest.Fault{Endpoint: "order", Kind: "status", Status: 403, Code: "access_denied|missing_permission"}), credentials: true},
+		"no funds":                       {breaks: fault(digicerttest.Fault{Endpoint: "order", Kind: "status", Status: 400, Code: "insufficient_funds"})},
+		"a field of the account missing": {breaks: fault(digicerttest.Fault{Endpoint: "order", Kind: "status", Status: 400, Code: "missing_custom_field"})},
+		"list down":                      {breaks: fault(digicerttest.Fault{Endpoint: "orders", Kind: "status", Status: 500})},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -321,6 +322,34 @@ func TestApprovalAtTheCA(t *testing.T) {
 	}
 }
 
+// TestValidationRunsOutMeanwhile: an order for which something is not validated
+// any more goes on waiting, its note says what that is, and it goes on by itself.
+func TestValidationRunsOutMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, digicerttest.Config{Processing: time.Hour})
+	b := w.backend(t, w.client(t))
+	ticket, err := b.Submit(t.Context(), w.request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.ca.SetDomain("example.org", w.ca.Now())
+	w.ca.SetOrganization(117, w.ca.Now())
+	w.ca.Advance(2 * time.Hour)
+	got, err := b.Poll(t.Context(), ticket)
+	if err != nil || got.Chain != nil || !strings.Contains(got.Note, "not validated: the organization (X9 PKI); h") || len(got.Note) > 1024 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	w.ca.SetDomain("example.org", begin.AddDate(1, 0, 0))
+	w.ca.SetOrganization(117, begin.AddDate(1, 0, 0))
+	w.ca.Advance(time.Hour)
+	if got, err = b.Poll(t.Context(), ticket); err != nil || got.Chain == nil {
+		t.Errorf("validated again: %+v, %v", got, err)
+	}
+	if n := w.ca.Count("random"); n != 0 {
+		t.Errorf("asked %d times for a new random value", n)
+	}
+}
+
 // TestRevokeOne: the others of an order stay as they are, and an administrator
 // who has to approve it is waited for.
 func TestRevokeOne(t *testing.T) {
@@ -363,6 +392,9 @@ func TestCheck(t *testing.T) {
 		"none with the number":  {change: func(_ world, c *digicert.BackendConfig) { c.Organization = 7 }},
 		"118 has no validation": {change: func(_ world, c *digicert.BackendConfig) { c.Organization = 118 }},
 		"117 has no validation": {change: func(w world, _ *digicert.BackendConfig) { w.ca.SetOrganization(117, soon) }},
+		"wants its field 9 in each order": {cfg: digicerttest.Config{Required: []int64{3, 9}}, change: func(_ world, c *digicert.BackendConfig) {
+			c.CustomFields = []digicert.Field{{ID: 3, Value: "TRUST"}}
+		}},
 		"the domain example.org": {change: func(w world, c *digicert.BackendConfig) {
 			w.ca.SetDomain("example.org", soon)
 			c.Domains = []string{"example.com", "example.org"}

@@ -187,6 +187,8 @@ func (b *Backend) classify(err error) error {
 			return backends.NotSent(fmt.Errorf("%w; is the product %s switched on for the account?", err, b.cfg.Product))
 		case strings.Contains(e.Code, "organization"):
 			return backends.NotSent(fmt.Errorf("%w; see to organization %d", err, b.cfg.Organization))
+		case strings.Contains(e.Code, "custom_field"), strings.Contains(e.Code, "metadata"):
+			return backends.NotSent(fmt.Errorf("%w; see to the fields that the account wants in each order", err))
 		case strings.Contains(e.Code, "fund"), strings.Contains(e.Code, "balance"), strings.Contains(e.Code, "payment"):
 			// A lack of balance is no fault of the order (SC-16).
 			return backends.NotSent(err)

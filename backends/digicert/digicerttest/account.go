@@ -97,7 +97,28 @@ func (ca *CA) listDomains(c *call) {
 	c.json(http.StatusOK, map[string]any{"domains": list[from:to], "page": map[string]int{"total": len(list), "offset": from, "limit": to - from}})
 }
 
-func (ca *CA) metadata(c *call) { c.json(http.StatusOK, map[string]any{"metadata": []any{}}) }
+func (ca *CA) metadata(c *call) {
+	list := []map[string]any{{"id": 1, "label": "remark", "is_required": false, "is_active": true, "data_type": "text"}}
+	for _, id := range ca.cfg.Required {
+		list = append(list, map[string]any{"id": id, "label": "cost centre", "is_required": true, "is_active": true, "data_type": "text"})
+	}
+	c.json(http.StatusOK, map[string]any{"metadata": list})
+}
+
+// lacks is a field that the account wants and an order has not; zero when there
+// is none.
+func (ca *CA) lacks(b orderBody) int64 {
+	for _, id := range ca.cfg.Required {
+		found := false
+		for _, f := range b.CustomFields {
+			found = found || f.ID == id && f.Value != ""
+		}
+		if !found {
+			return id
+		}
+	}
+	return 0
+}
 
 // validated says whether everything of an order was looked at by the CA.
 func (ca *CA) validated(o *order) bool {

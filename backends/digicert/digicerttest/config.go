@@ -51,6 +51,9 @@ type Config struct {
 	// Domains that were validated for organization 117: example.org,
 	// example.com and localhost.
 	Domains []Domain
+	// Required are the numbers of the account's own fields that each order must
+	// have.
+	Required []int64
 	// Journal gets a line of JSON for each event; nil keeps them in memory
 	// only.
 	Journal io.Writer

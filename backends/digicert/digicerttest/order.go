@@ -72,6 +72,9 @@ func (ca *CA) placeOrder(c *call) {
 	case b.Organization == nil || ca.organization(b.Organization.ID) == nil || ca.organization(b.Organization.ID).Inactive:
 		c.fail(http.StatusBadRequest, "invalid_organization", "no such organization")
 		return
+	case ca.lacks(b) != 0:
+		c.fail(http.StatusBadRequest, "missing_custom_field", "a field of the account is missing")
+		return
 	case w.validity <= 0 || w.validity > 398*24*time.Hour:
 		c.fail(http.StatusBadRequest, "cert_validity_exceeds_order_validity", "up to 398 days")
 		return
