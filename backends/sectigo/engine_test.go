@@ -34,7 +34,13 @@ type pipes struct {
 	closed  chan struct{}
 }
 
+// Accept returns nothing any more once it is closed, also when somebody waits.
 func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case <-p.closed:
+		return nil, net.ErrClosed
+	default:
+	}
 	select {
 	case c := <-p.waiting:
 		return c, nil
@@ -48,6 +54,11 @@ func (p *pipes) Addr() net.Addr {
 }
 
 func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	select {
+	case <-p.closed:
+		return nil, errors.New("connection refused")
+	default:
+	}
 	ours, theirs := net.Pipe()
 	select {
 	case p.waiting <- theirs:

@@ -20,6 +20,7 @@ type client struct {
 	server    *server
 	web       *responder
 	directory string // path
+	name      string // what all orders are for, the address of this machine if empty
 	key       *ecdsa.PrivateKey
 	url       string // of the account
 	journal   journal

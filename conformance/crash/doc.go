@@ -9,6 +9,7 @@
 //	TestRandom           SIGKILL and SIGTERM at random moments while eight clients are at work
 //	TestKillAfterAnswer  SIGKILL in the moment in which a client has an answer
 //	TestFailingDisk      strace makes the system calls on the database fail
+//	TestRemote...        the same with a CA that is another process, costs money and is not idempotent
 //	TestSilent           points that are said not to be passed are not
 //	TestRelease          an ordinary build has nothing of all this in it (SU-8)
 //	TestControl...       servers that are wrong on purpose, and have to be found out
@@ -28,6 +29,7 @@
 //   - no order has two certificates or two submissions, no account key two accounts;
 //   - an external account key was used as often as accounts hang on it;
 //   - no two revocation lists have one number;
+//   - where each certificate costs money, the CA was paid once for each need, as its journal has it;
 //   - the database passes its own check.
 //
 // # How to read a failure

@@ -84,12 +84,18 @@ type process struct {
 // started as planned, all others without failpoints.
 func startServer(t testing.TB, program, issue string, httpPort int, plan ...launch) *server {
 	t.Helper()
+	host := freeHost(t)
+	return startOn(t, program, host, func(data string) string { return fmt.Sprintf(configuration, host, data, httpPort, issue) }, plan...)
+}
+
+// startOn is startServer with another configuration.
+func startOn(t testing.TB, program, host string, configure func(data string) string, plan ...launch) *server {
+	t.Helper()
 	s := &server{
-		program: program, dir: t.TempDir(), host: freeHost(t), plan: plan,
+		program: program, dir: t.TempDir(), host: host, plan: plan,
 		stopped: make(chan struct{}), changed: make(chan struct{}),
 	}
-	text := fmt.Sprintf(configuration, s.host, s.data(), httpPort, issue)
-	if err := os.WriteFile(s.file(), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(s.file(), []byte(configure(s.data())), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	go s.supervise()
@@ -272,6 +278,26 @@ func (s *server) restart(ctx context.Context) error {
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
 		return fmt.Errorf("process %d: asked to stop, it ended with %v", p.number, p.cmd.ProcessState)
 	}
+	return nil
+}
+
+// jump has the server started anew with its clock ahead by d. A process that
+// was just dying anyway will do.
+func (s *server) jump(ctx context.Context, d time.Duration) error {
+	s.mu.Lock()
+	s.clock += d
+	for i := range s.plan {
+		s.plan[i].clock = s.clock
+	}
+	s.mu.Unlock()
+	p, err := s.signal(ctx, syscall.SIGTERM)
+	if err != nil {
+		if p != nil {
+			err = nil // it had ended before the signal
+		}
+		return err
+	}
+	<-p.done
 	return nil
 }
 

@@ -71,7 +71,11 @@ func (c *client) open(ctx context.Context) (*orderNote, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := c.post(ctx, url, map[string]any{"identifiers": []map[string]string{{"type": "ip", "value": "127.0.0.1"}}})
+	of := map[string]string{"type": "ip", "value": "127.0.0.1"}
+	if c.name != "" {
+		of = map[string]string{"type": "dns", "value": c.name}
+	}
+	a, err := c.post(ctx, url, map[string]any{"identifiers": []map[string]string{of}})
 	x, err := decode[order](a, err)
 	if err != nil {
 		return nil, fmt.Errorf("place an order: %w", err)
@@ -184,7 +188,19 @@ var errFailed = errors.New("the order failed")
 
 // conclude finalizes, with the same CSR as often as it takes, and downloads.
 func (c *client) conclude(ctx context.Context, o *orderNote) error {
-	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}, o.key)
+	if err := c.close(ctx, o); err != nil {
+		return err
+	}
+	return c.fetch(ctx, o)
+}
+
+// close finalizes.
+func (c *client) close(ctx context.Context, o *orderNote) error {
+	wanted := &x509.CertificateRequest{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	if c.name != "" {
+		wanted = &x509.CertificateRequest{DNSNames: []string{c.name}}
+	}
+	csr, err := x509.CreateCertificateRequest(rand.Reader, wanted, o.key)
 	if err != nil {
 		return err
 	}
@@ -195,10 +211,12 @@ func (c *client) conclude(ctx context.Context, o *orderNote) error {
 	if err != nil {
 		return fmt.Errorf("finalize %s: %w", o.url, err)
 	}
-	if err := o.note(x); err != nil {
-		return err
-	}
-	err = c.until(ctx, func() (bool, error) {
+	return o.note(x)
+}
+
+// fetch waits for the certificate of an order and downloads it.
+func (c *client) fetch(ctx context.Context, o *orderNote) error {
+	err := c.until(ctx, func() (bool, error) {
 		x, err := read[order](ctx, c, o.url)
 		if err != nil {
 			return false, err
