@@ -16,6 +16,7 @@ import (
 // restart looks again.
 type standing struct {
 	surveying sync.Mutex    // one look at a time
+	asked     time.Duration // for how long the CA asked to be left alone; guarded by surveying
 	again     chan struct{} // a call has told of something: look soon; buffered, sends never block
 	first     chan struct{} // closed when the first look is over
 	firstOnce sync.Once

@@ -88,8 +88,16 @@ func (e *Engine) watchCA(ctx context.Context, a *authority) {
 		if _, stopped := a.stopped(false); stopped || a.current().Has(backends.FindingUnreachable) {
 			pause = surveyStopped
 		}
-		t.Reset(e.jitter(pause))
+		// A CA that wants to be left alone is (SC-15).
+		t.Reset(e.jitter(max(pause, min(a.standing.pauseAsked(), time.Hour)*5/4)))
 	}
+}
+
+// pauseAsked is for how long the CA asked to be left alone at the last look.
+func (s *standing) pauseAsked() time.Duration {
+	s.surveying.Lock()
+	defer s.surveying.Unlock()
+	return s.asked
 }
 
 // survey looks at a CA once and takes in what it sees. An error is one of the
@@ -99,6 +107,7 @@ func (e *Engine) survey(ctx context.Context, a *authority) error {
 	s.surveying.Lock()
 	defer s.surveying.Unlock()
 	seen, err := e.lookAtCA(ctx, a)
+	s.asked = backends.PauseAsked(err)
 	if ctx.Err() != nil {
 		return ctx.Err() // cut off by a stop
 	}

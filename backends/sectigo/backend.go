@@ -43,6 +43,7 @@ type Backend struct {
 	cfg           BackendConfig
 	client        *Client
 	intermediates []*x509.Certificate
+	crowd         crowd
 
 	mu      sync.Mutex // guards what is remembered of the account
 	account account

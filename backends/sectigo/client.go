@@ -15,6 +15,7 @@ type Client struct {
 	base    *url.URL
 	web     web
 	session *session
+	gate    turnstile
 }
 
 // New checks cfg and returns the client. It does not connect.
@@ -23,7 +24,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, base: base, web: newWeb(cfg)}
+	c := &Client{cfg: cfg, base: base, web: newWeb(cfg), gate: turnstile{every: cfg.Pace}}
 	c.session = newSession(c)
 	return c, nil
 }

@@ -47,6 +47,9 @@ type Config struct {
 	// MaxReply bounds a JSON body, zero means 4 MiB; MaxDownload bounds an
 	// archive, zero means 16 MiB (SC-10, SC-12).
 	MaxReply, MaxDownload int64
+	// Pace is the least time between two requests in the long run, a few at
+	// once aside; zero sets no bound (SC-14).
+	Pace time.Duration
 	// Now is the time, time.Now unless set.
 	Now func() time.Time
 }
@@ -68,7 +71,7 @@ func (cfg Config) complete() (Config, *url.URL, error) {
 		return cfg, nil, ErrNoCredentials
 	case cfg.Dial == nil:
 		return cfg, nil, errors.New("sectigo: the client has no way to connect: Dial is missing")
-	case cfg.CallTimeout < 0 || cfg.TransferTimeout < 0 || cfg.MaxReply < 0 || cfg.MaxDownload < 0:
+	case cfg.CallTimeout < 0 || cfg.Pace < 0 || cfg.TransferTimeout < 0 || cfg.MaxReply < 0 || cfg.MaxDownload < 0:
 		return cfg, nil, errors.New("sectigo: times and sizes cannot be negative")
 	}
 	cfg.UserAgent = or(cfg.UserAgent, "acmebridge")

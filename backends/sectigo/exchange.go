@@ -46,6 +46,9 @@ type reply struct {
 // exchange sends r once and reads the answer. With an empty token there is no
 // Authorization header.
 func (c *Client) exchange(ctx context.Context, r request, token secret.Secret) (reply, error) {
+	if err := c.gate.pass(ctx); err != nil {
+		return reply{}, notSent(r.op, fmt.Errorf("wait for a turn to ask the CA: %w", err))
+	}
 	ctx, cancel := context.WithTimeout(ctx, or(r.timeout, c.cfg.CallTimeout))
 	defer cancel()
 	// Proof that nothing was sent is that there never was a connection to send

@@ -19,7 +19,13 @@ func (b *Backend) Poll(ctx context.Context, text backends.Ticket) (backends.Resu
 	if err != nil {
 		return backends.Result{}, err
 	}
-	return b.poll(ctx, t)
+	result, err := b.poll(ctx, t)
+	if _, refused := backends.RefusalDetail(err); refused || result.Chain != nil {
+		b.crowd.leaves(t.batch)
+	} else if least := b.crowd.stays(t.batch, t.since, b.cfg.Now()); err == nil {
+		result.After = max(result.After, least)
+	}
+	return result, err
 }
 
 func (b *Backend) poll(ctx context.Context, t ticket) (backends.Result, error) {

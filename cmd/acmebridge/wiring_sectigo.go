@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"acmebridge/backends"
 	"acmebridge/backends/sectigo"
@@ -56,6 +57,7 @@ func (p *parts) openSectigo(name string) (backends.Backend, error) {
 		return nil, err
 	}
 	cfg.Dial = dialer.DialContext
+	cfg.Pace = 500 * time.Millisecond
 	client, err := sectigo.New(cfg)
 	if err != nil {
 		return nil, err

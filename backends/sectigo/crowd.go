@@ -1,0 +1,101 @@
+package sectigo
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// turnstile lets requests to the CA through at a pace, a few at once and then
+// one after each interval (SC-14). Its time is that of this machine's clock,
+// because it is this machine's requests that it holds back.
+type turnstile struct {
+	every time.Duration // zero lets everything through
+
+	mu   sync.Mutex
+	next time.Time // when the latest request may go
+}
+
+// atOnce is how many requests may come without a pause after a quiet time.
+const atOnce = 10
+
+// pass waits for a place, or for the end of ctx.
+func (t *turnstile) pass(ctx context.Context) error {
+	if t.every <= 0 {
+		return nil
+	}
+	t.mu.Lock()
+	now := time.Now()
+	if quiet := now.Add(-atOnce * t.every); t.next.Before(quiet) {
+		t.next = quiet
+	}
+	t.next = t.next.Add(t.every)
+	wait := t.next.Sub(now)
+	t.mu.Unlock()
+	if wait <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// crowd counts the batches that are waited for, so that a thousand of them ask
+// no more of the CA than a hundred: their pauses grow with their number. Young
+// ones are counted apart, so that they do not wait for those that wait for days.
+type crowd struct {
+	mu     sync.Mutex
+	open   map[int64]waiting
+	pruned time.Time
+}
+
+// waiting is a batch that was not done when it was last looked at.
+type waiting struct{ since, seen time.Time }
+
+const (
+	// youth is how long a batch may be expected to be done any moment.
+	youth = 10 * time.Minute
+	// share is the least time between two looks at any batches of one age.
+	share = time.Second
+	// forgotten is when a batch that is not asked for any more leaves the crowd;
+	// no pause is longer.
+	forgotten = 2 * time.Hour
+)
+
+// stays notes that a batch is waited for and returns the least pause before the
+// next look at it.
+func (c *crowd) stays(batch int64, since, now time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open == nil {
+		c.open = map[int64]waiting{}
+	}
+	c.open[batch] = waiting{since, now}
+	n := 0
+	prune := now.Sub(c.pruned) > youth
+	for id, w := range c.open {
+		if prune && now.Sub(w.seen) > forgotten {
+			delete(c.open, id)
+			continue
+		}
+		if (now.Sub(w.since) < youth) == (now.Sub(since) < youth) {
+			n++
+		}
+	}
+	if prune {
+		c.pruned = now
+	}
+	return time.Duration(n) * share
+}
+
+// leaves notes that a batch is done.
+func (c *crowd) leaves(batch int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.open, batch)
+}
