@@ -82,7 +82,7 @@ type order struct {
 	names    []string
 }
 
-func newOrder(t *testing.T, names ...string) order {
+func newOrder(t testing.TB, names ...string) order {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -91,7 +91,7 @@ func newOrder(t *testing.T, names ...string) order {
 	return orderFor(t, key, names...)
 }
 
-func orderFor(t *testing.T, key crypto.Signer, names ...string) order {
+func orderFor(t testing.TB, key crypto.Signer, names ...string) order {
 	t.Helper()
 	template := &x509.CertificateRequest{DNSNames: names}
 	if len(names) > 0 {
