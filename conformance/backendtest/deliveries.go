@@ -241,7 +241,7 @@ func checkOutlasts(ctx context.Context, s Subject) error {
 			return errors.Join(err, n.problem)
 		}
 		if o.Status == acme.OrderInvalid {
-			return fmt.Errorf("%s: the order, which is paid for, was ended: %v", name, o.Problem)
+			return fmt.Errorf("%s: the order, which is paid for, was ended: %s", name, why(o))
 		}
 		s.Mend()
 		if o, err = f.follow(ctx, n); err == nil {
@@ -270,7 +270,7 @@ func checkEnds(ctx context.Context, s Subject) error {
 		return err
 	}
 	if o.Status != acme.OrderInvalid || o.Problem == nil || o.Problem.Detail == "" {
-		return fmt.Errorf("the order is %s with the problem %v", o.Status, o.Problem)
+		return fmt.Errorf("the order is %s with the problem %s", o.Status, why(o))
 	}
 	if n := f.sends.Load(); n > 1 {
 		return fmt.Errorf("it was sent %d times", n)

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -304,7 +305,7 @@ func (f *front) chains(ctx context.Context, n *need) (chains [][][]byte, err err
 // granted wants a need to have its certificate, and only that one.
 func (f *front) granted(ctx context.Context, n *need, o acme.Order) error {
 	if o.Status != acme.OrderValid {
-		return fmt.Errorf("the order is %s: %v, %v", o.Status, o.Problem, history(o))
+		return fmt.Errorf("the order is %s: %s", o.Status, why(o))
 	}
 	chains, err := f.chains(ctx, n)
 	if err != nil {
@@ -335,11 +336,16 @@ func (f *front) denied(ctx context.Context, n *need, o acme.Order) error {
 	return nil
 }
 
-func history(o acme.Order) (what []string) {
+// why is what an order says of itself.
+func why(o acme.Order) string {
+	var what []string
 	for _, e := range o.History {
 		what = append(what, e.What)
 	}
-	return what
+	if o.Problem != nil {
+		what = append(what, o.Problem.Error())
+	}
+	return strings.Join(what, "; ")
 }
 
 // bought is how many purchases there were at the CA: as it says itself, if it

@@ -254,10 +254,13 @@ func (l *remoteLife) refused(ctx context.Context) error {
 	}
 	l.needs, l.refusals = l.needs+1, l.refusals+1
 	return l.settle(ctx, func(ctx context.Context) error {
-		if err := c.fetch(ctx, o); !errors.Is(err, errFailed) {
-			return fmt.Errorf("the CA refuses order %s, and what came of it is %v", o.url, err)
+		switch err := c.fetch(ctx, o); {
+		case errors.Is(err, errFailed):
+			return nil
+		case err != nil:
+			return err
 		}
-		return nil
+		return fmt.Errorf("the CA refused order %s, and it has a certificate", o.url)
 	})
 }
 
