@@ -1,0 +1,258 @@
+package upstream_test
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"acmebridge/backends/upstream"
+)
+
+var (
+	one = upstream.Proof{Name: "a.example.org", Record: "_acme-challenge.a.example.org.", Value: "first", Token: "token-1", Content: "token-1.print"}
+	two = upstream.Proof{Name: "a.example.org", Record: "_acme-challenge.a.example.org.", Value: "second", Token: "token-2", Content: "token-2.print"}
+)
+
+// shows goes through the life of two proofs for one name: both are there, one is
+// taken back twice, and the other stays.
+func shows(t *testing.T, s upstream.Solver, values func() []string, first, second string) {
+	t.Helper()
+	step := func(err error, want ...string) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := values(); !slices.Equal(got, want) {
+			t.Fatalf("on show are %q, want %q", got, want)
+		}
+	}
+	step(s.Present(t.Context(), one), first)
+	step(s.Present(t.Context(), one), first)
+	step(s.Present(t.Context(), two), first, second)
+	step(s.CleanUp(t.Context(), one), second)
+	step(s.CleanUp(t.Context(), one), second)
+	step(s.CleanUp(t.Context(), two))
+}
+
+// zone is a name server with one zone, as far as updates of TXT records go.
+type zone struct {
+	mu     sync.Mutex
+	values []string
+}
+
+func (z *zone) sorted() []string {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	return slices.Sorted(slices.Values(z.values))
+}
+
+func (z *zone) ServeDNS(w dns.ResponseWriter, m *dns.Msg) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	reply := new(dns.Msg).SetReply(m)
+	switch {
+	case m.IsTsig() == nil || w.TsigStatus() != nil:
+		reply.Rcode = dns.RcodeRefused
+	case m.Opcode == dns.OpcodeQuery:
+		soa := &dns.SOA{Hdr: dns.RR_Header{Name: "example.org.", Rrtype: dns.TypeSOA, Class: dns.ClassINET}, Ns: "ns.", Mbox: "m."}
+		if m.Question[0].Name == "example.org." {
+			reply.Answer = append(reply.Answer, soa)
+		}
+	case m.Question[0].Name != "example.org.":
+		reply.Rcode = dns.RcodeNotZone
+	default:
+		for _, rr := range m.Ns {
+			txt, ok := rr.(*dns.TXT)
+			if !ok {
+				continue
+			}
+			z.values = slices.DeleteFunc(z.values, func(v string) bool { return v == txt.Txt[0] })
+			if txt.Hdr.Class == dns.ClassINET {
+				z.values = append(z.values, txt.Txt[0])
+			}
+		}
+	}
+	if sig := m.IsTsig(); sig != nil && w.TsigStatus() == nil {
+		reply.SetTsig(sig.Hdr.Name, sig.Algorithm, 300, time.Now().Unix())
+	}
+	_ = w.WriteMsg(reply) // the asker is gone
+}
+
+func TestDynamicUpdate(t *testing.T) {
+	t.Parallel()
+	const secret = "c2l4dGVlbiBieXRlcyBvZiBhIGtleQ=="
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := &zone{}
+	s := &dns.Server{
+		Listener: l, Handler: z, TsigSecret: map[string]string{"key.": secret},
+		MsgAcceptFunc: func(dns.Header) dns.MsgAcceptAction { return dns.MsgAccept },
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = s.ActivateAndServe() }() // ends by closing
+	t.Cleanup(func() { _ = l.Close(); <-ended })
+
+	d := upstream.DynamicUpdate{
+		Server: l.Addr().String(), KeyName: "key", Secret: func() (string, error) { return secret + "\n", nil }, Dial: (&net.Dialer{}).DialContext,
+	}
+	shows(t, d, z.sorted, "first", "second") // finds the zone by itself
+	d.Zone = "example.org"
+	if err := d.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	shows(t, d, z.sorted, "first", "second")
+	d.Zone = "example.net"
+	if err := d.Present(t.Context(), one); err == nil || !strings.Contains(err.Error(), "not in the zone") {
+		t.Errorf("a name outside of the zone: %v", err)
+	}
+	d.Zone, d.Secret = "example.org", func() (string, error) { return "b3RoZXI=", nil }
+	if err := d.Present(t.Context(), one); err == nil {
+		t.Error("another key will do")
+	}
+	if len(z.sorted()) != 0 {
+		t.Errorf("left are %q", z.sorted())
+	}
+}
+
+func TestAcmeDNS(t *testing.T) {
+	t.Parallel()
+	var got []string
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var u struct{ Subdomain, Txt string }
+		if r.URL.Path != "/update" || r.Header.Get("X-Api-User") != "user" || r.Header.Get("X-Api-Key") != "password" || json.NewDecoder(r.Body).Decode(&u) != nil {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		got = append(got, u.Subdomain+" "+u.Txt)
+	}))
+	t.Cleanup(service.Close)
+	accounts := `{"a.example.org": {"username": "user", "password": "password", "subdomain": "sub", "fulldomain": "sub.auth.example", "allowfrom": []}}`
+	a := upstream.AcmeDNS{
+		URL: service.URL + "/", Accounts: func() ([]byte, error) { return []byte(accounts), nil },
+		Client: upstream.NewDoer((&net.Dialer{}).DialContext, nil),
+	}
+	if err := a.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := a.Present(t.Context(), one); err != nil || !slices.Equal(got, []string{"sub first"}) {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := a.Present(t.Context(), upstream.Proof{Name: "b.example.org"}); err == nil || !strings.Contains(err.Error(), "b.example.org") {
+		t.Errorf("a name without an account: %v", err)
+	}
+	accounts = strings.Replace(accounts, `"password": "password"`, `"password": "other"`, 1)
+	if err := a.Present(t.Context(), one); err == nil || !strings.Contains(err.Error(), "401") {
+		t.Errorf("a wrong password: %v", err)
+	}
+}
+
+func TestHTTPRequest(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var values []string
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		var u struct{ FQDN, Value string }
+		if r.Header.Get("Authorization") != "Bearer x" || json.NewDecoder(r.Body).Decode(&u) != nil || u.FQDN != one.Record {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		values = slices.DeleteFunc(values, func(v string) bool { return v == u.Value })
+		if r.URL.Path == "/dns/present" {
+			values = append(values, u.Value)
+		}
+	}))
+	t.Cleanup(service.Close)
+	h := upstream.HTTPRequest{
+		URL: service.URL + "/dns", Authorization: func() (string, error) { return "Bearer x\n", nil },
+		Client: upstream.NewDoer((&net.Dialer{}).DialContext, nil),
+	}
+	shows(t, h, func() []string { mu.Lock(); defer mu.Unlock(); return slices.Sorted(slices.Values(values)) }, "first", "second")
+	h.Authorization = nil
+	if err := h.Present(t.Context(), one); err == nil || !strings.Contains(err.Error(), "403") {
+		t.Errorf("without authorization: %v", err)
+	}
+}
+
+func TestCommand(t *testing.T) {
+	t.Setenv("ACMEBRIDGE_BACKENDS_CA_PASSPHRASE", "hunter2")
+	dir := t.TempDir()
+	script := filepath.Join(dir, "hook")
+	text := `dir=$1; verb=$2; name=$3; value=$4
+[ -z "$ACMEBRIDGE_BACKENDS_CA_PASSPHRASE" ] || { echo leaked; exit 3; }
+[ "$name" = _acme-challenge.a.example.org. ] || { echo "no $name here"; exit 2; }
+case $verb in present) : >"$dir/v-$value";; cleanup) rm -f "$dir/v-$value";; *) exit 1;; esac
+`
+	if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := upstream.Command{Argv: []string{"sh", script, dir}}
+	if err := c.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	values := func() (all []string) {
+		found, err := filepath.Glob(filepath.Join(dir, "v-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			all = append(all, strings.TrimPrefix(filepath.Base(f), "v-"))
+		}
+		return all
+	}
+	shows(t, c, values, "first", "second")
+	if err := c.Present(t.Context(), upstream.Proof{Record: "_acme-challenge.other."}); err == nil || !strings.Contains(err.Error(), "no _acme-challenge.other. here") {
+		t.Errorf("a hook that fails: %v", err)
+	}
+}
+
+func TestWebroot(t *testing.T) {
+	t.Parallel()
+	w := upstream.Webroot{Dir: t.TempDir()}
+	folder := filepath.Join(w.Dir, ".well-known", "acme-challenge")
+	shows(t, w, func() (all []string) {
+		found, err := os.ReadDir(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			b, err := os.ReadFile(filepath.Join(folder, f.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, string(b))
+		}
+		return all
+	}, "token-1.print", "token-2.print")
+	if err := w.Present(t.Context(), upstream.Proof{Token: "../../../escaped", Content: "x"}); err == nil {
+		t.Error("a token names a file outside of the folder")
+	}
+}
+
+func TestResponder(t *testing.T) {
+	t.Parallel()
+	r := &upstream.Responder{}
+	shows(t, r, func() (all []string) {
+		for _, token := range []string{"token-1", "token-2"} {
+			w := httptest.NewRecorder()
+			r.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/.well-known/acme-challenge/"+token, nil))
+			if w.Code == http.StatusOK {
+				all = append(all, w.Body.String())
+			}
+		}
+		return all
+	}, "token-1.print", "token-2.print")
+}
