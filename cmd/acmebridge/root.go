@@ -126,6 +126,7 @@ has a certificate issued to a standard client and shows each step.`,
 		p.dbCommand(), p.exportCommand(), p.versionCommand(),
 	)
 	completion(root)
+	root.AddCommand(p.doctorCommand())
 	withoutEmptyDefaults(root)
 	return root
 }

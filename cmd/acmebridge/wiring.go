@@ -162,6 +162,17 @@ func (p *parts) profiles(u use) map[acme.ProfileName]acme.Profile {
 
 // backends opens those of the configuration, each by the function for its type.
 func (p *parts) backends() (map[string]backends.Backend, error) {
+	all := map[string]backends.Backend{}
+	for name := range p.cfg.Backends {
+		var err error
+		if all[name], err = p.openBackend(name); err != nil {
+			return nil, fmt.Errorf("backend %s: %w", name, err)
+		}
+	}
+	return all, nil
+}
+
+func (p *parts) openBackend(name string) (backends.Backend, error) {
 	open := map[string]func(name string) (backends.Backend, error){
 		config.TypeLocalCA:  p.openLocalCA,
 		config.TypeSectigo:  p.openSectigo,
@@ -169,18 +180,12 @@ func (p *parts) backends() (map[string]backends.Backend, error) {
 		config.TypeIB1:      p.openIB1,
 		config.TypeUpstream: p.openUpstream,
 	}
-	all := map[string]backends.Backend{}
-	for name, b := range p.cfg.Backends {
-		fn := open[b.Type]
-		if fn == nil {
-			return nil, fmt.Errorf("backend %s: this program has no backend of type %q", name, b.Type)
-		}
-		var err error
-		if all[name], err = fn(name); err != nil {
-			return nil, fmt.Errorf("backend %s: %w", name, err)
-		}
+	kind := p.cfg.Backends[name].Type
+	fn := open[kind]
+	if fn == nil {
+		return nil, fmt.Errorf("this program has no backend of type %q", kind)
 	}
-	return all, nil
+	return fn(name)
 }
 
 func (p *parts) openLocalCA(name string) (backends.Backend, error) {

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/url"
+	"os"
+	"slices"
+	"time"
+
+	"acmebridge/backends"
+	"acmebridge/backends/ib1/online"
+	"acmebridge/cmd/acmebridge/config"
+	"acmebridge/internal/admin"
+)
+
+// profiles says which ones nobody can order. That each has a backend is the
+// configuration's own check.
+func (d *doctor) profiles() {
+	offered := map[string]bool{}
+	for _, dir := range d.cfg.Directories {
+		for _, p := range dir.Profiles {
+			offered[string(p)] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.cfg.Profiles)) {
+		if !offered[name] {
+			d.report(checkWarn, "profile "+name, "no directory offers it")
+			continue
+		}
+		d.report(checkOK, "profile "+name, "is issued by backend %s", d.cfg.Profiles[name].Backend)
+	}
+}
+
+// lookFor bounds a look at one CA.
+const lookFor = time.Minute
+
+// backends looks at the CAs: through the server where one runs, which is logged
+// in already.
+func (d *doctor) backends(ctx context.Context) {
+	for _, name := range slices.Sorted(maps.Keys(d.cfg.Backends)) {
+		ctx, cancel := context.WithTimeout(ctx, lookFor)
+		if d.running != nil {
+			d.askServer(ctx, name)
+		} else {
+			d.askCA(ctx, name)
+		}
+		cancel()
+	}
+}
+
+func (d *doctor) askServer(ctx context.Context, name string) {
+	check := "backend " + name
+	b, err := admin.Post[admin.Backend](ctx, d.running, "/v1/backends/"+url.PathEscape(name)+"/survey", struct{}{})
+	if err != nil {
+		var answer *admin.Error
+		if errors.As(err, &answer) {
+			d.report(checkOK, check, "%s", answer.Text) // there is nothing to look at
+			return
+		}
+		d.report(checkFail, check, "%v", err)
+		return
+	}
+	for _, f := range b.Findings {
+		d.report(resultOf(backends.FindingKind(f.Kind), f.Stops != backends.StopNothing.String()), check, "%s", f.Text)
+	}
+	if len(b.Findings) == 0 {
+		d.report(checkOK, check, "%s", wellSeen(b.Balance))
+	}
+}
+
+// resultOf a finding: what stops purchases fails, and so does what may.
+func resultOf(kind backends.FindingKind, stops bool) string {
+	if stops || kind == backends.FindingUnreachable {
+		return checkFail
+	}
+	return checkWarn
+}
+
+func wellSeen(balance *int64) string {
+	if balance == nil {
+		return "nothing is wrong with it"
+	}
+	return fmt.Sprintf("lets us in, has the profile, and %d certificates are left", *balance)
+}
+
+func (d *doctor) askCA(ctx context.Context, name string) {
+	check := "backend " + name
+	if dir := d.cfg.LocalCADir(name); d.cfg.Backends[name].Type == config.TypeLocalCA {
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) == 0 {
+			d.report(checkOK, check, "a CA is made in %s at the first start", absolute(dir))
+			return
+		}
+	}
+	p := &parts{cfg: d.cfg, log: slog.New(slog.DiscardHandler), now: d.now, cas: map[string]admin.CA{}, ib1: map[string]*online.CA{}}
+	b, err := p.openBackend(name)
+	if err != nil {
+		d.report(checkFail, check, "%v", err)
+		return
+	}
+	switch b := b.(type) {
+	case backends.Surveyor:
+		seen, err := b.Survey(ctx)
+		if err != nil {
+			d.report(checkFail, check, "%v", err)
+			return
+		}
+		for _, f := range seen.Findings {
+			d.report(resultOf(f.Kind, f.Stops > backends.StopNothing), check, "%s", f.Text)
+		}
+		if len(seen.Findings) == 0 {
+			d.report(checkOK, check, "%s", wellSeen(seen.Balance))
+		}
+	case backends.Checker:
+		if err := b.Check(ctx); err != nil {
+			d.report(checkWarn, check, "%v", err)
+			return
+		}
+		d.report(checkOK, check, "%s", wellSeen(nil))
+	default:
+		d.report(checkOK, check, "has nothing that could be looked at")
+	}
+}
