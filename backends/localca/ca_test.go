@@ -49,6 +49,7 @@ func TestContract(t *testing.T) {
 			t.Parallel()
 			backendtest.Run(t, func(t *testing.T) backendtest.Subject {
 				cfg := testConfig(t)
+				cfg.OCSP = true
 				configure(&cfg)
 				return backendtest.Subject{
 					Backend: open(t, cfg).Backend(),

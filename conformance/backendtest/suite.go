@@ -105,6 +105,7 @@ var checks = []check{
 	{"revoking may be repeated", has[backends.Revoker], checkRevoker},
 	{"renewals are suggested for a time that comes", has[backends.RenewalInformer], checkInformer},
 	{"lists say what was revoked", has[backends.CRLSigner], checkCRL},
+	{"answers are signed by whom the CA has certified for it", has[backends.StatusDelegate], checkSigners},
 	{"roots certify what was issued", has[backends.Rooted], checkRoots},
 	{"a check of a healthy CA finds nothing", has[backends.Checker], checkChecker},
 	{"a slow CA is waited for", nil, checkSlow},

@@ -2,7 +2,7 @@ package ocsp
 
 import (
 	"crypto"
-	_ "crypto/sha1" // CertIDs of most clients, X-Road's among them
+	_ "crypto/sha1" //nolint:gosec // CertIDs of most clients, X-Road's among them
 	_ "crypto/sha256"
 	_ "crypto/sha512"
 	"encoding/asn1"

@@ -254,6 +254,25 @@ func TestAheadOfTime(t *testing.T) {
 	})
 }
 
+// What nobody asks for any more is forgotten, and not signed for ever.
+func TestForgotten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCA(t, "one")
+		r := responder(t, ocsp.Config{}, c)
+		ctx, stop := context.WithCancel(t.Context())
+		go r.Run(ctx)
+		defer stop()
+		r.Answer(t.Context(), ask(t, c, c.issue(7), crypto.SHA1))
+		time.Sleep(10 * time.Hour)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.reads > 3 {
+			t.Errorf("the state was read %d times for one question", c.reads)
+		}
+	})
+}
+
 func TestNonce(t *testing.T) {
 	t.Parallel()
 	c := newCA(t, "one")
@@ -296,6 +315,7 @@ func TestSeveral(t *testing.T) {
 	t.Parallel()
 	c, other := newCA(t, "one"), newCA(t, "another")
 	mine, gone, theirs := c.issue(7), c.issue(8), other.issue(9)
+	c.issue(9) // a number says nothing without its CA
 	c.set(gone, ocsp.Status{State: ocsp.Revoked, At: time.Now(), Reason: 1})
 	q := joined(t, ask(t, c, mine, crypto.SHA1), ask(t, c, gone, crypto.SHA256), ask(t, other, theirs, crypto.SHA1))
 	a := responder(t, ocsp.Config{}, c, other).Answer(t.Context(), q)
