@@ -1,6 +1,7 @@
 package upstream_test
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"net/url"
@@ -179,5 +180,46 @@ func TestRefusalsSayNothingOfTheCA(t *testing.T) {
 			t.Errorf("%s: the client would be told %q", problem, detail)
 		}
 		m.mend()
+	}
+}
+
+// TestInvalidLater: an order that is called invalid once its proofs are gone still
+// gives the certificate that was bought under it.
+func TestInvalidLater(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pebbletest.Config{})
+	m := between(t, w)
+	b, r := open(t, w.cfg), request()
+	_, ticket, err := obtain(t, b, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.damage(orderPath, func(order []byte) []byte { return bytes.Replace(order, []byte(`"valid"`), []byte(`"invalid"`), 1) })
+	if got, err := b.Continue(t.Context(), r, ticket); err != nil || got.Chain == nil {
+		t.Errorf("continue: %v", err)
+	}
+}
+
+// TestForeignAuthorization: what the CA names elsewhere is not asked (SC-11).
+func TestForeignAuthorization(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pebbletest.Config{})
+	m := between(t, w)
+	b, r := open(t, w.cfg), request()
+	ticket, err := b.Submit(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, err := url.Parse(w.pebble.DirectoryURL) // which would answer
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := url.Parse(m.directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.damage(orderPath, func(order []byte) []byte { return bytes.ReplaceAll(order, []byte(here.Host), []byte(there.Host)) })
+	if _, err := b.Continue(t.Context(), r, ticket); err == nil || !strings.Contains(err.Error(), "outside of the origin") {
+		t.Errorf("continue: %v", err)
 	}
 }
