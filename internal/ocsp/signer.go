@@ -56,7 +56,7 @@ func NewSigner(issuer, cert *x509.Certificate, key crypto.Signer) (*Signer, erro
 	if err != nil {
 		return nil, err
 	}
-	sum := sha1.Sum(bits) // RFC 6960, section 4.2.1 has no other KeyHash
+	sum := sha1.Sum(bits) //nolint:gosec // RFC 6960, section 4.2.1 has no other KeyHash
 	var b cryptobyte.Builder
 	b.AddASN1(explicit(2), func(b *cryptobyte.Builder) { b.AddASN1OctetString(sum[:]) })
 	if s.id, err = b.Bytes(); err != nil {
