@@ -55,7 +55,11 @@ type crowd struct {
 }
 
 // waiting is a batch that was not done when it was last looked at.
-type waiting struct{ since, seen time.Time }
+type waiting struct {
+	since, seen time.Time
+	// swapped is when its archive was first that of another batch.
+	swapped time.Time
+}
 
 const (
 	// youth is how long a batch may be expected to be done any moment.
@@ -75,7 +79,7 @@ func (c *crowd) stays(batch int64, since, now time.Time) time.Duration {
 	if c.open == nil {
 		c.open = map[int64]waiting{}
 	}
-	c.open[batch] = waiting{since, now}
+	c.open[batch] = waiting{since, now, c.open[batch].swapped}
 	n := 0
 	prune := now.Sub(c.pruned) > youth
 	for id, w := range c.open {
@@ -91,6 +95,23 @@ func (c *crowd) stays(batch int64, since, now time.Time) time.Duration {
 		c.pruned = now
 	}
 	return time.Duration(n) * share
+}
+
+// swapped notes that the archive of a batch was that of another one, and returns
+// for how long it has been.
+func (c *crowd) swapped(batch int64, since, now time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open == nil {
+		c.open = map[int64]waiting{}
+	}
+	w := c.open[batch]
+	if w.swapped.IsZero() {
+		w.swapped = now
+	}
+	w.since, w.seen = since, now
+	c.open[batch] = w
+	return now.Sub(w.swapped)
 }
 
 // leaves notes that a batch is done.

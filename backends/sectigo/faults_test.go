@@ -261,10 +261,7 @@ func TestSwappedArchive(t *testing.T) {
 				n.place(e, b.account(e), fmt.Sprintf("n%d.example.org", i))
 			}
 			time.Sleep(24 * time.Hour)
-			if open := n.open(e); open > 0 {
-				t.Errorf("%d orders are open", open)
-			}
-			n.own(e)
+			n.are(e, acme.OrderValid) // the right archive came sooner or later
 		})
 		swapped := 0
 		for _, e := range b.ca.Journal("request") {

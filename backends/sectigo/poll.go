@@ -92,6 +92,11 @@ func (b *Backend) fetch(ctx context.Context, t ticket, status Status) (backends.
 		// A certificate for another key is handed on, so that it is kept and
 		// judged like any other (SC-8): something was bought, and it is wrong.
 		leaf = archive.only()
+		// Unless it has the names of somebody else, too: then this may be the
+		// archive of another batch, and the next time the right one comes.
+		if leaf != nil && hashNames(leaf.DNSNames) != t.names && b.crowd.swapped(t.batch, t.since, b.cfg.Now()) < swappedPatience {
+			return backends.Result{}, fmt.Errorf("sectigo: batch %d: %w; its archive has the certificate of %q", t.batch, ErrNoMatch, leaf.DNSNames)
+		}
 	}
 	switch {
 	case leaf != nil:
@@ -106,6 +111,10 @@ func (b *Backend) fetch(ctx context.Context, t ticket, status Status) (backends.
 	}
 	return backends.Result{Chain: chain}, nil
 }
+
+// swappedPatience is for how long archives of another batch are fetched again
+// before one is taken for what was bought.
+const swappedPatience = time.Hour
 
 // only is the certificate of an archive with no more than one, CAs aside.
 func (a Archive) only() (leaf *x509.Certificate) {
