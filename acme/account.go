@@ -48,6 +48,12 @@ type Account struct {
 	// latest last: records in the DNS may name the account by one of them
 	// (dns-persist-01).
 	EarlierThumbprints []string `cbor:"13,keyasint,omitempty"`
+	// ForCSRs says that the account stands for CSRs that come without ACME. It
+	// has no key that could sign anything, see [CSRAccount].
+	ForCSRs bool `cbor:"14,keyasint,omitempty"`
+	// Application is what an account for CSRs orders for. That of others is in
+	// their external account key.
+	Application string `cbor:"15,keyasint,omitempty"`
 }
 
 // maxEarlier is how many earlier keys an account remembers. Who changes keys

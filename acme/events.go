@@ -15,6 +15,8 @@ type OrderRequest struct {
 	NotAfter    time.Time
 	// Replaces is the RFC 9773 id of a certificate, as the client sent it.
 	Replaces string
+	// Submitted is set for what did not come over ACME.
+	Submitted *Submitter
 }
 
 // NewOrder returns the order and the authorizations that it begins with. Every
@@ -30,7 +32,7 @@ func NewOrder(r OrderRequest, now time.Time, random io.Reader) (Order, []Authori
 		ID: id, Account: r.Account.ID, Directory: r.Account.Directory, Member: r.Account.Member,
 		Profile: r.Profile.Name, Status: OrderPending, Identifiers: r.Identifiers,
 		NotBefore: r.NotBefore, NotAfter: r.NotAfter, Replaces: r.Replaces,
-		CreatedAt: now, Expires: now.Add(r.Profile.OrderLifetime).Truncate(time.Second),
+		CreatedAt: now, Expires: now.Add(r.Profile.OrderLifetime).Truncate(time.Second), Submitted: r.Submitted,
 	}
 	// A certificate that would have ended already is no use to anybody.
 	if !r.NotAfter.IsZero() && r.NotAfter.Before(o.Expires) {
@@ -45,10 +47,14 @@ func NewOrder(r OrderRequest, now time.Time, random io.Reader) (Order, []Authori
 		authzs = append(authzs, a)
 		o.Authorizations = append(o.Authorizations, a.ID)
 	}
-	o.Note(now, "ordered")
-	if !r.Profile.Authorization.AsksProof() {
+	o.Note(now, o.Submitted.note())
+	switch {
+	case !r.Profile.Authorization.AsksProof():
 		o.Status = OrderReady
 		o.Note(now, "the registry is what entitles to it; nothing has to be proved")
+	case o.Vouched():
+		o.Status = OrderReady
+		o.Note(now, o.Submitted.By+" vouches for control of every name: "+o.Submitted.Vouch)
 	}
 	return o, authzs, nil
 }
@@ -65,7 +71,7 @@ func newAuthorization(o Order, ident Identifier, p Profile, now time.Time, rando
 	if base, ok := ident.Wildcard(); ok {
 		a.Identifier, a.Wildcard = base, true
 	}
-	if !p.Authorization.AsksProof() {
+	if !p.Authorization.AsksProof() || o.Vouched() {
 		// The order shows its authorizations all the same (R8555-7.4.1-5). They
 		// end with it: nothing was proved that could serve another order.
 		a.Status = AuthorizationValid

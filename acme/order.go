@@ -56,6 +56,9 @@ type Order struct {
 	// AttachedTo is the earlier order whose certificate this one shares: nothing
 	// of its own was asked of the CA (D9).
 	AttachedTo OrderID `cbor:"21,keyasint,omitempty"`
+	// Submitted says who handed in the CSR of an order that did not come over
+	// ACME; nil when it did.
+	Submitted *Submitter `cbor:"22,keyasint,omitempty"`
 }
 
 // Event is one line in the life of an order.

@@ -76,6 +76,9 @@ type finalization struct {
 	csr       acme.CSR
 	contract  acme.Contract
 	repeated  bool
+	// opening is an order that is not stored yet: the commit that closes it
+	// places it as well. Nil for those of ACME.
+	opening *opening
 }
 
 // prepare reads and decides; nothing is written.
@@ -129,7 +132,7 @@ func (e *Engine) finalizable(tx storage.Tx, owner acme.AccountID, id acme.OrderI
 		return o, false, err
 	}
 	repeated, p := acme.Finalize(o, authzs, csrHash, e.now())
-	if p == nil && !repeated && e.cfg.Profiles[o.Profile].Authorization.AsksProof() {
+	if p == nil && !repeated && e.cfg.Profiles[o.Profile].Authorization.AsksProof() && !o.Vouched() {
 		p = proved(authzs)
 	}
 	return o, repeated, orProblem(p, nil)
@@ -191,8 +194,8 @@ func (e *Engine) close(ctx context.Context, owner acme.Account, f finalization) 
 	}
 	alternates := e.alternates(f.authority, f.order, sub, leaf)
 	var o acme.Order
+	var repeated bool
 	err = e.commit(ctx, func(tx storage.Tx) error {
-		var repeated bool
 		if o, repeated, err = e.recheck(tx, owner.ID, f); err != nil || repeated {
 			return err
 		}
@@ -202,7 +205,7 @@ func (e *Engine) close(ctx context.Context, owner acme.Account, f finalization) 
 		o, err = deliver(tx, o, sub, cert, append([][][]byte{chain[1:]}, alternates...), now)
 		return err
 	}, failpoint.Finalize, failpoint.Intent, failpoint.Deliver)
-	if err == nil && o.Status == acme.OrderValid {
+	if err == nil && !repeated && o.Status == acme.OrderValid {
 		e.issued(o, cert)
 	}
 	return o, err
@@ -391,6 +394,11 @@ func (e *Engine) stillFinalizable(tx storage.Tx, owner acme.AccountID, f finaliz
 	if err != nil {
 		return c, err
 	}
+	if f.opening != nil {
+		if c.order, c.repeated, err = e.place(tx, h, f); err != nil || c.repeated {
+			return c, err
+		}
+	}
 	if c.order, c.repeated, err = e.finalizable(tx, owner, f.order.ID, f.csrHash); err != nil || c.repeated {
 		return c, err
 	}
@@ -423,10 +431,14 @@ func (e *Engine) newSubmission(f finalization) (storage.Submission, error) {
 	if f.authority.traits.HonoursNotAfter {
 		c.NotAfter = endOf(f.order, f.profile, now)
 	}
-	return storage.Submission{
+	sub := storage.Submission{
 		ID: id, Key: hex.EncodeToString(key[:]), Order: f.order.ID, Account: f.order.Account, Backend: f.authority.name,
 		CSR: f.csr.Raw, Contract: c, CreatedAt: now, Deadline: now.Add(f.profile.IssuanceDeadline),
-	}, nil
+	}
+	if f.opening != nil {
+		sub.Need = acme.NeedOf(f.order) // whatever issues it: the same CSR again is found by it
+	}
+	return sub, nil
 }
 
 // endOf is when the certificate of an order ends: as requested, and otherwise

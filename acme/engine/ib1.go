@@ -27,11 +27,11 @@ var errRegistryMoved = errors.New("engine: the registry was changed meanwhile")
 // framework says for whom a certificate under a profile of a framework is, and
 // what else an order may call the application.
 func (h holder) framework(p acme.Profile) (to acme.IB1Holder, handle string, err error) {
-	to, problem := acme.HolderFor(h.member, h.key.Application, p.IB1.Tree)
+	to, problem := acme.HolderFor(h.member, h.application(), p.IB1.Tree)
 	if problem != nil {
 		return to, "", rightGone{problem}
 	}
-	a, _ := h.member.Application(h.key.Application)
+	a, _ := h.member.Application(h.application())
 	return to, a.Handle, nil
 }
 
@@ -50,7 +50,7 @@ func (e *Engine) parseIdentifiers(ctx context.Context, owner acme.AccountID, p a
 		if _, _, err := h.framework(p); err != nil {
 			return err
 		}
-		a, _ := h.member.Application(h.key.Application)
+		a, _ := h.member.Application(h.application())
 		var problem *acme.Problem
 		ids, problem = acme.ParseApplication(sent, a)
 		return orProblem(problem, nil)
@@ -179,14 +179,14 @@ func (e *Engine) mayReissue(tx storage.Tx, h holder, p acme.Profile, o acme.Orde
 		return nil
 	}
 	now := e.now()
-	set := acme.IB1Holder{Tree: rule.Tree, Application: h.key.Application}.CountsAs()
+	set := acme.IB1Holder{Tree: rule.Tree, Application: h.application()}.CountsAs()
 	issued, err := tx.Certificates().IssuedFor(set, now.Add(-rule.Per+1), rule.Reissues)
 	if err != nil || len(issued) < rule.Reissues {
 		return err
 	}
 	e.Counters.OverNameSet.Add(1)
 	return acme.OverLimit(issued[0].Add(rule.Per).Sub(now), now,
-		"application %s got %d %s certificates in %s, which is the limit; keep the last one, and look why the client orders again", h.key.Application, rule.Reissues, rule.Tree, rule.Per)
+		"application %s got %d %s certificates in %s, which is the limit; keep the last one, and look why the client orders again", h.application(), rule.Reissues, rule.Tree, rule.Per)
 }
 
 // endWithdrawn ends an order that the registry gives no right to any more.

@@ -67,6 +67,14 @@ type holder struct {
 	member  *acme.Member
 }
 
+// application is the one that the account orders for; empty for none.
+func (h holder) application() string {
+	if h.account.ForCSRs {
+		return h.account.Application
+	}
+	return h.key.Application
+}
+
 // holder returns the account as stored, if it may still order: it, the external
 // account key it hangs on and the member it acts for must be in force at this
 // very moment (SP-9).

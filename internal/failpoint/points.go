@@ -43,6 +43,7 @@ var (
 	NewAuthorization  = Write{"FP-37", "FP-37-after"}
 	Advice            = Write{"FP-40", "FP-40-after"}
 	Agree             = Write{"FP-41", "FP-41-after"}
+	CSRAccount        = Write{"FP-42", "FP-42-after"}
 )
 
 // Writes lists them all.
@@ -51,7 +52,7 @@ func Writes() []Write {
 		Finalize, Intent, Ticket, Quarantine, Deliver, RevokeIntent, RevokeResult, NewAccount, KeyChange,
 		Settle, Reconcile, PublishNumber, Publish, NewOrder, UpdateAccount, Deactivate, Respond, Expire,
 		Claim, Reschedule, Fail, ExternalKey, Rescue, Cancel, OperatorDecision, SchedulePublisher, Enforce, CheckCAA, NewAuthorization,
-		Advice, Agree,
+		Advice, Agree, CSRAccount,
 	}
 }
 
