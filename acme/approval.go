@@ -39,3 +39,13 @@ func (p ApprovalPolicy) May(user string) error {
 	}
 	return fmt.Errorf("%w: %q is none; they are %s", ErrNoApprover, user, strings.Join(p.Approvers, ", "))
 }
+
+// MayOther returns nil unless a user would approve what he has submitted himself,
+// where the profile says who approves: it wants two pairs of eyes. Without such
+// a list there may be nobody else.
+func (p ApprovalPolicy) MayOther(user string, o Order) error {
+	if s := o.Submitted; s == nil || s.Via != ByOperator || s.By != user || len(p.Approvers) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w, and not on what they have submitted themselves: %q brought the CSR of order %s, so somebody else has to look at it", ErrNoApprover, user, o.ID)
+}

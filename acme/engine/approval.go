@@ -97,6 +97,9 @@ func (o Operator) Approve(ctx context.Context, id acme.OrderID, by, reason strin
 			// Who may approve went with it (SP-3).
 			return fmt.Errorf("order %s is of profile %q, which is not configured any more, so nobody may approve it: configure the profile again, or reject the order", order.ID, order.Profile)
 		}
+		if err := p.Approval.MayOther(by, order); err != nil {
+			return err
+		}
 		now := o.e.now()
 		sub.Approval = &acme.Approval{By: by, At: now, Reason: reason}
 		sub.Deadline = now.Add(p.IssuanceDeadline)

@@ -235,6 +235,9 @@ func TestCSRApproval(t *testing.T) {
 		x := r.submitted(csrFor(r.w.t, newKey(r.w.t), "a.net"), acme.OrderProcessing, forMember("m1"))
 		r.wantWaiting(x.Order.ID)
 		r.wantBought(0)
+		if err := r.Operator().Approve(r.w.t.Context(), x.Order.ID, "alice", "it is mine"); !errors.Is(err, acme.ErrNoApprover) {
+			r.w.t.Errorf("who submitted it approved it: %v", err)
+		}
 		if err := r.Operator().Approve(r.w.t.Context(), x.Order.ID, "bob", "as asked"); err != nil {
 			r.w.t.Fatal(err)
 		}

@@ -55,6 +55,11 @@ func (p *program) accountShowCommand() *cobra.Command {
 				if asJSON {
 					return p.json(x)
 				}
+				if x.ForCSRs {
+					p.fields("id", x.ID, "directory", x.Directory, "status", x.Status, "member", show(x.Member), "application", show(x.Application),
+						"created", when(x.CreatedAt), "stands for", "CSRs that come without ACME")
+					return nil
+				}
 				p.fields("id", x.ID, "directory", x.Directory, "status", x.Status, "member", show(x.Member), "external key", show(x.ExternalKey),
 					"contact", show(strings.Join(x.Contact, " ")), "created", when(x.CreatedAt), "terms agreed", when(x.TermsAgreedAt), "thumbprint", x.Thumbprint)
 				return nil

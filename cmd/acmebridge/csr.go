@@ -20,9 +20,9 @@ import (
 const csrType = "CERTIFICATE REQUEST"
 
 func (p *program) csrCommand() *cobra.Command {
-	return group("csr", "Make and check a CSR, on the machine that the key is for",
-		"  acmebridge csr new --dns vasp.example --key vasp.key --out vasp.csr\n  acmebridge csr check vasp.csr",
-		p.csrNewCommand(), p.csrCheckCommand())
+	return group("csr", "Make and check a CSR, on the machine that the key is for; submit one, where the server runs",
+		"  acmebridge csr new --dns vasp.example --key vasp.key --out vasp.csr\n  acmebridge csr check vasp.csr\n  acmebridge csr submit vasp.csr --member vasp --out vasp.pem",
+		p.csrNewCommand(), p.csrCheckCommand(), p.csrSubmitCommand())
 }
 
 func (p *program) csrNewCommand() *cobra.Command {

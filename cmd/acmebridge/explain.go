@@ -18,6 +18,12 @@ func writeExplanation(w io.Writer, x admin.Explanation) {
 	fmt.Fprintf(w, "  account     %s, directory %s, member %s\n", o.Account, o.Directory, show(o.Member))
 	fmt.Fprintf(w, "  profile     %s\n", o.Profile)
 	fmt.Fprintf(w, "  created     %s, to be finalized before %s\n", when(o.CreatedAt), when(o.Expires))
+	if s := o.Submitted; s != nil {
+		fmt.Fprintf(w, "  submitted   %s\n", submitter(*s))
+		if s.Vouch != "" {
+			fmt.Fprintf(w, "  vouched     control of the names, by %s: %s\n", show(s.By), show(s.Vouch))
+		}
+	}
 	if o.Replaces != "" {
 		fmt.Fprintf(w, "  replaces    %s\n", show(o.Replaces))
 	}
@@ -96,6 +102,14 @@ func writeExplanation(w io.Writer, x admin.Explanation) {
 	fmt.Fprintf(w, "\nWhat to do: %s\n", advice(x))
 }
 
+// submitter says who brought a CSR without ACME, and how.
+func submitter(s admin.Submitter) string {
+	if s.Via == "member_api" {
+		return "as a CSR over the member API, by " + show(s.By)
+	}
+	return "as a CSR by " + show(s.By) + ", who operates the server"
+}
+
 func writeSubmission(w io.Writer, s admin.Submission, x admin.Explanation) {
 	fmt.Fprintf(w, "\nRequest to the CA\n  backend     %s\n  our key     %s\n  recorded    %s\n", s.Backend, s.Key, when(s.CreatedAt))
 	if a := s.Approval; a != nil {
@@ -167,10 +181,16 @@ func advice(x admin.Explanation) string {
 		if x.Certificate != nil && x.Certificate.Revocation != nil {
 			return "nothing; the certificate is revoked"
 		}
+		if x.Order.Submitted != nil && x.Certificate != nil {
+			return fmt.Sprintf("nothing; 'acmebridge cert export %s' writes the certificate", x.Certificate.ID)
+		}
 		return "nothing; its client can download the certificate"
 	case "invalid":
 		if silence := ifSilent(x); silence != "" {
 			return "its client has to place a new order when the DNS answers again" + silence
+		}
+		if x.Order.Submitted != nil {
+			return "remove the cause given above, and have the CSR submitted again"
 		}
 		return "its client has to remove the cause given above and place a new order"
 	}

@@ -24,6 +24,7 @@ type life struct {
 	server        *server
 	member, guest *client
 	lists         lists
+	submitted     string // the order of the CSR that the operator brought
 	// restart, if set, ends the server in order when an order is open, and has
 	// the next planned process started. Its order may run out of time.
 	restart bool
@@ -95,6 +96,9 @@ func (l *life) membership(ctx context.Context) error {
 	if err := l.server.hurry(ctx, "m1"); err != nil {
 		return err
 	}
+	if err := l.submit(ctx); err != nil {
+		return err
+	}
 	if err := m.changeKey(ctx); err != nil {
 		return err
 	}
@@ -128,6 +132,34 @@ func (l *life) membership(ctx context.Context) error {
 		return missing("the name of %s was proved ahead, and it is %s", ready.url, ready.status)
 	}
 	return m.withdraw(ctx, ready) // or the next orders would have nothing to prove
+}
+
+// submit has the operator bring a CSR of the member, until its certificate is
+// there. The same CSR again is the same order, unless that came to a bad end.
+func (l *life) submit(ctx context.Context) error {
+	csr, err := newCSR()
+	if err != nil {
+		return err
+	}
+	for {
+		o, err := l.server.submitCSR(ctx, csr, "m1")
+		switch {
+		case err != nil:
+			return err
+		case l.submitted != "" && o.ID != l.submitted && !l.mayFail:
+			return fmt.Errorf("one CSR made two orders: %s and %s", l.submitted, o.ID)
+		}
+		l.submitted = o.ID
+		switch {
+		case o.Status == "valid":
+			return nil
+		case o.Status == "invalid" && !l.mayFail:
+			return missing("the certificate of the CSR: %v", o.Problem)
+		}
+		if err := pause(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 func (l *life) issue(ctx context.Context, c *client, m manner) (*orderNote, error) {
@@ -192,6 +224,7 @@ func (l *life) end(ctx context.Context) error {
 	if v.hurried["m1"] != 1 || len(v.hurried) != 1 {
 		err = missing("the one decision on renewals; there are %v", v.hurried)
 	}
+	err = errors.Join(err, v.submittedOnce(l.submitted, l.mayFail))
 	return errors.Join(err, v.check(l.guest, m), l.server.sound(ctx))
 }
 

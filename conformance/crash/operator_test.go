@@ -3,9 +3,13 @@ package crash_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -105,6 +109,48 @@ func (s *server) remove(ctx context.Context, id string) error {
 		}
 	}
 	return fmt.Errorf("remove member %s: %w", id, err)
+}
+
+// newCSR makes a CSR with a key of its own, in PEM.
+func newCSR() (string, error) {
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}, newKey())
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})), err
+}
+
+// submitCSR brings a CSR of a member, whose names the operator answers for.
+func (s *server) submitCSR(ctx context.Context, csr, member string) (o admin.Order, err error) {
+	err = s.operate(ctx, func(c *admin.Client, _ bool) error {
+		x, err := admin.Post[admin.SubmittedCSR](ctx, c, "/v1/csrs", admin.SubmitCSR{CSR: csr, Directory: "members", Member: member, Vouch: "a life"})
+		o = x.Order
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("submit a CSR: %w", err)
+	}
+	return o, err
+}
+
+// submittedOnce wants the order of a CSR to be the only one that did not come
+// over ACME, and of an account that is there once.
+func (v *inventory) submittedOnce(order string, mayFail bool) error {
+	for id, o := range v.orders {
+		if o.Submitted != nil && id != order && !mayFail {
+			return fmt.Errorf("order %s came of the CSR of order %s", id, order)
+		}
+	}
+	if o, ok := v.orders[order]; !ok || o.Submitted == nil {
+		return missing("order %s of a CSR", order)
+	}
+	accounts := 0
+	for _, a := range v.accounts {
+		if a.ForCSRs {
+			accounts++
+		}
+	}
+	if accounts != 1 {
+		return fmt.Errorf("%d accounts stand for the CSRs of one member", accounts)
+	}
+	return nil
 }
 
 // expel revokes an account.

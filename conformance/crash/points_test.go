@@ -122,4 +122,6 @@ var repeated = map[failpoint.Point]int{
 	failpoint.OperatorDecision.Before: 2,
 	failpoint.OperatorDecision.After:  2,
 	failpoint.Enforce.After:           2,
+	failpoint.Finalize.Before:         2, // that of a CSR, which places its order too
+	failpoint.Finalize.After:          2,
 }

@@ -20,6 +20,10 @@ type Account struct {
 	Thumbprint    string     `json:"thumbprint"`
 	CreatedAt     *time.Time `json:"created_at"`
 	TermsAgreedAt *time.Time `json:"terms_agreed_at,omitempty"`
+	// ForCSRs says that it stands for CSRs that come without ACME, and
+	// Application is what it orders for then.
+	ForCSRs     bool   `json:"for_csrs,omitempty"`
+	Application string `json:"application,omitempty"`
 }
 
 func viewAccount(a acme.Account) Account {
@@ -27,7 +31,7 @@ func viewAccount(a acme.Account) Account {
 		ID: string(a.ID), Directory: string(a.Directory), Status: string(a.Status), Contact: a.Contact,
 		Member: string(a.Member), ExternalKey: string(a.ExternalKey),
 		KeyHash: hex.EncodeToString(a.KeyHash[:]), Thumbprint: a.Thumbprint,
-		CreatedAt: timeOf(a.CreatedAt), TermsAgreedAt: timeOf(a.TermsAgreedAt),
+		CreatedAt: timeOf(a.CreatedAt), TermsAgreedAt: timeOf(a.TermsAgreedAt), ForCSRs: a.ForCSRs, Application: a.Application,
 	}
 }
 

@@ -92,6 +92,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	h.mountAccounts(mux)
 	h.mountOrders(mux)
 	h.mountApprovals(mux)
+	h.mountCSRs(mux)
 	h.mountCertificates(mux)
 	h.mountExternalKeys(mux)
 	h.mountMembers(mux)

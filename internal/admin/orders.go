@@ -30,8 +30,10 @@ type Order struct {
 	Certificate    string       `json:"certificate,omitempty"`
 	Replaces       string       `json:"replaces,omitempty"`
 	AttachedTo     string       `json:"attached_to,omitempty"`
-	Problem        *Problem     `json:"problem,omitempty"`
-	History        []Event      `json:"history,omitempty"`
+	// Submitted is there for an order that did not come over ACME.
+	Submitted *Submitter `json:"submitted,omitempty"`
+	Problem   *Problem   `json:"problem,omitempty"`
+	History   []Event    `json:"history,omitempty"`
 }
 
 // Identifier is the wire form of an identifier.
@@ -220,7 +222,8 @@ func (h *handler) done(what string) Done {
 
 func viewOrder(o acme.Order) Order {
 	v := Order{
-		ID: string(o.ID), Account: string(o.Account), Directory: string(o.Directory), Profile: string(o.Profile),
+		Submitted: viewSubmitter(o.Submitted),
+		ID:        string(o.ID), Account: string(o.Account), Directory: string(o.Directory), Profile: string(o.Profile),
 		Member: string(o.Member), Status: string(o.Status), Identifiers: views(o.Identifiers, viewIdentifier),
 		Authorizations: views(o.Authorizations, func(id acme.AuthorizationID) string { return string(id) }),
 		CreatedAt:      timeOf(o.CreatedAt), Expires: timeOf(o.Expires), NotBefore: timeOf(o.NotBefore), NotAfter: timeOf(o.NotAfter),
