@@ -350,7 +350,9 @@ func TestCSROfApplication(t *testing.T) {
 		r.submitted(bareCSR(t, newKey(t)), acme.OrderValid, asks("ib1-signing"))
 		_, err = r.byHand(bareCSR(t, newKey(t)), asks("ib1-client"), func(r *engine.CSRRequest) { r.Application = app1 + "2" })
 		problemOf(t, err, acme.Unauthorized)
-		_, err = r.byHand(bareCSR(t, newKey(t)), func(r *engine.CSRRequest) { r.Member, r.Application, r.Profile, r.Directory = member1, app1, "", "members" })
+		_, err = r.byHand(bareCSR(t, newKey(t)), func(r *engine.CSRRequest) {
+			r.Member, r.Application, r.Profile, r.Directory = member1, app1, "", "members"
+		})
 		problemOf(t, err, acme.InvalidProfile) // there is a choice
 		// What the registry took back is no answer to the same CSR.
 		if _, err := r.Operator().PutApplication(t.Context(), member1, acme.Application{URL: app1, Roles: []string{reader, writer}, Trees: []acme.IB1Tree{acme.IB1Client}, Handle: handle1}); err != nil {
