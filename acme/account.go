@@ -54,6 +54,9 @@ type Account struct {
 	// Application is what an account for CSRs orders for. That of others is in
 	// their external account key.
 	Application string `cbor:"15,keyasint,omitempty"`
+	// Products are the profiles that a Security Server has asked for by their
+	// profile id, one for each usage. Renewals ask for none, and get these.
+	Products []ProfileName `cbor:"16,keyasint,omitempty"`
 }
 
 // maxEarlier is how many earlier keys an account remembers. Who changes keys

@@ -59,6 +59,9 @@ func CheckCSR(o Order, p Profile, csr CSR) (Contract, *Problem) {
 		func() error { return checkSubject(csr.Subject) },
 		func() error { return checkExtensions(csr.Extensions, p.Usages, checkRequestedKeyUsage) },
 	}
+	if p.XRoad.Usage == XRoadSign {
+		p.Usages = nil // with clientAuth, a Security Server takes it for both kinds and imports it as none
+	}
 	if p.XRoad.Usage != "" {
 		checks = []func() error{
 			func() error { return checkNames(o, csr) },

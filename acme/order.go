@@ -59,6 +59,9 @@ type Order struct {
 	// Submitted says who handed in the CSR of an order that did not come over
 	// ACME; nil when it did.
 	Submitted *Submitter `cbor:"22,keyasint,omitempty"`
+	// NamesProfile says that the client named the profile. Those of X-Road do
+	// not, and get the one that their key and CSR are for.
+	NamesProfile bool `cbor:"23,keyasint,omitempty"`
 }
 
 // Event is one line in the life of an order.

@@ -2,6 +2,7 @@ package acme
 
 import (
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,6 +28,9 @@ const (
 type XRoadRule struct {
 	Usage   XRoadUsage
 	Subject XRoadSubject
+	// ProfileID is what the Central Server has as certificate profile id of the
+	// CA for certificates of this profile; see [Profile.ProductID].
+	ProfileID string
 }
 
 // KeyUsageRule says which key usage a certificate has.
@@ -128,10 +132,14 @@ func subjectParts(subject pkix.Name) (map[string]string, error) {
 	return parts, nil
 }
 
+func extensionIs(oid asn1.ObjectIdentifier) func(pkix.Extension) bool {
+	return func(e pkix.Extension) bool { return e.Id.Equal(oid) }
+}
+
 // checkKeyUsage refuses a CSR for a key of the other usage: whoever sent it
 // has chosen the wrong external account key.
 func (r XRoadRule) checkKeyUsage(extensions []pkix.Extension) error {
-	i := slices.IndexFunc(extensions, func(e pkix.Extension) bool { return e.Id.Equal(oidKeyUsage) })
+	i := slices.IndexFunc(extensions, extensionIs(oidKeyUsage))
 	if i < 0 {
 		return nil // the profile decides anyway
 	}
@@ -142,7 +150,7 @@ func (r XRoadRule) checkKeyUsage(extensions []pkix.Extension) error {
 	has := func(names ...string) bool {
 		return slices.ContainsFunc(names, func(n string) bool { return slices.Contains(asked, n) })
 	}
-	sign, auth := has("nonRepudiation"), has("digitalSignature", "keyEncipherment", "dataEncipherment")
+	sign, auth := has("nonRepudiation"), has(authenticationBits...)
 	// Every Security Server asks for keyCertSign in signing keys. It is dropped:
 	// refusing it would refuse them all.
 	allowed := []string{"nonRepudiation", "keyCertSign"}

@@ -35,8 +35,8 @@ func TestCheckXRoad(t *testing.T) {
 		authentication = 0xb0 // digitalSignature, keyEncipherment, dataEncipherment
 		signing        = 0x44 // nonRepudiation, keyCertSign
 	)
-	basicAuth, basicSign := XRoadRule{XRoadAuth, XRoadBasic}, XRoadRule{XRoadSign, XRoadBasic}
-	finnishAuth, finnishSign := XRoadRule{XRoadAuth, XRoadFinnish}, XRoadRule{XRoadSign, XRoadFinnish}
+	basicAuth, basicSign := XRoadRule{Usage: XRoadAuth, Subject: XRoadBasic}, XRoadRule{Usage: XRoadSign, Subject: XRoadBasic}
+	finnishAuth, finnishSign := XRoadRule{Usage: XRoadAuth, Subject: XRoadFinnish}, XRoadRule{Usage: XRoadSign, Subject: XRoadFinnish}
 	for _, tt := range []struct {
 		name     string
 		rule     XRoadRule
@@ -55,25 +55,25 @@ func TestCheckXRoad(t *testing.T) {
 		{"signing, Finnish", finnishSign, "FI-TEST:GOV:555", "C=FI O=Member serial=FI-TEST/ss1/GOV CN=555", signing, "ss1.example.org", "", ""},
 		{"authentication, Finnish", finnishAuth, "FI-TEST:GOV:555", "C=FI O=Member serial=FI-TEST/ss1/GOV CN=ss1.example.org", authentication, "ss1.example.org", "", ""},
 
-		{"authentication, Basic", XRoadRule{XRoadAuth, XRoadPlain}, "EX:COM:555", "CN=ss1.example.org serial=555 C=EX O=Member", authentication, "", "", ""},
-		{"signing, Basic", XRoadRule{XRoadSign, XRoadPlain}, "EX:COM:555", "CN=Member O=Member category=COM C=EX serial=555", signing, "ss1.example.org", "", ""},
-		{"authentication, EJBCA", XRoadRule{XRoadAuth, XRoadEJBCA}, "INST:COM:555", "C=INST CN=ss1", authentication, "ss1.example.org", "", ""},
-		{"signing, EJBCA", XRoadRule{XRoadSign, XRoadEJBCA}, "INST:COM:555", "C=INST O=COM CN=555", signing, "ss1.example.org", "", ""},
-		{"authentication, Iceland", XRoadRule{XRoadAuth, XRoadIceland}, "IS:GOV:555", "C=IS CN=ss1.example.org serial=IS/GOV/555/ss1", authentication, "", "", ""},
-		{"signing, Iceland", XRoadRule{XRoadSign, XRoadIceland}, "IS:GOV:555", "C=IS O=IS OU=GOV CN=555 serial=IS/GOV/555/ss1", signing, "ss1.example.org", "", ""},
-		{"authentication, Faroe", XRoadRule{XRoadAuth, XRoadFaroe}, "FO:GOV:555", "C=FO O=FO CN=FO/GOV/555/ss1", authentication, "ss1.example.org", "", ""},
-		{"signing, Faroe", XRoadRule{XRoadSign, XRoadFaroe}, "FO:GOV:555", "C=FO O=FO OU=GOV CN=555 serial=7", signing, "ss1.example.org", "", ""},
-		{"authentication, SK", XRoadRule{XRoadAuth, XRoadSK}, "EE:COM:12345678", "serial=12345678 CN=Member", authentication, "ss1.example.org", "", ""},
-		{"signing, SK", XRoadRule{XRoadSign, XRoadSK}, "EE:COM:12345678", "serial=12345678 CN=Member", signing, "ss1.example.org", "", ""},
-		{"another instance, EJBCA", XRoadRule{XRoadAuth, XRoadEJBCA}, "INST:COM:555", "C=OTHER CN=ss1", authentication, "ss1.example.org", Unauthorized, "instance"},
-		{"another class, EJBCA", XRoadRule{XRoadSign, XRoadEJBCA}, "INST:COM:555", "C=INST O=GOV CN=555", signing, "ss1.example.org", Unauthorized, "class"},
-		{"another code, EJBCA", XRoadRule{XRoadSign, XRoadEJBCA}, "INST:COM:555", "C=INST O=COM CN=556", signing, "ss1.example.org", Unauthorized, "code"},
-		{"another host, Iceland", XRoadRule{XRoadAuth, XRoadIceland}, "IS:GOV:555", "C=IS CN=evil.example.org serial=x", authentication, "ss1.example.org", BadCSR, "not an identifier"},
-		{"another class, Iceland", XRoadRule{XRoadSign, XRoadIceland}, "IS:GOV:555", "C=IS O=IS OU=COM CN=555 serial=x", signing, "ss1.example.org", Unauthorized, "class"},
-		{"not the Faroe Islands", XRoadRule{XRoadAuth, XRoadFaroe}, "FO:GOV:555", "C=DK O=FO CN=ss1", authentication, "ss1.example.org", BadCSR, "not FO"},
-		{"another instance, Faroe", XRoadRule{XRoadSign, XRoadFaroe}, "FO:GOV:555", "C=FO O=IS OU=GOV CN=555 serial=7", signing, "ss1.example.org", Unauthorized, "instance"},
-		{"another code, SK", XRoadRule{XRoadSign, XRoadSK}, "EE:COM:12345678", "serial=12345679 CN=Member", signing, "ss1.example.org", Unauthorized, "code"},
-		{"a unit too many, SK", XRoadRule{XRoadSign, XRoadSK}, "EE:COM:12345678", "serial=12345678 CN=Member OU=x", signing, "ss1.example.org", BadCSR, "OU"},
+		{"authentication, Basic", XRoadRule{Usage: XRoadAuth, Subject: XRoadPlain}, "EX:COM:555", "CN=ss1.example.org serial=555 C=EX O=Member", authentication, "", "", ""},
+		{"signing, Basic", XRoadRule{Usage: XRoadSign, Subject: XRoadPlain}, "EX:COM:555", "CN=Member O=Member category=COM C=EX serial=555", signing, "ss1.example.org", "", ""},
+		{"authentication, EJBCA", XRoadRule{Usage: XRoadAuth, Subject: XRoadEJBCA}, "INST:COM:555", "C=INST CN=ss1", authentication, "ss1.example.org", "", ""},
+		{"signing, EJBCA", XRoadRule{Usage: XRoadSign, Subject: XRoadEJBCA}, "INST:COM:555", "C=INST O=COM CN=555", signing, "ss1.example.org", "", ""},
+		{"authentication, Iceland", XRoadRule{Usage: XRoadAuth, Subject: XRoadIceland}, "IS:GOV:555", "C=IS CN=ss1.example.org serial=IS/GOV/555/ss1", authentication, "", "", ""},
+		{"signing, Iceland", XRoadRule{Usage: XRoadSign, Subject: XRoadIceland}, "IS:GOV:555", "C=IS O=IS OU=GOV CN=555 serial=IS/GOV/555/ss1", signing, "ss1.example.org", "", ""},
+		{"authentication, Faroe", XRoadRule{Usage: XRoadAuth, Subject: XRoadFaroe}, "FO:GOV:555", "C=FO O=FO CN=FO/GOV/555/ss1", authentication, "ss1.example.org", "", ""},
+		{"signing, Faroe", XRoadRule{Usage: XRoadSign, Subject: XRoadFaroe}, "FO:GOV:555", "C=FO O=FO OU=GOV CN=555 serial=7", signing, "ss1.example.org", "", ""},
+		{"authentication, SK", XRoadRule{Usage: XRoadAuth, Subject: XRoadSK}, "EE:COM:12345678", "serial=12345678 CN=Member", authentication, "ss1.example.org", "", ""},
+		{"signing, SK", XRoadRule{Usage: XRoadSign, Subject: XRoadSK}, "EE:COM:12345678", "serial=12345678 CN=Member", signing, "ss1.example.org", "", ""},
+		{"another instance, EJBCA", XRoadRule{Usage: XRoadAuth, Subject: XRoadEJBCA}, "INST:COM:555", "C=OTHER CN=ss1", authentication, "ss1.example.org", Unauthorized, "instance"},
+		{"another class, EJBCA", XRoadRule{Usage: XRoadSign, Subject: XRoadEJBCA}, "INST:COM:555", "C=INST O=GOV CN=555", signing, "ss1.example.org", Unauthorized, "class"},
+		{"another code, EJBCA", XRoadRule{Usage: XRoadSign, Subject: XRoadEJBCA}, "INST:COM:555", "C=INST O=COM CN=556", signing, "ss1.example.org", Unauthorized, "code"},
+		{"another host, Iceland", XRoadRule{Usage: XRoadAuth, Subject: XRoadIceland}, "IS:GOV:555", "C=IS CN=evil.example.org serial=x", authentication, "ss1.example.org", BadCSR, "not an identifier"},
+		{"another class, Iceland", XRoadRule{Usage: XRoadSign, Subject: XRoadIceland}, "IS:GOV:555", "C=IS O=IS OU=COM CN=555 serial=x", signing, "ss1.example.org", Unauthorized, "class"},
+		{"not the Faroe Islands", XRoadRule{Usage: XRoadAuth, Subject: XRoadFaroe}, "FO:GOV:555", "C=DK O=FO CN=ss1", authentication, "ss1.example.org", BadCSR, "not FO"},
+		{"another instance, Faroe", XRoadRule{Usage: XRoadSign, Subject: XRoadFaroe}, "FO:GOV:555", "C=FO O=IS OU=GOV CN=555 serial=7", signing, "ss1.example.org", Unauthorized, "instance"},
+		{"another code, SK", XRoadRule{Usage: XRoadSign, Subject: XRoadSK}, "EE:COM:12345678", "serial=12345679 CN=Member", signing, "ss1.example.org", Unauthorized, "code"},
+		{"a unit too many, SK", XRoadRule{Usage: XRoadSign, Subject: XRoadSK}, "EE:COM:12345678", "serial=12345678 CN=Member OU=x", signing, "ss1.example.org", BadCSR, "OU"},
 
 		{"another code", basicAuth, "EX:COM:555", "C=EX O=Member serial=556 CN=ss1.example.org", authentication, "ss1.example.org", Unauthorized, `"555"`},
 		{"another code, signing", basicSign, "EX:COM:555", "C=EX O=Member category=COM serial=556 CN=Member", signing, "ss1.example.org", Unauthorized, "serialNumber"},
@@ -98,7 +98,7 @@ func TestCheckXRoad(t *testing.T) {
 		{"signing without SAN", basicSign, "EX:COM:555", "C=EX O=Member category=COM serial=555 CN=Member", signing, "", BadCSR, "does not list"},
 		{"not Finland", finnishAuth, "FI-TEST:GOV:555", "C=EE O=Member serial=FI-TEST/ss1/GOV CN=ss1.example.org", authentication, "ss1.example.org", BadCSR, "not FI"},
 		{"two parts", finnishAuth, "FI-TEST:GOV:555", "C=FI O=Member serial=FI-TEST/GOV CN=ss1.example.org", authentication, "ss1.example.org", BadCSR, "server code"},
-		{"a rule from the future", XRoadRule{XRoadAuth, "tomorrow"}, "EX:COM:555", "C=EX O=Member serial=555 CN=ss1.example.org", authentication, "ss1.example.org", BadCSR, "not known"},
+		{"a rule from the future", XRoadRule{Usage: XRoadAuth, Subject: "tomorrow"}, "EX:COM:555", "C=EX O=Member serial=555 CN=ss1.example.org", authentication, "ss1.example.org", BadCSR, "not known"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

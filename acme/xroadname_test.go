@@ -51,7 +51,7 @@ func TestXRoadNameIsPlain(t *testing.T) {
 			if p != nil {
 				t.Fatal(p)
 			}
-			_, p = CheckCSR(Order{Identifiers: names("ss1.example.org"), Member: "EX:COM:555"}, Profile{Name: "x", XRoad: XRoadRule{XRoadSign, XRoadBasic}}, csr)
+			_, p = CheckCSR(Order{Identifiers: names("ss1.example.org"), Member: "EX:COM:555"}, Profile{Name: "x", XRoad: XRoadRule{Usage: XRoadSign, Subject: XRoadBasic}}, csr)
 			if test.why == "" {
 				if p != nil {
 					t.Error(p)

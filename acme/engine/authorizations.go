@@ -103,10 +103,18 @@ func (e *Engine) Authorization(ctx context.Context, owner acme.AccountID, id acm
 			return err
 		}
 		a = a.At(e.now())
-		for _, c := range a.Challenges {
-			if a.Status == acme.AuthorizationPending && c.Status == acme.ChallengeProcessing {
-				retryAfter, err = e.retryAfter(tx, authzJob(id), time.Second)
-			}
+		if a.Status != acme.AuthorizationPending || !slices.ContainsFunc(a.Challenges, func(c acme.Challenge) bool { return c.Status == acme.ChallengeProcessing }) {
+			return nil
+		}
+		if retryAfter, err = e.retryAfter(tx, authzJob(id), time.Second); err != nil {
+			return err
+		}
+		_, profile, err := e.orderOf(tx, a)
+		if errors.Is(err, storage.ErrNotFound) {
+			return nil
+		}
+		if profile.XRoad.Usage != "" { // RetryAfter of others is about their CA
+			retryAfter = profile.Pause(retryAfter)
 		}
 		return err
 	})

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
+	"slices"
 
 	"acmebridge/acme"
 	"acmebridge/storage"
@@ -34,7 +36,13 @@ func (e *Engine) verifyBinding(ctx context.Context, d acme.Directory, b Binding)
 	if err != nil {
 		return err
 	}
-	if p := b.Verify(mac); p != nil {
+	p := b.Verify(mac)
+	if p != nil && p.Detail == acme.UnknownExternalKey().Detail && e.forXRoad(d) {
+		// Without mac-key-base64-encoded in its acme.yml, a Security Server takes
+		// the text of the key for the key. Nobody knows the one without the other.
+		p = b.Verify([]byte(base64.RawURLEncoding.EncodeToString(mac)))
+	}
+	if p != nil {
 		cause := p.Detail
 		if cause == acme.UnknownExternalKey().Detail {
 			// The client is told what it would be told of an unknown key
@@ -45,6 +53,11 @@ func (e *Engine) verifyBinding(ctx context.Context, d acme.Directory, b Binding)
 		return p
 	}
 	return nil
+}
+
+// forXRoad reports whether a directory is one for Security Servers.
+func (e *Engine) forXRoad(d acme.Directory) bool {
+	return slices.ContainsFunc(d.Profiles, func(n acme.ProfileName) bool { return e.cfg.Profiles[n].XRoad.Usage != "" })
 }
 
 func (e *Engine) refuseBinding(d acme.Directory, id acme.KeyID, cause string) {

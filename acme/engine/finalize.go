@@ -23,12 +23,19 @@ import (
 // otherwise have to start over), and the same CSR again gets the order as it
 // is (SP-11: the client did not see our answer).
 func (e *Engine) Finalize(ctx context.Context, owner acme.Account, id acme.OrderID, csrDER []byte) (acme.Order, time.Duration, error) {
+	return e.FinalizeProduct(ctx, owner, id, csrDER, "")
+}
+
+// FinalizeProduct is Finalize for a client that may name a product by the profile
+// id of its X-Road instance, which has no place in ACME; "" is none. In
+// directories without X-Road it means nothing.
+func (e *Engine) FinalizeProduct(ctx context.Context, owner acme.Account, id acme.OrderID, csrDER []byte, product string) (acme.Order, time.Duration, error) {
 	begun := e.now()
 	done, cancel := e.watchers.watch(string(orderJob(id)))
 	defer cancel()
-	f, err := e.decide(ctx, owner, id, csrDER)
+	f, err := e.decide(ctx, owner, id, csrDER, product)
 	for n := 0; n < 3 && errors.Is(err, errRegistryMoved); n++ {
-		f, err = e.decide(ctx, owner, id, csrDER)
+		f, err = e.decide(ctx, owner, id, csrDER, product)
 	}
 	var gone rightGone
 	if errors.As(err, &gone) {
@@ -52,8 +59,8 @@ func (e *Engine) Finalize(ctx context.Context, owner acme.Account, id acme.Order
 }
 
 // decide looks at a finalize request and closes the order, unless it is closed.
-func (e *Engine) decide(ctx context.Context, owner acme.Account, id acme.OrderID, csrDER []byte) (finalization, error) {
-	f, err := e.prepare(ctx, owner, id, csrDER)
+func (e *Engine) decide(ctx context.Context, owner acme.Account, id acme.OrderID, csrDER []byte, product string) (finalization, error) {
+	f, err := e.prepare(ctx, owner, id, csrDER, product)
 	if err != nil || f.repeated {
 		return f, err
 	}
@@ -79,10 +86,14 @@ type finalization struct {
 	// opening is an order that is not stored yet: the commit that closes it
 	// places it as well. Nil for those of ACME.
 	opening *opening
+	// product is what an X-Road client asked for, and notes what the order's
+	// history is to say of it.
+	product string
+	notes   []string
 }
 
 // prepare reads and decides; nothing is written.
-func (e *Engine) prepare(ctx context.Context, owner acme.Account, id acme.OrderID, csrDER []byte) (finalization, error) {
+func (e *Engine) prepare(ctx context.Context, owner acme.Account, id acme.OrderID, csrDER []byte, product string) (finalization, error) {
 	f := finalization{csrHash: sha256.Sum256(csrDER)}
 	err := e.view(ctx, func(tx storage.Tx) error {
 		var err error
@@ -100,15 +111,19 @@ func (e *Engine) prepare(ctx context.Context, owner acme.Account, id acme.OrderI
 	if p != nil {
 		return f, p // RPROF-5: the profile is not offered any more
 	}
-	f.profile, f.authority = profile, e.backends[profile.Backend]
 	if f.csr, p = acme.ParseCSR(csrDER); p != nil {
 		return f, p
 	}
+	f.profile = profile
+	if err := e.chooseProduct(ctx, owner, &f, product); err != nil {
+		return f, err
+	}
+	f.authority = e.backends[f.profile.Backend]
 	if f.contract, err = e.contract(ctx, owner.ID, f); err != nil {
 		return f, err
 	}
 	return f, e.view(ctx, func(tx storage.Tx) error {
-		return e.keyFree(tx, f.order, profile, f.csr.KeyHash, f.application())
+		return e.keyFree(tx, f.order, f.profile, f.csr.KeyHash, f.application())
 	})
 }
 
@@ -400,6 +415,9 @@ func (e *Engine) stillFinalizable(tx storage.Tx, owner acme.AccountID, f finaliz
 		}
 	}
 	if c.order, c.repeated, err = e.finalizable(tx, owner, f.order.ID, f.csrHash); err != nil || c.repeated {
+		return c, err
+	}
+	if err := e.applyProduct(tx, h.account, &c.order, f); err != nil {
 		return c, err
 	}
 	c.holder, c.member, c.placed = h, h.member, c.order.MemberVersion

@@ -24,7 +24,8 @@ type OrderRequest struct {
 
 // NewOrder opens an order.
 func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderRequest) (acme.Order, error) {
-	if r.Profile == "" {
+	named := r.Profile != ""
+	if !named {
 		var err error
 		if r.Profile, err = e.usual(ctx, owner, r.Replaces); err != nil {
 			return acme.Order{}, err
@@ -59,6 +60,7 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 	if err != nil {
 		return acme.Order{}, err
 	}
+	o.NamesProfile = named
 	claim, err := e.claimUnlessRenewal(ctx, o)
 	if err != nil {
 		return acme.Order{}, err
@@ -123,14 +125,17 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 }
 
 // usual is the profile of an order that names none: that of the certificate it
-// replaces, and otherwise the first of the directory, as far as the external
-// account key allows them. A client that knows no profiles gets from each of
+// replaces, or what the account was given before, and otherwise the first of the
+// directory, as far as the external account key allows them. A client that knows no profiles gets from each of
 // its keys what that key is for (RPROF-7).
 func (e *Engine) usual(ctx context.Context, owner acme.Account, replaces string) (name acme.ProfileName, err error) {
 	if replaces != "" {
 		if name, err = e.inherited(ctx, owner, replaces); err != nil {
 			return "", err
 		}
+	}
+	if name == "" {
+		name = e.rememberedProduct(owner)
 	}
 	if owner.ExternalKey == "" {
 		return name, nil
@@ -245,7 +250,7 @@ func (e *Engine) Order(ctx context.Context, owner acme.AccountID, id acme.OrderI
 		o = o.At(e.now())
 		if o.Status == acme.OrderProcessing {
 			retryAfter, err = e.retryAfter(tx, jobOf(o), 3*time.Second)
-			retryAfter = max(retryAfter, e.cfg.Profiles[o.Profile].RetryAfter)
+			retryAfter = e.cfg.Profiles[o.Profile].Pause(retryAfter)
 		}
 		return err
 	})

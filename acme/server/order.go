@@ -146,7 +146,8 @@ func (st *site) finalize(rq *request) error {
 	if p != nil {
 		return p
 	}
-	o, retry, err := st.cfg.Engine.Finalize(rq.r.Context(), rq.account, acme.OrderID(id), csr)
+	product := acme.XRoadProductID(rq.r.UserAgent())
+	o, retry, err := st.cfg.Engine.FinalizeProduct(rq.r.Context(), rq.account, acme.OrderID(id), csr, product)
 	if err != nil {
 		return err
 	}

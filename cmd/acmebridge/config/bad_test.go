@@ -280,6 +280,10 @@ var bad = []struct {
 	{"signing by a profile that names no server", "directories: {d: {external_account: required, profiles: [s]}}\nprofiles:\n  s: {backend: local, dates: upper_bound, lenient_replaces: true, xroad: {usage: sign, subject: ejbca}}\n", []string{
 		"f:3:97: profiles.s.xroad.subject: must be basic_acme or fivrk for signing: CSRs of ejbca name no server, so no Security Server could prove anything",
 	}},
+	{"profile ids that select nothing", "directories: {d: {external_account: required, profiles: [a, b, c]}}\nprofiles:\n  a: {backend: local, dates: upper_bound, lenient_replaces: true, xroad: {usage: auth, profile_id: b}}\n  b: {backend: local, dates: upper_bound, lenient_replaces: true, xroad: {usage: auth}}\n  c: {backend: local, dates: upper_bound, lenient_replaces: true, xroad: {usage: sign, profile_id: \"null\"}}\n", []string{
+		"f:4:67: profiles.b.xroad.profile_id: is b, as that of profile a for the same usage in directory d; an id has to select one of them",
+		"f:5:100: profiles.c.xroad.profile_id: must be of printable ASCII characters without spaces, and not null, which Security Servers send without one",
+	}},
 	{"a backend of a framework without a tree", "directories: {d: {external_account: required, profiles: [a]}}\nprofiles:\n  a: {backend: f}\nbackends: {f: {type: ib1, dir: d, passphrase_file: p}}\n", []string{
 		"f:3:3: profiles.a.ib1.tree: is missing; backend f is that of a framework, so say which tree: client, signing or server",
 	}},

@@ -334,7 +334,7 @@ func isOrigin(text string) bool {
 }
 
 func isPath(p string) bool {
-	if !strings.HasPrefix(p, "/") || p == "/" || path.Clean(p) != p {
+	if !strings.HasPrefix(p, "/") || path.Clean(p) != p {
 		return false
 	}
 	return !strings.ContainsFunc(p, func(c rune) bool { return !strings.ContainsRune(pathLetters, c) })

@@ -88,7 +88,7 @@ func xroadRule(x XRoad) acme.XRoadRule {
 	if !x.asked() {
 		return acme.XRoadRule{}
 	}
-	return acme.XRoadRule{Usage: x.Usage, Subject: x.Subject}
+	return acme.XRoadRule{Usage: x.Usage, Subject: x.Subject, ProfileID: x.ProfileID}
 }
 
 // xroadRetryAfter is at least what a Security Server waits on its own, because
