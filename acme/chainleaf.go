@@ -97,6 +97,8 @@ func checkLeafSubject(c Contract, leaf *x509.Certificate) error {
 		want = ""
 	case SubjectByCA:
 		return checkLeafSubjectByCA(c, leaf)
+	case SubjectRegistry:
+		return checkLeafSubjectRegistry(c, leaf)
 	case SubjectRequested:
 		return checkLeafSubjectRequested(c, leaf)
 	default:

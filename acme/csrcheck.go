@@ -56,7 +56,12 @@ func CheckCSR(o Order, p Profile, csr CSR) (Contract, *Problem) {
 	checks := []func() error{
 		func() error { return checkNames(o, csr) },
 		func() error { return checkCommonName(o, csr) },
-		func() error { return checkSubject(csr.Subject) },
+		func() error {
+			if p.Subject == SubjectRegistry {
+				return nil // held against the registry, by CheckRequestedNames
+			}
+			return checkSubject(csr.Subject)
+		},
 		func() error { return checkExtensions(csr.Extensions, p.Usages, checkRequestedKeyUsage) },
 	}
 	if p.XRoad.Usage == XRoadSign {

@@ -98,6 +98,9 @@ const (
 	// SubjectByCA leaves it to the CA, whose templates put in what they like:
 	// a common name that was ordered, and beside it organization and place.
 	SubjectByCA SubjectRule = "by_ca"
+	// SubjectRegistry names the member, as the registry knows it: SubjectFrom of
+	// the profile says by what.
+	SubjectRegistry SubjectRule = "registry"
 	// SubjectRequested keeps that of the CSR to the last attribute. No profile
 	// has it for itself: it comes with a rule that judges the subject first.
 	SubjectRequested SubjectRule = "requested"
@@ -128,7 +131,10 @@ type Profile struct {
 	Keys          KeyPolicy
 	Usages        []Usage
 	Subject       SubjectRule
-	Validity      time.Duration
+	// SubjectFrom says, for SubjectRegistry, where in the member's record the
+	// attributes come from.
+	SubjectFrom SubjectNames
+	Validity    time.Duration
 	// OrderLifetime bounds an order until it is finalized, AuthorizationLifetime
 	// how long a proof stands.
 	OrderLifetime         time.Duration
@@ -213,4 +219,7 @@ type Contract struct {
 	// Holder is whom a certificate of an IB1 framework is for. Where it is an
 	// application, Identifiers only stand for it and are in no certificate.
 	Holder *IB1Holder `cbor:"11,keyasint,omitempty"`
+	// Names are what the registry said of the member when the order was
+	// finalized, where Subject is registry.
+	Names SubjectNames `cbor:"12,keyasint,omitzero"`
 }

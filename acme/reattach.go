@@ -137,7 +137,7 @@ func (e Earlier) movableTo(o Order, backend string, c Contract) bool {
 // is asked for now: key, contents, the dates that the client chose, and the
 // version of the member's record that goes into it.
 func sameRequest(o Order, c Contract, e Earlier) bool {
-	return c.KeyHash == e.Contract.KeyHash && c.Profile == e.Contract.Profile && c.Subject == e.Contract.Subject &&
+	return c.KeyHash == e.Contract.KeyHash && c.Profile == e.Contract.Profile && c.Subject == e.Contract.Subject && c.Names == e.Contract.Names &&
 		bytes.Equal(c.RequestedSubject, e.Contract.RequestedSubject) && c.KeyUsage == e.Contract.KeyUsage &&
 		c.CommonName == e.Contract.CommonName && slices.Equal(c.Usages, e.Contract.Usages) &&
 		o.NotBefore.Equal(e.Order.NotBefore) && o.NotAfter.Equal(e.Order.NotAfter) && o.MemberVersion == e.Order.MemberVersion

@@ -87,6 +87,22 @@ func (e *Engine) onlyProfile(tx storage.Tx, k acme.ExternalAccountKey) (acme.Pro
 func (e *Engine) contract(ctx context.Context, owner acme.AccountID, f finalization) (c acme.Contract, err error) {
 	var to acme.IB1Holder
 	var handle string
+	var names acme.SubjectNames
+	if f.profile.Subject == acme.SubjectRegistry {
+		err := e.view(ctx, func(tx storage.Tx) error {
+			h, err := e.holder(tx, owner)
+			if err == nil {
+				names, err = h.names(f.profile)
+			}
+			return err
+		})
+		if err != nil {
+			return c, err
+		}
+		if p := names.CheckRequestedNames(f.csr.Subject); p != nil {
+			return c, p
+		}
+	}
 	if f.profile.IB1.Tree != "" {
 		err := e.view(ctx, func(tx storage.Tx) error {
 			h, err := e.holder(tx, owner)
@@ -110,11 +126,27 @@ func (e *Engine) contract(ctx context.Context, owner acme.AccountID, f finalizat
 	if to.Tree != "" {
 		c.Holder = &to
 	}
+	c.Names = names
 	return c, nil
+}
+
+// names are what a certificate says of the member.
+func (h holder) names(p acme.Profile) (acme.SubjectNames, error) {
+	names, problem := acme.SubjectFor(p, h.member)
+	return names, orProblem(problem, nil)
 }
 
 // stillHolder asks the registry again, in the transaction that closes an order.
 func (h holder) stillHolder(f finalization) error {
+	if f.profile.Subject == acme.SubjectRegistry {
+		names, err := h.names(f.profile)
+		if err == nil && names != f.contract.Names {
+			err = errRegistryMoved
+		}
+		if err != nil {
+			return err
+		}
+	}
 	if f.profile.IB1.Tree == "" {
 		return nil
 	}

@@ -162,6 +162,12 @@ func (l *leaf) setNames(c acme.Contract) error {
 	case acme.SubjectCommonName, "":
 		l.commonName = c.CommonName
 	case acme.SubjectEmpty:
+	case acme.SubjectRegistry:
+		subject, err := c.Names.Encode(c.CommonName)
+		if err != nil {
+			return backends.Refused("what the registry says of the member does not fit into a certificate", err)
+		}
+		l.subject = subject
 	case acme.SubjectRequested:
 		var names pkix.RDNSequence
 		if rest, err := asn1.Unmarshal(c.RequestedSubject, &names); err != nil || len(rest) > 0 || len(names) == 0 || len(c.RequestedSubject) > maxSubject {

@@ -21,7 +21,8 @@ type BackendConfig struct {
 	// the end; ProfileID is its number. One of them is required.
 	Profile   string
 	ProfileID int64
-	// Params are sent along with each CSR.
+	// Params are sent along with each CSR. A value that is one of Placeholders
+	// stands for what the registry says of the member.
 	Params map[string]string
 	// Roots are what chains lead to, in DER, and required; Intermediates
 	// complete them where an archive has the certificate alone.

@@ -33,6 +33,10 @@ func (b *Backend) Submit(ctx context.Context, r backends.Request) (backends.Tick
 		// The CA would accept it, take the money and call the batch broken.
 		return "", backends.RefusedAs(acme.BadCSR, refusedNames, nil)
 	}
+	params, err := b.params(r.Contract)
+	if err != nil {
+		return "", backends.RefusedAs(acme.ServerInternal, refusedRequest, err)
+	}
 	authority, err := b.authority(ctx)
 	if err != nil {
 		return "", backends.NotSent(err)
@@ -41,7 +45,7 @@ func (b *Backend) Submit(ctx context.Context, r backends.Request) (backends.Tick
 		return "", backends.NotSent(err)
 	}
 	batch, err := b.client.Upload(ctx, Upload{
-		ProfileID: authority.ProfileID, BatchName: batchName(r), Params: b.cfg.Params, CSRs: [][]byte{r.CSR},
+		ProfileID: authority.ProfileID, BatchName: batchName(r), Params: params, CSRs: [][]byte{r.CSR},
 	})
 	if err != nil {
 		b.recount()

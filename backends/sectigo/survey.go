@@ -149,7 +149,7 @@ func (b *Backend) describeParameters(ctx context.Context, authority Authority, s
 		case !given && p.Required && empty(p.Value) && len(p.Scopes) == 0:
 			// It may be meant for keys that the CA makes, which we never ask for.
 			complain(backends.StopNothing, "profile %d has a required parameter %s; if requests are refused for want of it, add it to params", authority.ProfileID, p.Name)
-		case given && err == nil && p.ValidationPattern != "" && !pattern.MatchString(value):
+		case given && !Placeholder(value) && err == nil && p.ValidationPattern != "" && !pattern.MatchString(value):
 			// The CA's dialect of patterns is not ours, so it has the last word.
 			complain(backends.StopNothing, "the parameter %s does not look as profile %d wants it: %s", p.Name, authority.ProfileID, or(printable(p.Message), p.ValidationPattern))
 		}

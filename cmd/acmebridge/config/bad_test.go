@@ -277,6 +277,12 @@ var bad = []struct {
 		"f:3:23: profiles.s.challenges: a Security Server answers http-01 and finalizes only what it had to prove",
 		"f:3:72: profiles.s.reuse_authorizations: must be 0s: a Security Server finalizes only orders that have something to prove",
 	}},
+	{"a subject from nowhere", "profiles: {tls: {backend: local, subject: registry}}\n", []string{
+		"f:1:12: profiles.tls.subject_from: is missing; it says where in the record of a member the subject comes from, for example {organization: name}",
+	}},
+	{"a subject that nobody asks for", "profiles: {tls: {backend: local, subject_from: {organization: name}}}\n", []string{
+		"f:1:34: profiles.tls.subject_from: has no effect without subject: registry",
+	}},
 	{"signing by a profile that names no server", "directories: {d: {external_account: required, profiles: [s]}}\nprofiles:\n  s: {backend: local, dates: upper_bound, lenient_replaces: true, xroad: {usage: sign, subject: ejbca}}\n", []string{
 		"f:3:97: profiles.s.xroad.subject: must be basic_acme or fivrk for signing: CSRs of ejbca name no server, so no Security Server could prove anything",
 	}},

@@ -172,6 +172,7 @@ func checkProfiles(c *Config, r *report) {
 		if p.Subject == acme.SubjectByCA && c.Backends[p.Backend].Type == TypeLocalCA {
 			r.add(key+".subject", "by_ca is for a CA with templates of its own; %s has none", p.Backend)
 		}
+		checkSubjectFrom(c, p, key, r)
 		if p.ReuseAuthorizations > p.AuthorizationLifetime {
 			r.add(key+".reuse_authorizations", "is longer than a proof stands, authorization_lifetime, %s", FormatDuration(p.AuthorizationLifetime))
 		}

@@ -129,6 +129,15 @@ type Directory struct {
 // person.
 const ApprovalRequired = "required"
 
+// SubjectFrom says where in a member's record the attributes of a subject are.
+type SubjectFrom struct {
+	Country      string `key:"country" doc:"C, two capital letters."`
+	State        string `key:"state" doc:"ST."`
+	Locality     string `key:"locality" doc:"L."`
+	Organization string `key:"organization" doc:"O."`
+	Unit         string `key:"unit" doc:"OU."`
+}
+
 // Profile is what may be ordered.
 type Profile struct {
 	Description           string                 `key:"description" doc:"One line for clients that list profiles."`
@@ -136,7 +145,8 @@ type Profile struct {
 	Authorization         acme.AuthorizationRule `key:"authorization" default:"challenge" enum:"challenge,registry,both" doc:"What entitles an order to its names: challenge wants control of each one proved, registry wants the record of the account's member to have them and nothing proved, both wants both."`
 	Challenges            []acme.ChallengeType   `key:"challenges" default:"http-01" enum:"http-01,dns-01,tls-alpn-01,dns-account-01,dns-persist-01" doc:"Ways to prove control that are offered. dns-persist-01 needs caa_identities of the backend; its challenges have no token, which some clients do not cope with, so it is never offered unless it is listed here."`
 	Usages                []acme.Usage           `key:"usages" default:"server_auth,client_auth" enum:"server_auth,client_auth,code_signing,email_protection" doc:"Extended key usages of the certificate."`
-	Subject               acme.SubjectRule       `key:"subject" default:"common_name" enum:"common_name,empty,by_ca" doc:"common_name puts the first name that fits into the subject, empty leaves it empty, by_ca takes what the template of a remote CA puts there: a name that was ordered, and organization and place."`
+	Subject               acme.SubjectRule       `key:"subject" default:"common_name" enum:"common_name,empty,by_ca,registry" doc:"registry names the member beside the first name that fits, as subject_from says; a CSR may say the same or less, and nothing else is delivered. common_name puts the first name that fits into the subject, empty leaves it empty, by_ca takes what the template of a remote CA puts there: a name that was ordered, and organization and place."`
+	SubjectFrom           SubjectFrom            `key:"subject_from" doc:"Where in the record of the member the subject comes from, with subject: registry. Each value is name, for the name of the member, or the name of one of its attributes; an attribute of the subject without a value is left out. An order of a member whose record has no such text is refused."`
 	Validity              time.Duration          `key:"validity" default:"90d" min:"1m" max:"36500d" doc:"How long the certificate is valid. Of no effect with a sectigo backend, where the profile of the CA decides, see max_validity, and with a digicert backend, see order_validity."`
 	Identifiers           Identifiers            `key:"identifiers" doc:"Names that may be ordered."`
 	KeyTypes              []string               `key:"key_types" default:"rsa,p256,p384,p521" enum:"rsa,p256,p384,p521,ed25519" doc:"Kinds of certificate key that are accepted."`

@@ -60,6 +60,7 @@ func (c *Config) AcmeProfiles() map[acme.ProfileName]acme.Profile {
 			XRoad:                 xroadRule(p.XRoad),
 			IB1:                   ib1Rule(p.IB1),
 			Subject:               p.Subject,
+			SubjectFrom:           acme.SubjectNames(p.SubjectFrom),
 			Validity:              p.Validity,
 			OrderLifetime:         p.OrderLifetime,
 			AuthorizationLifetime: p.AuthorizationLifetime,

@@ -27,7 +27,7 @@ type Sectigo struct {
 	MaxValidity   time.Duration  `key:"max_validity" default:"0" min:"0" max:"36500d" doc:"The longest validity that the profile gives. 0: not known."`
 	BalanceFloor  int            `key:"balance_floor" default:"0" min:"0" doc:"How many certificates of the profile are kept for renewals: new orders are refused when no more than these are left."`
 	BalanceLow    int            `key:"balance_low" default:"10" min:"0" doc:"When to begin to complain: when no more than this many certificates are left."`
-	Params        []string       `key:"params" doc:"Parameters of the profile to send along with each CSR, each as name=value. None is usual; 'acmebridge sectigo profile --params' shows what the profile takes."`
+	Params        []string       `key:"params" doc:"Parameters of the profile to send along with each CSR, each as name=value. A value of {organization}, {unit}, {locality}, {state} or {country} is what the registry says of the member, by subject_from of the profile. None is usual; 'acmebridge sectigo profile --params' shows what the profile takes."`
 }
 
 // Parameters are Params by name; the first that is wrong is an error.
