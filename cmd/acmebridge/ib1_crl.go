@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -103,6 +104,8 @@ func (p *program) ib1CRLSignCommand() *cobra.Command {
 		Use: "sign --dir FOLDER --tree TREE", Short: "Make the next revocation lists of a tree",
 		Long: `Make the next revocation lists of a tree, of every CA whose key is here, or of one.
 
+Where a server serves the folder it signs the lists of issuers, and only those of roots are made here.
+
 The lists are put below public/ in the folder, together with a bundle of all of them in PEM for
 servers that check every list of a chain. Those of issuers are good for a week, those of roots for
 a year; make them daily, and at once after a revocation.`,
@@ -115,6 +118,10 @@ a year; make them daily, and at once after a revocation.`,
 				}
 				for _, n := range numbers {
 					l, err := f.SignList(t, n)
+					if errors.Is(err, ceremony.ErrServed) && issuer == "" && len(numbers) > 1 && numbers[0] == 0 {
+						fmt.Fprintf(p.stderr, "passed over issuer %d: %v\n", n, err)
+						continue
+					}
 					if err != nil {
 						return err
 					}

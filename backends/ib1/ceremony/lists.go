@@ -92,6 +92,11 @@ func (f *Folder) signList(t ib1.Tree, number int) (l SignedList, err error) {
 	if err != nil {
 		return l, err
 	}
+	if !a.IsRoot() {
+		if err := f.served(); err != nil {
+			return l, err
+		}
+	}
 	if parts := len(a.ListNames()); parts > 1 {
 		return l, fmt.Errorf("its revocations are in %d lists, which a server with a backend of type ib1 signs", parts)
 	}

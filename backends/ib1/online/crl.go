@@ -87,6 +87,10 @@ func (c *CA) signCRL(name string, number int64, thisUpdate time.Time, revoked []
 	if err != nil {
 		return nil, time.Time{}, err
 	}
+	// Before the first list: from here on only we know all that is revoked.
+	if err := f.MarkServed(); err != nil {
+		return nil, time.Time{}, err
+	}
 	entries, _, err := f.Noted(t.name, a.Certificate())
 	if err != nil {
 		return nil, time.Time{}, err

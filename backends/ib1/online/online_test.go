@@ -268,6 +268,27 @@ func TestAfter(t *testing.T) {
 	}
 }
 
+// TestServed: once lists are signed here, the folder signs none of issuers,
+// which would lack what was revoked here; those of roots it does.
+func TestServed(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, ib1.Client)
+	ca := p.open()
+	p.do(func(f *ceremony.Folder) error { _, err := f.SignList(ib1.Client, 1); return err })
+	for n := range int64(2) {
+		if _, _, err := ca.SignCRL(ca.CRLNames()[0], 7+n, birth, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.do(func(f *ceremony.Folder) error {
+		if _, err := f.SignList(ib1.Client, 1); !errors.Is(err, ceremony.ErrServed) {
+			t.Errorf("signed in the folder: %v", err)
+		}
+		_, err := f.SignList(ib1.Client, 0)
+		return err
+	})
+}
+
 // TestRotation: what a ceremony adds is taken up while the CA is open, and what
 // retires signs lists on and certificates no more.
 func TestRotation(t *testing.T) {
