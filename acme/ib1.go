@@ -96,6 +96,18 @@ func (m Member) Backs(h IB1Holder) (reason RevocationReason, ok bool) {
 	return 0, true
 }
 
+// outdated reports whether the next certificate of a framework would say
+// something else of its holder: another name or country, or further roles. This
+// one is not wrong for that, or it would be revoked, but its holder should not
+// have to wait for the usual renewal.
+func (c Certificate) outdated(m *Member) bool {
+	if c.Holder == nil || !c.Holder.Tree.Member() || m == nil || !m.ChangedAt.After(c.IssuedAt) {
+		return false
+	}
+	next, p := HolderFor(m, c.Holder.Application, c.Holder.Tree)
+	return p == nil && !next.Equal(*c.Holder)
+}
+
 // FrameworkReason reports whether the lists of a framework may give that reason;
 // unspecified ones are without.
 func FrameworkReason(r RevocationReason) bool {

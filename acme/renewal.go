@@ -46,6 +46,9 @@ const (
 	RenewalByOperator RenewalSource = "operator"
 	// RenewalByRevocation: the certificate is revoked.
 	RenewalByRevocation RenewalSource = "revocation"
+	// RenewalByRegistry: the registry says something else of its holder by now,
+	// such as another legal name.
+	RenewalByRegistry RenewalSource = "registry"
 	// RenewalByBackend: the CA said so.
 	RenewalByBackend RenewalSource = "backend"
 	// RenewalByProfile: the profile has windows of its own.
@@ -93,6 +96,8 @@ func SuggestRenewal(c Certificate, p RenewalPolicy, wider []Renewal, m *Member) 
 		}
 	case c.Revocation != nil:
 		s.Source, s.Window = RenewalByRevocation, RenewAtOnce(c.Revocation.At)
+	case c.outdated(m):
+		s.Source, s.Window = RenewalByRegistry, RenewAtOnce(m.ChangedAt)
 	case c.RenewalAdvice != nil && !c.RenewalAdvice.Window.Start.IsZero():
 		s.Source, s.Window = RenewalByBackend, c.RenewalAdvice.Window
 		s.Explanation = c.RenewalAdvice.Explanation

@@ -450,7 +450,7 @@ func TestNarrowed(t *testing.T) {
 			t.Errorf("%+v, %v", m, err)
 		}
 		client = r.certificateOf(r.obtain(a, "ib1-client", bareCSR(t, newKey(t)), app1))
-		if _, err = operator.ImportMembers(ctx, []acme.Member{{ID: member1, Name: m.Name, Roles: []string{reader}}}); err != nil {
+		if _, err = operator.ImportMembers(ctx, []acme.Member{{ID: member1, Name: m.Name, Roles: []string{reader}}}, engine.ImportMode{}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
@@ -468,6 +468,56 @@ func TestNarrowed(t *testing.T) {
 		}
 		if _, err := operator.RemoveApplication(ctx, member1, app1); !errors.Is(err, engine.ErrNoSuch) {
 			t.Errorf("again: %v", err)
+		}
+	})
+}
+
+// TestOutdated: when the registry says something else of a holder, the renewal of
+// what says it otherwise is pulled forward, and that of what replaces it is not.
+func TestOutdated(t *testing.T) {
+	w, _ := newFramework(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.end()
+		ctx, operator := t.Context(), r.Operator()
+		m := r.application([]string{reader}, acme.IB1Client)
+		a := r.applicationAccount()
+		source := func(c acme.Certificate) acme.RenewalSource {
+			s := r.renewal(c)
+			if s.Source == acme.RenewalByRegistry && s.Window.End.After(time.Now()) {
+				t.Errorf("its window is %v, which is not over", s.Window)
+			}
+			return s.Source
+		}
+		change := func(what func(*acme.Member)) {
+			time.Sleep(time.Hour)
+			var err error
+			if m, err = operator.Member(ctx, member1); err != nil {
+				t.Fatal(err)
+			}
+			m.Applications = slices.Clone(m.Applications)
+			what(&m)
+			if _, err = operator.UpdateMember(ctx, m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		obtain := func() acme.Certificate {
+			return r.certificateOf(r.obtain(a, "ib1-client", bareCSR(t, newKey(t)), app1))
+		}
+		first := obtain()
+		change(func(m *acme.Member) { m.Identifiers = []string{"other.example.org"} })
+		if got := source(first); got != acme.RenewalUsual {
+			t.Errorf("nothing of it has changed: %s", got)
+		}
+		change(func(m *acme.Member) { m.Name = "Renamed Company Ltd" })
+		second := obtain()
+		if got := source(first) + ", " + source(second); got != "registry, usual" {
+			t.Errorf("another name: %s", got)
+		}
+		change(func(m *acme.Member) { m.Applications[0].Roles = []string{reader, writer} })
+		if got := source(second) + ", " + source(obtain()); got != "registry, usual" {
+			t.Errorf("another role: %s", got)
 		}
 	})
 }
@@ -594,7 +644,7 @@ func TestBoundToNothing(t *testing.T) {
 		if _, err := r.Operator().CreateMember(t.Context(), other); err == nil {
 			t.Error("an application of two members")
 		}
-		if _, err := r.Operator().ImportMembers(t.Context(), []acme.Member{other}); err == nil {
+		if _, err := r.Operator().ImportMembers(t.Context(), []acme.Member{other}, engine.ImportMode{}); err == nil {
 			t.Error("an application of two members was imported")
 		}
 		if _, err := r.Operator().FreezeMember(t.Context(), member1, engine.Measures{Revoke: true, RevocationReason: acme.CertificateHold}); err == nil {

@@ -463,7 +463,7 @@ func TestImportMembers(t *testing.T) {
 		list := []acme.Member{{ID: "m1", Identifiers: []string{".a.net"}}, {ID: "m2", Attributes: map[string]string{"class": "GOV"}}, {ID: "m3"}}
 		report := func(want engine.Import) {
 			t.Helper()
-			got, err := operator.ImportMembers(ctx, list)
+			got, err := operator.ImportMembers(ctx, list, engine.ImportMode{})
 			if err != nil || !slices.Equal(got.Created, want.Created) || !slices.Equal(got.Changed, want.Changed) ||
 				!slices.Equal(got.Unchanged, want.Unchanged) || !slices.Equal(got.Removed, want.Removed) {
 				t.Errorf("%+v, %v; want %+v", got, err, want)
@@ -486,7 +486,7 @@ func TestImportMembers(t *testing.T) {
 		for what, bad := range map[string][]acme.Member{
 			"twice": {{ID: "m8"}, {ID: "m9"}, {ID: "m8"}}, "broken": {{ID: "m8"}, {ID: "m9", Identifiers: []string{""}}},
 		} {
-			if _, err := operator.ImportMembers(ctx, bad); err == nil || !strings.Contains(err.Error(), "entry ") {
+			if _, err := operator.ImportMembers(ctx, bad, engine.ImportMode{}); err == nil || !strings.Contains(err.Error(), "entry ") {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
@@ -496,3 +496,97 @@ func TestImportMembers(t *testing.T) {
 		}
 	})
 }
+
+// TestDryRun: a dry run says what an import would do, and does none of it.
+func TestDryRun(t *testing.T) {
+	w, _ := newFramework(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.end()
+		ctx, operator := t.Context(), r.Operator()
+		before := r.application([]string{reader, writer}, acme.IB1Client)
+		a := r.applicationAccount()
+		cert := r.certificateOf(r.obtain(a, "ib1-client", bareCSR(t, newKey(t)), app1))
+		dry := engine.ImportMode{DryRun: true, Signer: "key", IssuedAt: time.Now()}
+		members, err := operator.ImportMembers(ctx, []acme.Member{{ID: member1, Name: before.Name, Roles: []string{reader}}, {ID: "new"}}, dry)
+		if err != nil || !slices.Equal(members.Created, []acme.MemberID{"new"}) || !slices.Equal(members.Changed, []acme.MemberID{member1}) || !slices.Equal(members.Narrowed, []acme.MemberID{member1}) {
+			t.Errorf("members: %+v, %v", members, err)
+		}
+		changed := acme.Application{URL: app1, Roles: []string{reader}, Trees: []acme.IB1Tree{acme.IB1Client}, Handle: handle1}
+		fresh := acme.Application{URL: app1 + "2", Roles: []string{reader}, Trees: []acme.IB1Tree{acme.IB1Client}}
+		apps, err := operator.ImportApplications(ctx, []engine.ApplicationOf{{Member: member1, Application: changed}, {Member: member1, Application: fresh}}, dry)
+		if err != nil || !slices.Equal(apps.Created, []string{fresh.URL}) || !slices.Equal(apps.Changed, []string{app1}) || !slices.Equal(apps.Narrowed, []acme.MemberID{member1}) {
+			t.Errorf("applications: %+v, %v", apps, err)
+		}
+		if _, err := operator.ImportMembers(ctx, []acme.Member{{ID: "x", Profiles: []acme.ProfileName{"bogus"}}}, dry); err == nil {
+			t.Error("what would be refused was not")
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		after, err := operator.Member(ctx, member1)
+		if cert, _, err2 := operator.Certificate(ctx, cert.ID); err != nil || err2 != nil || after.Version != before.Version || after.Review != nil || cert.Revocation != nil {
+			t.Errorf("%+v, %+v, %v, %v", after, cert.Revocation, err, err2)
+		}
+		if _, err := operator.Member(ctx, "new"); !errors.Is(err, engine.ErrNoSuch) {
+			t.Errorf("a member was created: %v", err)
+		}
+		// The date of a list that was only tried does not count either.
+		if _, err := operator.ImportMembers(ctx, nil, engine.ImportMode{Signer: "key", IssuedAt: dry.IssuedAt.Add(-time.Hour)}); err != nil {
+			t.Errorf("an older list after a dry run: %v", err)
+		}
+	})
+}
+
+// TestReplayedList: a list that a key has signed is not followed by an older one
+// of that key: it would give back what was taken since.
+func TestReplayedList(t *testing.T) {
+	w := newWorld(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		start := time.Now()
+		at := func(signer string, after time.Duration) engine.ImportMode {
+			return engine.ImportMode{Signer: signer, IssuedAt: start.Add(after)}
+		}
+		undated := engine.ImportMode{Signer: "a"}
+		for i, c := range []struct {
+			mode         engine.ImportMode
+			applications bool
+			restart      bool
+			want         error // nil is taken
+		}{
+			{mode: undated}, {mode: undated}, // nothing is known of this key yet
+			{mode: at("a", -time.Hour)}, {mode: at("a", -time.Hour)}, // the same again
+			{mode: at("a", -2*time.Hour), want: engine.ErrReplayed},
+			{mode: undated, want: engine.ErrReplayed},
+			{mode: engine.ImportMode{}}, // by hand, signed by nobody
+			{mode: at("b", -2*time.Hour)},
+			{mode: at("a", -2*time.Hour), applications: true},
+			{mode: at("a", time.Hour), want: errFuture},
+			{mode: at("a", -time.Minute)},
+			{mode: at("a", -time.Hour), restart: true, want: engine.ErrReplayed},
+			{mode: at("a", -3*time.Hour), applications: true, want: engine.ErrReplayed},
+		} {
+			if c.restart {
+				r.end()
+				r = w.start()
+			}
+			var err error
+			if c.applications {
+				_, err = r.Operator().ImportApplications(t.Context(), nil, c.mode)
+			} else {
+				_, err = r.Operator().ImportMembers(t.Context(), []acme.Member{{ID: "m1"}}, c.mode)
+			}
+			if future := err != nil && strings.Contains(err.Error(), "is in future"); future {
+				err = errFuture
+			}
+			if !errors.Is(err, c.want) || c.want == nil && err != nil {
+				t.Errorf("%d: %v, want %v", i, err, c.want)
+			}
+		}
+		r.end()
+	})
+}
+
+var errFuture = errors.New("in future")

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"acmebridge/acme"
-	"acmebridge/internal/failpoint"
 	"acmebridge/storage"
 )
 
@@ -128,11 +127,15 @@ type ApplicationOf struct {
 }
 
 // ApplicationImport is what an import of applications did, by their URLs.
-type ApplicationImport struct{ Created, Changed, Unchanged []string }
+type ApplicationImport struct {
+	Created, Changed, Unchanged []string
+	// Narrowed are members that have less than before, see Import.
+	Narrowed []acme.MemberID
+}
 
 // ImportApplications brings applications up to date with a list, all of it or
 // nothing. Those that it does not name stay as they are.
-func (o Operator) ImportApplications(ctx context.Context, list []ApplicationOf) (done ApplicationImport, err error) {
+func (o Operator) ImportApplications(ctx context.Context, list []ApplicationOf, mode ImportMode) (done ApplicationImport, err error) {
 	ids := map[acme.MemberID][]acme.Application{}
 	for i, x := range list {
 		a, p := acme.CheckApplication(x.Application)
@@ -142,7 +145,7 @@ func (o Operator) ImportApplications(ctx context.Context, list []ApplicationOf) 
 		ids[x.Member] = append(ids[x.Member], a)
 	}
 	var written []acme.Member
-	err = o.e.commit(ctx, func(tx storage.Tx) error {
+	err = o.bringIn(ctx, "applications", mode, func(tx storage.Tx) error {
 		done, written = ApplicationImport{}, nil
 		for _, id := range sortedKeys(ids) {
 			stored, err := loadMember(tx, id)
@@ -162,13 +165,13 @@ func (o Operator) ImportApplications(ctx context.Context, list []ApplicationOf) 
 					next.Applications[i] = a
 				}
 			}
-			were := stored.Applications
+			were := *stored
 			if err := o.become(tx, stored, next); err != nil {
 				return err
 			}
 			for _, a := range ids[id] {
 				now, _ := stored.Application(a.URL)
-				old, known := acme.Member{Applications: were}.Application(a.URL)
+				old, known := were.Application(a.URL)
 				switch {
 				case !known:
 					done.Created = append(done.Created, a.URL)
@@ -181,15 +184,21 @@ func (o Operator) ImportApplications(ctx context.Context, list []ApplicationOf) 
 			if stored.Version == before {
 				continue
 			}
+			if stored.Narrowed(were) {
+				done.Narrowed = append(done.Narrowed, id)
+			}
 			if err := tx.Members().Put(*stored); err != nil {
 				return err
 			}
 			written = append(written, *stored)
 		}
 		return nil
-	}, failpoint.OperatorDecision)
+	})
 	if err != nil {
 		return ApplicationImport{}, err
+	}
+	if mode.DryRun {
+		return done, nil
 	}
 	for _, m := range written {
 		o.tell("applications imported", m)

@@ -178,7 +178,7 @@ type Import struct {
 // ImportMembers brings the registry up to date with a list, all of it or
 // nothing. Members that the list does not name stay as they are, and so does
 // the status of those that it names.
-func (o Operator) ImportMembers(ctx context.Context, members []acme.Member) (done Import, err error) {
+func (o Operator) ImportMembers(ctx context.Context, members []acme.Member, mode ImportMode) (done Import, err error) {
 	checked := make([]acme.Member, len(members))
 	named := map[acme.MemberID]bool{}
 	for i, m := range members {
@@ -191,7 +191,7 @@ func (o Operator) ImportMembers(ctx context.Context, members []acme.Member) (don
 		named[m.ID] = true
 	}
 	var written []acme.Member
-	err = o.e.commit(ctx, func(tx storage.Tx) error {
+	err = o.bringIn(ctx, "members", mode, func(tx storage.Tx) error {
 		done, written = Import{}, nil
 		for _, m := range checked {
 			stored, err := loadMember(tx, m.ID)
@@ -228,9 +228,12 @@ func (o Operator) ImportMembers(ctx context.Context, members []acme.Member) (don
 			written = append(written, m)
 		}
 		return applicationsFree(tx, written...)
-	}, failpoint.OperatorDecision)
+	})
 	if err != nil {
 		return Import{}, err
+	}
+	if mode.DryRun {
+		return done, nil
 	}
 	for _, m := range written {
 		o.tell("member imported", m)

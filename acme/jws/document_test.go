@@ -71,8 +71,51 @@ func TestVerifyDocument(t *testing.T) {
 			text = []byte(c.detached)
 		}
 		got, err := jws.VerifyDocument([]byte(c.compact), text, c.keys)
-		if string(got) != c.want || (err == nil) != (c.want != "") || err != nil && !errors.Is(err, jws.ErrDocument) {
+		if string(got.Payload) != c.want || (err == nil) != (c.want != "") || err != nil && !errors.Is(err, jws.ErrDocument) {
 			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
+// TestDocumentDate: the date is from what the signature covers, and one that
+// cannot be read is not passed over.
+func TestDocumentDate(t *testing.T) {
+	t.Parallel()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		iat  any
+		want int64
+		ok   bool
+	}{
+		"none":         {nil, -62135596800, true},
+		"a date":       {1_795_000_000, 1_795_000_000, true},
+		"a text":       {"1795000000", 0, false},
+		"a fraction":   {1_795_000_000.5, 0, false},
+		"before all":   {-5, 0, false},
+		"beyond years": {1e300, 0, false},
+	} {
+		o := &jose.SignerOptions{}
+		if c.iat != nil {
+			o.WithHeader("iat", c.iat)
+		}
+		s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed, err := s.Sign([]byte("- id: m1\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		compact, err := signed.CompactSerialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := jws.VerifyDocument([]byte(compact), nil, []crypto.PublicKey{key.Public()})
+		if (err == nil) != c.ok || err != nil && !errors.Is(err, jws.ErrDocument) || c.ok && (got.IssuedAt.Unix() != c.want || got.Key != key.Public()) {
+			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 }

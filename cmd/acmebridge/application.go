@@ -170,22 +170,23 @@ func (p *program) applicationImportCommand() *cobra.Command {
 		Example: "  acmebridge application import applications.yaml\n  acmebridge application import applications.jws --signed-by registry.pem", Args: exactly(1, "a file"),
 		RunE: func(c *cobra.Command, args []string) error {
 			var list []admin.MemberApplication
-			text, err := from.read(args[0])
+			text, mode, err := from.read(args[0])
 			if err == nil {
 				err = readList(args[0], text, listForm{keys: applicationKeys(), first: "member"}, &list)
 			}
 			if err != nil {
 				return err
 			}
+			p.warnUndated(mode)
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
-				done, err := admin.Post[admin.Import](c.Context(), a, "/v1/application-import", list)
+				done, err := admin.Post[admin.Import](c.Context(), a, mode.Path("/v1/application-import"), list)
 				if err != nil {
 					return err
 				}
 				if asJSON {
 					return p.json(done)
 				}
-				fmt.Fprintf(p.stdout, "%d created, %d changed, %d unchanged\n", len(done.Created), len(done.Changed), len(done.Unchanged))
+				p.imported(mode, done)
 				return nil
 			})
 		},

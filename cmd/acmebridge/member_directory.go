@@ -73,7 +73,7 @@ func (d *directorySource) fetch(ctx context.Context, cfg *config.Config) ([]rost
 
 // readDirectory reads the directory as the configuration lets it be reached.
 func (p *program) readDirectory(c *cobra.Command, d *directorySource, from source) ([]roster.Member, error) {
-	if from != (source{}) {
+	if from.signedBy != "" || from.signature != "" {
 		return nil, usage.Errorf("--signed-by and --signature are for files; a directory is known by its certificate")
 	}
 	cfg, _, err := p.config()

@@ -25,39 +25,35 @@ func (p *program) memberImportCommand() *cobra.Command {
 			"An entry has id, name, identifiers, profiles, attributes, open_orders and certificates, and for IB1 trust frameworks country, roles and applications. Members that the list does not name stay as they are; frozen ones stay frozen.\n\n" +
 			"With --url the directory of an IB1 trust framework is the list: what it says of names, countries, roles and applications. The rest stays.\n\n" +
 			"For example:\n\n" + memberExample,
-		Example: "  acmebridge member import members.yaml\n  acmebridge member import members.json --json\n  acmebridge member import --url https://directory.core.trust.ib1.org/members.json", Args: fileUnless(&directory.url),
+		Example: "  acmebridge member import members.yaml\n  acmebridge member import members.json --json\n  acmebridge member import members.yaml --dry-run\n  acmebridge member import --url https://directory.core.trust.ib1.org/members.json", Args: fileUnless(&directory.url),
 		RunE: func(c *cobra.Command, args []string) error {
 			var members []admin.MemberContent
+			mode := admin.ImportMode{DryRun: from.dryRun}
 			var found []roster.Member
 			var err error
 			if directory.url != "" {
 				found, err = p.readDirectory(c, &directory, from)
 			} else {
-				members, err = from.members(args[0])
+				members, mode, err = from.members(args[0])
 			}
 			if err != nil {
 				return err
 			}
+			p.warnUndated(mode)
 			return p.operate(c.Context(), writes, func(a *admin.Client) error {
 				if found != nil {
 					if members, err = p.directoryMembers(c, a, &directory, found); err != nil {
 						return err
 					}
 				}
-				done, err := admin.Post[admin.Import](c.Context(), a, "/v1/member-import", members)
+				done, err := admin.Post[admin.Import](c.Context(), a, mode.Path("/v1/member-import"), members)
 				if err != nil {
 					return err
 				}
 				if asJSON {
 					return p.json(done)
 				}
-				fmt.Fprintf(p.stdout, "%d created, %d changed, %d unchanged\n", len(done.Created), len(done.Changed), len(done.Unchanged))
-				for _, id := range done.Removed {
-					fmt.Fprintf(p.stderr, "member %s was removed for good, so the list was not followed there\n", show(id))
-				}
-				for _, id := range done.Narrowed {
-					fmt.Fprintf(p.stderr, "member %s has less than before; those of its certificates that say more are revoked, which 'member show' tells of\n", show(id))
-				}
+				p.imported(mode, done)
 				return nil
 			})
 		},
@@ -66,6 +62,28 @@ func (p *program) memberImportCommand() *cobra.Command {
 	directory.flags(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return c
+}
+
+// imported tells what an import did, or would do.
+func (p *program) imported(mode admin.ImportMode, done admin.Import) {
+	less := "member %s has less than before; those of its certificates that say more are revoked, which 'member show' tells of\n"
+	if mode.DryRun {
+		less = "member %s would have less than before, and those of its certificates that say more would be revoked\n"
+		for _, id := range done.Created {
+			fmt.Fprintf(p.stdout, "would create %s\n", show(id))
+		}
+		for _, id := range done.Changed {
+			fmt.Fprintf(p.stdout, "would change %s\n", show(id))
+		}
+		fmt.Fprint(p.stdout, "nothing was changed, this was a dry run: ")
+	}
+	fmt.Fprintf(p.stdout, "%d created, %d changed, %d unchanged\n", len(done.Created), len(done.Changed), len(done.Unchanged))
+	for _, id := range done.Removed {
+		fmt.Fprintf(p.stderr, "member %s was removed for good, so the list was not followed there\n", show(id))
+	}
+	for _, id := range done.Narrowed {
+		fmt.Fprintf(p.stderr, less, show(id))
+	}
 }
 
 const memberExample = `  - id: vasp-17

@@ -2,7 +2,9 @@ package main
 
 import (
 	"crypto"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -16,57 +18,79 @@ import (
 	"acmebridge/internal/admin"
 )
 
-// source is where a list comes from, and who has to have signed it.
-type source struct{ signedBy, signature string }
+// source is where a list comes from, who has to have signed it, and whether it is
+// only tried.
+type source struct {
+	signedBy, signature string
+	dryRun              bool
+}
 
 func (s *source) flags(c *cobra.Command) {
 	c.Flags().StringVar(&s.signedBy, "signed-by", "", "PEM file with the public keys or certificates of who may sign the list; the file is then a JWS in its compact form")
 	c.Flags().StringVar(&s.signature, "signature", "", "file with a detached JWS over the list, for --signed-by")
+	c.Flags().BoolVar(&s.dryRun, "dry-run", false, "say what would change, and change nothing")
 }
 
-// read gets the list from a file.
-func (s *source) read(name string) ([]byte, error) {
-	text, err := readBounded(name)
-	if err != nil {
-		return nil, err
+// read gets the list from a file, and how it is to be imported.
+func (s *source) read(name string) (text []byte, mode admin.ImportMode, err error) {
+	mode.DryRun = s.dryRun
+	if text, err = readBounded(name); err != nil {
+		return nil, mode, err
 	}
-	return s.verify(name, text)
+	signed, err := s.verify(name, text)
+	if err != nil || signed.Key == nil {
+		return signed.Payload, mode, err
+	}
+	spki, err := x509.MarshalPKIXPublicKey(signed.Key)
+	if err != nil {
+		return nil, mode, fmt.Errorf("name the key that signed %s: %w", name, err)
+	}
+	sum := sha256.Sum256(spki)
+	mode.Signer, mode.IssuedAt = hex.EncodeToString(sum[:]), signed.IssuedAt
+	return signed.Payload, mode, nil
+}
+
+// warnUndated tells when nothing keeps an older list from taking the place of this one.
+func (p *program) warnUndated(mode admin.ImportMode) {
+	if mode.Signer != "" && mode.IssuedAt.IsZero() {
+		fmt.Fprintln(p.stderr, "the list does not say when it was signed (iat in the header of the signature), so an older one could be imported after it")
+	}
 }
 
 // members gets a list of members from a file.
-func (s *source) members(name string) ([]admin.MemberContent, error) {
-	text, err := s.read(name)
+func (s *source) members(name string) ([]admin.MemberContent, admin.ImportMode, error) {
+	text, mode, err := s.read(name)
 	if err != nil {
-		return nil, err
+		return nil, mode, err
 	}
-	return readMembers(name, text)
+	all, err := readMembers(name, text)
+	return all, mode, err
 }
 
 // verify returns the list that was signed, or the text as it is when no
 // signature is asked for.
-func (s *source) verify(name string, text []byte) ([]byte, error) {
+func (s *source) verify(name string, text []byte) (d jws.Document, err error) {
 	if s.signedBy == "" {
 		if s.signature != "" {
-			return nil, usage.Errorf("say who has to have signed the list, with --signed-by")
+			return d, usage.Errorf("say who has to have signed the list, with --signed-by")
 		}
-		return text, nil
+		return jws.Document{Payload: text}, nil
 	}
 	keys, err := readPublicKeys(s.signedBy)
 	if err != nil {
-		return nil, err
+		return d, err
 	}
 	compact, detached := text, []byte(nil)
 	if s.signature != "" {
 		if compact, err = readBounded(s.signature); err != nil {
-			return nil, err
+			return d, err
 		}
 		detached = text
 	}
-	list, err := jws.VerifyDocument(compact, detached, keys)
-	if err != nil {
-		return nil, fmt.Errorf("%s, by the keys of %s: %w", name, s.signedBy, err)
+	if d, err = jws.VerifyDocument(compact, detached, keys); err != nil {
+		return d, fmt.Errorf("%s, by the keys of %s: %w", name, s.signedBy, err)
 	}
-	return list, nil
+	return d, nil
 }
 
 func readBounded(name string) ([]byte, error) {

@@ -28,7 +28,7 @@ func TestSignedList(t *testing.T) {
 	}
 	const list = "- id: https://directory.example.org/m/1\n  name: Example Ltd\n"
 	encode := base64.RawURLEncoding.EncodeToString
-	header := encode([]byte(`{"alg":"ES256"}`))
+	header := encode([]byte(`{"alg":"ES256","iat":1795000000}`))
 	sum := sha256.Sum256([]byte(header + "." + encode([]byte(list))))
 	r, s, err := ecdsa.Sign(rand.Reader, key, sum[:])
 	if err != nil {
@@ -61,9 +61,12 @@ func TestSignedList(t *testing.T) {
 		"by nobody":          {source{signedBy: plain}, compact, false},
 		"a key of ours only": {source{signature: detached}, plain, false},
 	} {
-		members, err := c.from.members(c.file)
+		members, mode, err := c.from.members(c.file)
 		if (err == nil) != c.ok || c.ok && (len(members) != 1 || members[0].Name != "Example Ltd") {
 			t.Errorf("%s: %+v, %v", name, members, err)
+		}
+		if signed := c.from.signedBy != ""; c.ok && (signed != (mode.IssuedAt.Unix() == 1795000000) || signed != (len(mode.Signer) == 64)) {
+			t.Errorf("%s: %+v", name, mode)
 		}
 	}
 }

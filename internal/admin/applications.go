@@ -84,8 +84,12 @@ func (h *handler) importApplications(r *http.Request) (any, error) {
 		a := Application{URL: x.URL, Name: x.Name, Roles: x.Roles, Certificates: x.Certificates, Handle: x.Handle}
 		list[i] = engine.ApplicationOf{Member: acme.MemberID(x.Member), Application: a.application()}
 	}
-	done, err := h.Operator.ImportApplications(r.Context(), list)
-	return Import{Created: texts(done.Created), Changed: texts(done.Changed), Unchanged: texts(done.Unchanged), Removed: []string{}}, err
+	mode, err := importMode(r)
+	if err != nil {
+		return nil, err
+	}
+	done, err := h.Operator.ImportApplications(r.Context(), list, mode)
+	return Import{Created: texts(done.Created), Changed: texts(done.Changed), Unchanged: texts(done.Unchanged), Removed: []string{}, Narrowed: texts(done.Narrowed)}, err
 }
 
 func (a Application) application() acme.Application {

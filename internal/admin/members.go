@@ -157,7 +157,11 @@ func (h *handler) importMembers(r *http.Request) (any, error) {
 	for i, c := range body {
 		members[i] = c.member()
 	}
-	done, err := h.Operator.ImportMembers(r.Context(), members)
+	mode, err := importMode(r)
+	if err != nil {
+		return nil, err
+	}
+	done, err := h.Operator.ImportMembers(r.Context(), members, mode)
 	return Import{Created: texts(done.Created), Changed: texts(done.Changed), Unchanged: texts(done.Unchanged), Removed: texts(done.Removed), Narrowed: texts(done.Narrowed)}, err
 }
 
