@@ -51,17 +51,17 @@ func VerifyDocument(compact, detached []byte, keys []crypto.PublicKey) (Document
 	for _, key := range keys {
 		if payload, err := signed.Verify(key); err == nil {
 			d := Document{Payload: payload, Key: key}
-			d.IssuedAt, err = issuedAt(signed)
+			d.IssuedAt, err = issuedAt(signed.Signatures[0].Protected.ExtraHeaders["iat"])
 			return d, err
 		}
 	}
 	return Document{}, fmt.Errorf("%w: none of %d keys fits", ErrDocument, len(keys))
 }
 
-// issuedAt reads when something was signed, from what the signature covers.
-func issuedAt(signed *jose.JSONWebSignature) (time.Time, error) {
-	value, there := signed.Signatures[0].Protected.ExtraHeaders["iat"]
-	if !there {
+// issuedAt reads when something was signed from iat of the protected header, nil
+// when there is none.
+func issuedAt(value any) (time.Time, error) {
+	if value == nil {
 		return time.Time{}, nil
 	}
 	seconds, ok := value.(float64)
