@@ -83,7 +83,8 @@ func (c *Client) Domains(ctx context.Context) (all []Domain, err error) {
 			return nil, err
 		}
 		all = append(all, page.Domains...)
-		if len(page.Domains) == 0 || int64(len(all)) >= int64(page.Page.Value.Total) {
+		total := int64(page.Page.Value.Total)
+		if len(page.Domains) == 0 || int64(len(all)) >= total && (total > 0 || len(page.Domains) < limit) {
 			break
 		}
 	}

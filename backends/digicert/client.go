@@ -198,9 +198,8 @@ func (c *Client) failure(r request, res *http.Response, key secret.Secret) error
 	e := &Error{Op: r.op, Status: res.StatusCode, RetryAfter: c.retryAfter(res.Header.Get("Retry-After"))}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxMessage))
 	if err == nil {
-		e.Code, e.Message = complaint(body)
 		// A gateway may repeat what it was sent.
-		e.Message = printable(strings.ReplaceAll(e.Message, string(key.Reveal()), "[key]"))
+		e.Code, e.Message = complaint([]byte(strings.ReplaceAll(string(body), string(key.Reveal()), "[key]")))
 	}
 	e.Outcome, e.cause = judge(res.StatusCode, e.Code)
 	now := c.cfg.Now()
@@ -223,7 +222,7 @@ func complaint(body []byte) (code, message string) {
 		Errors []struct{ Code, Message string }
 	}
 	if err := json.Unmarshal(body, &shape); err == nil && len(shape.Errors) > 0 {
-		return printable(shape.Errors[0].Code), shape.Errors[0].Message
+		return printable(shape.Errors[0].Code), printable(shape.Errors[0].Message)
 	}
 	if len(body) > 0 {
 		return "", fmt.Sprintf("(%d octets of something else than an error in JSON)", len(body))

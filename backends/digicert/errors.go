@@ -25,6 +25,8 @@ var (
 	// ErrUndecodable: the CA answered with success and something else than
 	// what was asked for.
 	ErrUndecodable = errors.New("the answer is not what it should be")
+
+	errNotOurs = errors.New("the answer is not one of the service")
 )
 
 // Outcome is what an error proves about a request that would cost money
@@ -106,8 +108,13 @@ func OutcomeOf(err error) Outcome {
 }
 
 // judge sorts a status that is no success. Only what is documented as a refusal
-// is one; whatever else comes back may have been decided after the purchase.
+// is one, and says so with a code of the service: a page without one is of
+// something in front of it, which knows nothing of orders. Whatever else comes
+// back may have been decided after the purchase.
 func judge(status int, code string) (Outcome, error) {
+	if code == "" && (status == http.StatusBadRequest || status == http.StatusNotFound) {
+		return Unknown, errNotOurs
+	}
 	switch status {
 	case http.StatusBadRequest:
 		return Refused, ErrBadRequest

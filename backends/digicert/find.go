@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"acmebridge/backends"
@@ -27,7 +28,8 @@ func (b *Backend) Find(ctx context.Context, r backends.Request) (backends.Ticket
 	if err != nil {
 		return "", false, err
 	}
-	if len(hits) > 0 {
+	// A row without a number is none.
+	if hits = slices.DeleteFunc(hits, func(c Change) bool { return c.Order <= 0 }); len(hits) > 0 {
 		return b.adopt(ctx, hits, r), true, nil
 	}
 	w, err := b.wishFor(r)
@@ -45,7 +47,7 @@ func (b *Backend) Find(ctx context.Context, r backends.Request) (backends.Ticket
 		if err != nil {
 			return "", false, err
 		}
-		if info.Reference != "" && info.Reference != r.Key {
+		if of := ownerOf(info); of != "" && of != r.Key {
 			continue // another request of ours, for the same key
 		}
 		if spki, err := publicKeyOf(info.Certificate.CSR); err == nil && bytes.Equal(spki, r.PublicKey) {
@@ -56,6 +58,21 @@ func (b *Backend) Find(ctx context.Context, r backends.Request) (backends.Ticket
 		return "", false, errors.New("digicert: the CA shows a part of its orders only, and the request is not in it, which proves nothing")
 	}
 	return "", false, nil
+}
+
+// ownerOf is the key of the request that an order was placed for: its reference,
+// or, where that was dropped, what its comment begins with. It is empty for an
+// order that says neither.
+func ownerOf(o Order) string {
+	if o.Reference != "" {
+		return o.Reference
+	}
+	for _, q := range o.Requests {
+		if key, _, ok := strings.Cut(q.Comments, commentMark); ok {
+			return key
+		}
+	}
+	return ""
 }
 
 // adopt takes the oldest of the orders with our reference, and cancels what

@@ -79,6 +79,36 @@ func TestFindNothing(t *testing.T) {
 	}
 }
 
+// TestFindAmongSiblings: where references are dropped, a client that uses its key
+// again has two orders for one key and one name. Which is whose is in the comment:
+// the certificate of the one is not given to the other, whose own was paid for.
+func TestFindAmongSiblings(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, digicerttest.Config{ForgetAlternative: true})
+	b := w.backend(t, w.client(t))
+	first := w.request()
+	theirs, err := b.Submit(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := first
+	second.Key = "0123456789abcdef0123456789abcdef"
+	if ticket, found, err := b.Find(t.Context(), second); err != nil || found {
+		t.Errorf("what was never sent is found as %q, %t, %v", ticket, found, err)
+	}
+	w.breaks(t, digicerttest.Fault{Endpoint: "order", Kind: "reset-after", Count: 1})
+	if _, err := b.Submit(t.Context(), second); err == nil {
+		t.Fatal("the reply was not lost")
+	}
+	ours, found, err := b.Find(t.Context(), second)
+	if err != nil || !found || ours == theirs {
+		t.Errorf("found %q, %t, %v; that of the first is %q", ours, found, err, theirs)
+	}
+	if again, found, err := b.Find(t.Context(), first); err != nil || !found || again != theirs {
+		t.Errorf("the first one is found as %q, %t, %v; want %q", again, found, err, theirs)
+	}
+}
+
 // TestTwins: of two orders with our reference the oldest is kept, and the other
 // one cancelled while it can be.
 func TestTwins(t *testing.T) {

@@ -139,7 +139,9 @@ func (c *Client) Orders(ctx context.Context, filters map[string]string) (all []O
 			return nil, false, err
 		}
 		all = append(all, page.Orders...)
-		if len(page.Orders) == 0 || int64(len(all)) >= int64(page.Page.Value.Total) {
+		total := int64(page.Page.Value.Total)
+		// A full page that does not say how much there is may be a part.
+		if len(page.Orders) == 0 || int64(len(all)) >= total && (total > 0 || len(page.Orders) < limit) {
 			return all, true, nil
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,7 +52,11 @@ func (b *Backend) poll(ctx context.Context, t ticket) (backends.Result, error) {
 		return b.fetch(ctx, t, certificate)
 	}
 	o, err := b.client.Order(ctx, t.order)
-	if errors.Is(err, ErrNotFound) {
+	switch age := b.cfg.Now().Sub(t.since); {
+	case errors.Is(err, ErrNotFound) && age < settled:
+		// It was sold a moment ago: not everything at the CA may know that yet.
+		return backends.Result{After: b.pause(t), Note: fmt.Sprintf("order %d: the CA does not show it yet", t.order)}, nil
+	case errors.Is(err, ErrNotFound):
 		return backends.Result{}, backends.Refused(refusedLost, err)
 	}
 	if err != nil {
@@ -150,10 +155,11 @@ func (b *Backend) missing(ctx context.Context, t ticket) string {
 func (b *Backend) bring(ctx context.Context, t ticket, o Order, result backends.Result) (backends.Result, error) {
 	if spki, err := publicKeyOf(o.Certificate.CSR); err != nil || !bytes.Equal(spki, t.public) {
 		err := b.client.SwapCSR(ctx, t.order, armoured("PUBLIC KEY", t.public))
+		e := (*Error)(nil)
 		switch {
 		case err == nil:
 			result.Note += "; its key is the new one now"
-		case errors.Is(err, ErrNotFound), errors.Is(err, ErrBadRequest):
+		case errors.As(err, &e) && slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed}, e.Status):
 			// Then it is issued for the old key, and reissued for this one.
 			result.Note += "; the new key has to wait until it is issued"
 		default:
@@ -223,12 +229,16 @@ func (b *Backend) fetch(ctx context.Context, t ticket, certificate int64) (backe
 // that is there stays in force, and with our key. It costs nothing. Whoever was
 // interrupted here finds the reissue in the list.
 func (b *Backend) reissue(ctx context.Context, t ticket) (backends.Result, error) {
+	hash, err := hashFor(t.public)
+	if err != nil {
+		return backends.Result{}, backends.Refused(refusedKey, err)
+	}
 	o, err := b.client.Order(ctx, t.order)
 	if err != nil {
 		return backends.Result{}, err
 	}
 	w := Wish{
-		CommonName: o.Certificate.CommonName, Names: o.Certificate.Names, CSR: armoured("PUBLIC KEY", t.public), Hash: "sha256",
+		CommonName: o.Certificate.CommonName, Names: o.Certificate.Names, CSR: armoured("PUBLIC KEY", t.public), Hash: hash,
 		Usages: []string{"digital_signature"},
 	}
 	if b.cfg.KeyExchange {

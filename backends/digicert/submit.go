@@ -34,7 +34,7 @@ const maxNames = 250
 // wishFor says what a certificate for that request is: everything is said,
 // because what is not said is a default that an account may have changed.
 func (b *Backend) wishFor(r backends.Request) (Wish, error) {
-	w := Wish{Usages: []string{"digital_signature"}, Hash: "sha256", CommonName: r.Contract.CommonName}
+	w := Wish{Usages: []string{"digital_signature"}, CommonName: r.Contract.CommonName}
 	switch n := len(r.Contract.Identifiers); {
 	case n > maxNames:
 		return w, backends.Refused(fmt.Sprintf("the certificate authority puts up to %d names into a certificate", maxNames), nil)
@@ -53,25 +53,9 @@ func (b *Backend) wishFor(r backends.Request) (Wish, error) {
 	if w.CommonName == "" {
 		return w, backends.Refused("the certificate authority wants a DNS name of at most 64 characters among the names", nil)
 	}
-	public, err := x509.ParsePKIXPublicKey(r.PublicKey)
-	if err != nil {
+	var err error
+	if w.Hash, err = hashFor(r.PublicKey); err != nil {
 		return w, backends.Refused(refusedKey, err)
-	}
-	switch k := public.(type) {
-	case *rsa.PublicKey:
-		if !slices.Contains([]int{2048, 3072, 4096}, k.N.BitLen()) {
-			return w, backends.Refused(refusedKey, nil)
-		}
-	case *ecdsa.PublicKey:
-		switch k.Params().BitSize {
-		case 256:
-		case 384:
-			w.Hash = "sha384"
-		default:
-			return w, backends.Refused(refusedKey, nil)
-		}
-	default:
-		return w, backends.Refused(refusedKey, nil)
 	}
 	if b.cfg.KeyExchange {
 		w.Usages = append(w.Usages, "key_agreement_encipherment")
@@ -88,6 +72,32 @@ func (b *Backend) wishFor(r backends.Request) (Wish, error) {
 	}
 	w.CSR = armoured("CERTIFICATE REQUEST", r.CSR)
 	return w, nil
+}
+
+// errKey says that the product has no certificates for a key.
+var errKey = errors.New("a key of another kind or size")
+
+// hashFor says what a certificate for a key is to be signed with; an error, that
+// there is none for it.
+func hashFor(publicKey []byte) (string, error) {
+	public, err := x509.ParsePKIXPublicKey(publicKey)
+	if err != nil {
+		return "", err
+	}
+	switch k := public.(type) {
+	case *rsa.PublicKey:
+		if slices.Contains([]int{2048, 3072, 4096}, k.N.BitLen()) {
+			return "sha256", nil
+		}
+	case *ecdsa.PublicKey:
+		switch k.Params().BitSize {
+		case 256:
+			return "sha256", nil
+		case 384:
+			return "sha384", nil
+		}
+	}
+	return "", errKey
 }
 
 var usageWords = map[acme.Usage]string{acme.ServerAuth: "server_authentication", acme.ClientAuth: "client_authentication"}
@@ -201,11 +211,14 @@ func (b *Backend) classify(err error) error {
 	return err
 }
 
+// commentMark follows the reference in a comment.
+const commentMark = " acmebridge order "
+
 // comment is the trace of a request in the portal. It begins with the
 // reference, for the case that the field for it is dropped, and says whose need
 // it serves, by which a later order finds its predecessor.
 func (b *Backend) comment(r backends.Request) string {
-	return r.Key + " acmebridge order " + string(r.Order) + " " + needOf(r)
+	return r.Key + commentMark + string(r.Order) + " " + needOf(r)
 }
 
 // needOf names account, profile and names in a way that says nothing of them.

@@ -1,6 +1,9 @@
 package digicert_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
@@ -108,6 +111,46 @@ func TestTakeOver(t *testing.T) {
 				t.Errorf("%d revocations", n)
 			}
 		})
+	}
+}
+
+// TestReissueLikeAnOrder: what a reissue is asked to be signed with goes by its key,
+// as in an order.
+func TestReissueLikeAnOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, digicerttest.Config{})
+	b := w.backend(t, w.client(t))
+	first := w.request()
+	ticket, err := b.Submit(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := w.again(first, ticket)
+	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.PublicKey, err = x509.MarshalPKIXPublicKey(key.Public()); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := b.Submit(t.Context(), second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Poll(t.Context(), taken); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	for _, e := range w.ca.Journal("request") {
+		if e.Endpoint != "reissue" || e.Method != "POST" {
+			continue
+		}
+		if asked++; !strings.Contains(e.Body, `"signature_hash":"sha384"`) {
+			t.Errorf("asked for %s", e.Body)
+		}
+	}
+	if asked != 1 {
+		t.Errorf("asked for %d reissues", asked)
 	}
 }
 

@@ -26,7 +26,7 @@ func (n *Number) UnmarshalJSON(raw []byte) error {
 	}
 	v, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return fmt.Errorf("%s is no number", raw)
+		return fmt.Errorf("%.40q is no number", raw)
 	}
 	*n = Number(v)
 	return nil

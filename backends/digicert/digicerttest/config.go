@@ -198,6 +198,8 @@ var faultKinds = []struct{ Name, What string }{
 	{"redirect", "send the client elsewhere"},
 	{"html", "do it and answer 200 with a page for people"},
 	{"html-502", "do it and answer 502 with a page for people"},
+	{"html-400", "answer 400 with a page for people, and do nothing"},
+	{"html-404", "answer 404 with a page for people, and do nothing"},
 	{"empty", "do it and answer with nothing"},
 	{"invalid-json", "do it and cut the JSON short"},
 	{"string-numbers", "do it and write numbers as strings"},

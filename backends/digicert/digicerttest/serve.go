@@ -148,6 +148,10 @@ func (ca *CA) serve(e endpoint, c *call) (f Fault) {
 	case f.Kind == "status":
 		c.fail(f.Status, or(f.Code, "fault"), http.StatusText(f.Status))
 		c.retryAfter(f)
+	case f.Kind == "html-400":
+		c.replace(http.StatusBadRequest, "text/html;charset=UTF-8", page)
+	case f.Kind == "html-404":
+		c.replace(http.StatusNotFound, "text/html;charset=UTF-8", page)
 	case f.Kind == "redirect":
 		c.status = http.StatusFound
 		c.header.Set("Location", "http://elsewhere.invalid/"+e.name)
