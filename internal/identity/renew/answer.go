@@ -3,13 +3,29 @@ package renew
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
+
+const wellKnown = "/.well-known/acme-challenge/"
+
+// isToken says whether a server has chosen a token as RFC 8555 wants it (8.1):
+// nothing else gets into the name of a file.
+func isToken(text string) bool {
+	for _, c := range text {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+			return false
+		}
+	}
+	const longest = 200
+	return text != "" && len(text) <= longest
+}
 
 // Listen answers challenges itself, at an address such as :80, which it holds
 // only while a challenge is open.
@@ -45,11 +61,16 @@ type Webroot struct{ Folder string }
 
 // Answer writes the file and removes it at withdraw. The folders stay.
 func (w Webroot) Answer(_ context.Context, path, answer string) (withdraw func() error, err error) {
+	token, ok := strings.CutPrefix(path, wellKnown)
+	if !ok || !isToken(token) {
+		return nil, fmt.Errorf("the server asks for a file named %.80q, which no challenge has", path)
+	}
+	// Whoever runs the web server may be somebody else: the root keeps what is
+	// written, and removed, from getting out by a link.
 	root, err := os.OpenRoot(w.Folder)
 	if err != nil {
 		return nil, err
 	}
-	// The last part is a token that a server chose; the root keeps it inside.
 	name := filepath.FromSlash(path[1:])
 	const forAll, folders = 0o644, 0o755
 	err = root.MkdirAll(filepath.Dir(name), folders)

@@ -10,6 +10,7 @@
 //	NAME.next.key      the private key of the certificate that is on order: a
 //	                   slow CA answers a later run, which comes with the same key
 //	NAME.undeployed    there is a new identity that was not deployed yet
+//	NAME.lock          nothing; a run that is at work holds it
 package renew
 
 import (
@@ -36,6 +37,7 @@ const (
 	accountKey = ".account.key"
 	nextKey    = ".next.key"
 	undeployed = ".undeployed"
+	lockFile   = ".lock"
 )
 
 const private = 0o600
@@ -83,8 +85,27 @@ type Renewer struct {
 	Say func(format string, args ...any)
 }
 
-// Run renews the identity if it is time.
-func (r *Renewer) Run(ctx context.Context) error {
+// ErrBusy says that another run is at work on the identity.
+var ErrBusy = errors.New("another run is at work on it; what it does holds for this one")
+
+// Run renews the identity if it is time. Of two runs at once one does: the other
+// would order again, with a key of its own, what the first has just put there.
+func (r *Renewer) Run(ctx context.Context) (err error) {
+	lock, err := os.OpenFile(r.Path+lockFile, os.O_RDWR|os.O_CREATE, private)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }() // and gives it up
+	switch alone, err := tryLock(lock); {
+	case err != nil:
+		return fmt.Errorf("lock %s: %w", lock.Name(), err)
+	case !alone:
+		return fmt.Errorf("%s: %w", r.Path, ErrBusy)
+	}
+	return r.run(ctx)
+}
+
+func (r *Renewer) run(ctx context.Context) error {
 	old, err := r.current()
 	if err != nil {
 		return err
@@ -185,7 +206,20 @@ func (r *Renewer) key(old *identity.Identity) (crypto.Signer, error) {
 	if r.ReuseKey && old != nil {
 		return old.Key, nil
 	}
+	key, err := keptKey(r.Path+nextKey, r.KeyType)
+	if err != nil || old == nil || !sameKey(key, old.Key) {
+		return key, err
+	}
+	// It belongs to the identity that stands: a run died before it was through.
+	if err := remove(r.Path + nextKey); err != nil {
+		return nil, err
+	}
 	return keptKey(r.Path+nextKey, r.KeyType)
+}
+
+func sameKey(a, b crypto.Signer) bool {
+	k, ok := a.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && k.Equal(b.Public())
 }
 
 // keptKey returns the key in a file, which is made when it is not there.

@@ -214,9 +214,102 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%T answers still", a)
 		}
 	}
-	// A token that climbs out of the folder is a matter of the server's; the
-	// answer stays inside.
-	if _, err := (renew.Webroot{Folder: folder}).Answer(t.Context(), "/../../evil", answer); err == nil {
-		t.Error("an answer was written outside of the folder")
+	// A token that climbs out of its folder is a matter of the server's: neither
+	// what is beside the root nor the pages in it are written over or removed.
+	index := filepath.Join(folder, "index.html")
+	if err := os.WriteFile(index, []byte("welcome"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{
+		"/../../evil", "/.well-known/acme-challenge/../../index.html", "/.well-known/acme-challenge/", "/.well-known/acme-challenge/a/b", "/index.html",
+		"/.well-known/acme-challenge/..", "/.well-known/acme-challenge/a\x00b", "/.well-known/acme-challenge/.htaccess",
+	} {
+		if withdraw, err := (renew.Webroot{Folder: folder}).Answer(t.Context(), bad, answer); err == nil {
+			t.Errorf("an answer was written for %q; withdrawn with %v", bad, withdraw())
+		}
+	}
+	if page, err := os.ReadFile(index); string(page) != "welcome" {
+		t.Errorf("the page in the root is %q, %v", page, err)
+	}
+	// A folder that somebody has made a link that leads out is not followed.
+	elsewhere := t.TempDir()
+	linked := t.TempDir()
+	if err := os.Symlink(elsewhere, filepath.Join(linked, ".well-known")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (renew.Webroot{Folder: linked}).Answer(t.Context(), path, answer); err == nil {
+		t.Error("an answer was written behind a link")
+	}
+}
+
+// TestOneRunAtATime: a run that comes while another one is at work does nothing,
+// since it would order the same with a key of its own as soon as the first is
+// through; and whoever has waited looks at the identity as it is by then.
+func TestOneRunAtATime(t *testing.T) {
+	t.Parallel()
+	arrived, leave := make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		<-leave
+		http.NotFound(w, r)
+	}))
+	defer server.Close()
+	path := filepath.Join(t.TempDir(), "vasp.pem")
+	write(t, path)
+	run := func() error {
+		r := &renew.Renewer{
+			Path: path, Directory: server.URL + "/directory", HTTP: server.Client(), KeyType: "p256",
+			Now: func() time.Time { return now }, Say: func(string, ...any) {},
+		}
+		return r.Run(t.Context())
+	}
+	first := make(chan error, 1)
+	go func() { first <- run() }()
+	<-arrived
+	if err := run(); !errors.Is(err, renew.ErrBusy) {
+		t.Errorf("the second run says %v", err)
+	}
+	close(leave)
+	if err := <-first; err != nil {
+		t.Errorf("the first run says %v", err)
+	}
+	go func() { <-arrived }()
+	if err := run(); err != nil { // what is left beside keeps nobody out
+		t.Errorf("a later run says %v", err)
+	}
+}
+
+// TestKeyOfARunThatDied: the key that a run left beside an identity which stands
+// already is in use, and no new certificate is ordered for it.
+func TestKeyOfARunThatDied(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(advisor{now.Add(-2 * time.Hour), now.Add(-time.Hour)})
+	defer server.Close()
+	path := filepath.Join(t.TempDir(), "vasp.pem")
+	write(t, path)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := identity.ReadBundle(nil, content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := identity.EncodeKey(b.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path+".next.key", old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := &renew.Renewer{
+		Path: path, Directory: server.URL + "/directory", HTTP: server.Client(), KeyType: "p256",
+		Now: func() time.Time { return now }, Say: func(string, ...any) {},
+	}
+	if err := r.Run(t.Context()); err == nil || !strings.Contains(err.Error(), noOrder) {
+		t.Fatalf("got %v", err)
+	}
+	if next, err := os.ReadFile(path + ".next.key"); err != nil || string(next) == string(old) {
+		t.Errorf("the next certificate is ordered for the key of the last: %v", err)
 	}
 }
