@@ -55,8 +55,10 @@ type Earlier struct {
 	// key.
 	Movable bool
 	// GivenUp is when its order was ended while the CA was still at work; zero
-	// when it was not.
-	GivenUp time.Time
+	// when it was not. Unaccepted says that the CA was at work on what this one
+	// was to take over, so nothing of its own is there to be resumed.
+	GivenUp    time.Time
+	Unaccepted bool
 	// Certificate is what came of it, nil while nothing has.
 	Certificate *Certificate
 }
@@ -104,7 +106,7 @@ func Reattach(p Profile, o Order, backend string, c Contract, earlier []Earlier,
 			}
 		case same && e.serves(p, o, now):
 			return AttachIssued, i
-		case same && resumable:
+		case same && resumable && !e.Unaccepted:
 			return Resume, i
 		case left < 0 && resumable && e.movableTo(o, backend, c):
 			left = i

@@ -117,6 +117,10 @@ func TestReattach(t *testing.T) {
 			s.p.Reattach = acme.ReattachSwap
 			s.earlier = []acme.Earlier{was(over(2), func(e *acme.Earlier) { e.GivenUp, e.Movable = now.Add(-time.Hour), true })}
 		}, acme.TakeOver, 0},
+		"the same key, left before it took over": {func(s *situation) {
+			s.p.Reattach = acme.ReattachSwap
+			s.earlier = []acme.Earlier{was(over(1), func(e *acme.Earlier) { e.GivenUp, e.Movable, e.Unaccepted = now.Add(-time.Hour), true, true })}
+		}, acme.TakeOver, 0},
 		"new key, swap, movable and given up long ago": {func(s *situation) {
 			s.p.Reattach = acme.ReattachSwap
 			s.earlier = []acme.Earlier{was(over(2), func(e *acme.Earlier) { e.GivenUp, e.Movable = now.Add(-24*time.Hour), true })}

@@ -127,7 +127,8 @@ type Submission struct {
 	ApproveBy time.Time      `cbor:"18,keyasint,omitzero"`
 	Approval  *acme.Approval `cbor:"19,keyasint,omitempty"`
 	// GivenUp is when the order was ended because the CA, which has accepted the
-	// request, was not done by the deadline. The CA may still be at it.
+	// request, was not done by the deadline, or before the CA had brought to it
+	// what it was to take over. The CA may still be at it.
 	GivenUp time.Time `cbor:"20,keyasint,omitzero"`
 	// Resent says that the request was sent once more on the profile's permission,
 	// with nobody knowing what became of the first time. It is good for once

@@ -113,9 +113,9 @@ func (o Operator) Approve(ctx context.Context, id acme.OrderID, by, reason strin
 // Reject ends an order that waits for approval; its client is told the reason,
 // and not who gave it.
 func (o Operator) Reject(ctx context.Context, id acme.OrderID, by, reason string) error {
-	err := o.decide(ctx, id, by, "rejected", func(tx storage.Tx, order acme.Order, _ storage.Submission, j storage.Job) error {
+	err := o.decide(ctx, id, by, "rejected", func(tx storage.Tx, order acme.Order, sub storage.Submission, j storage.Job) error {
 		order.Note(o.e.now(), "rejected by "+by+": "+reason)
-		if err := tx.Jobs().Delete(j.ID); err != nil {
+		if err := errors.Join(tx.Jobs().Delete(j.ID), tx.Submissions().Put(left(sub, o.e.now()))); err != nil {
 			return err
 		}
 		return o.e.endBadly(tx, order, acme.Problemf(acme.Unauthorized, "the operator rejected the order: %s", reason))

@@ -36,6 +36,7 @@ func (e *Engine) reattach(tx storage.Tx, o acme.Order, f finalization) (acme.Rea
 	kept := subs[:0]
 	for _, sub := range subs {
 		x := acme.Earlier{Backend: sub.Backend, Contract: sub.Contract, Sent: !sub.SentAt.IsZero() || sub.Resent, Approved: sub.Approval != nil, GivenUp: sub.GivenUp}
+		x.Unaccepted = sub.Ticket == ""
 		x.Movable = f.authority.traits.TakesOver && movable(sub) != ""
 		x.Order, err = tx.Orders().Get(sub.Order)
 		if errors.Is(err, storage.ErrNotFound) {
@@ -140,6 +141,16 @@ func movable(sub storage.Submission) string {
 		return sub.Ticket
 	}
 	return sub.TakesOver
+}
+
+// left is a submission whose order has ended. One that was to take over what its
+// CA has of an earlier request, and has not, leaves that to the next for the need:
+// it was paid for, and nobody else knows of it.
+func left(sub storage.Submission, now time.Time) storage.Submission {
+	if sub.Ticket == "" && sub.TakesOver != "" && sub.GivenUp.IsZero() {
+		sub.GivenUp = now
+	}
+	return sub
 }
 
 // takeOver ends an earlier order, unless it was given up already, and has sub go

@@ -433,7 +433,7 @@ func (e *Engine) fail(ctx context.Context, l loaded, p *acme.Problem) error {
 		if l.says != "" {
 			o.Note(e.now(), l.says)
 		}
-		if err := tx.Submissions().Put(l.sub); err != nil {
+		if err := tx.Submissions().Put(left(l.sub, e.now())); err != nil {
 			return err
 		}
 		return e.endBadly(tx, o, p)

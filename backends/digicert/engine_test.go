@@ -265,6 +265,108 @@ func TestFiveDays(t *testing.T) {
 	}
 }
 
+// TestTakenOverInVain: an order that was to take over what was bought and ends
+// before the CA has heard of that, here for a key that the CA does not take, leaves
+// it to the next one. One need is one purchase (D9).
+func TestTakenOverInVain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t, digicerttest.Config{NoApproval: true, NoSelfApproval: true, Processing: time.Hour})
+		const name = "trust.example.org"
+		b.life(func(e *engine.Engine) {
+			a := b.account(e)
+			if _, err := b.orders(e, a, name); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Hour)
+			odd, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			vain, err := b.ordersFor(e, a, name, odd)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Hour)
+			if status, why := b.status(e, a, vain); status != acme.OrderInvalid {
+				t.Fatalf("the order with the odd key is %s: %s", status, why)
+			}
+			// The same key again is refused again, and takes nothing with it.
+			if _, err := b.ordersFor(e, a, name, odd); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Hour)
+			last, err := b.orders(e, a, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := b.ca.Approve(b.ca.Purchases()[0].Order); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(24 * time.Hour)
+			if status, why := b.status(e, a, last); status != acme.OrderValid {
+				t.Errorf("the last one is %s: %s", status, why)
+			}
+		})
+		if n := len(b.ca.Purchases()); n != 1 {
+			t.Errorf("%d purchases", n)
+		}
+	})
+}
+
+// TestRejectedHeir: what a person at the CA took too long for is paid for, and stays
+// so when the operator here rejects the order that was to take it over. The next one
+// needs an approval of its own, also with the key of the one that was rejected.
+func TestRejectedHeir(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t, digicerttest.Config{NoApproval: true, NoSelfApproval: true, Processing: time.Hour})
+		b.profile.IssuanceDeadline = 48 * time.Hour
+		b.profile.Approval.Required, b.profile.Approval.Within = true, 24*time.Hour
+		const name, who, why = "trust.example.org", "token:anna", "looked at"
+		b.life(func(e *engine.Engine) {
+			ctx, a := t.Context(), b.account(e)
+			first, err := b.orders(e, a, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Operator().Approve(ctx, first, who, why); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(49 * time.Hour)
+			key := newKey(t)
+			second, err := b.ordersFor(e, a, name, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Operator().Reject(ctx, second, who, "not this one"); err != nil {
+				t.Fatal(err)
+			}
+			third, err := b.ordersFor(e, a, name, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := b.ca.Approve(b.ca.Purchases()[0].Order); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(12 * time.Hour)
+			if status, why := b.status(e, a, third); status != acme.OrderProcessing {
+				t.Errorf("without approval it is %s: %s", status, why)
+			}
+			if err := e.Operator().Approve(ctx, third, who, why); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(12 * time.Hour)
+			if status, why := b.status(e, a, third); status != acme.OrderValid {
+				t.Errorf("it is %s: %s", status, why)
+			}
+		})
+		if n := len(b.ca.Purchases()); n != 1 {
+			t.Errorf("%d purchases", n)
+		}
+	})
+}
+
 // TestWrongIsNotDelivered: what the CA issues otherwise than ordered was paid
 // for, and nobody gets it (D10, SC-9).
 func TestWrongIsNotDelivered(t *testing.T) {
