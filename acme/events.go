@@ -30,7 +30,7 @@ func NewOrder(r OrderRequest, now time.Time, random io.Reader) (Order, []Authori
 	}
 	o := Order{
 		ID: id, Account: r.Account.ID, Directory: r.Account.Directory, Member: r.Account.Member,
-		Profile: r.Profile.Name, Status: OrderPending, Identifiers: r.Identifiers,
+		Profile: r.Profile.Name, XRoad: r.Profile.XRoad.Usage, Status: OrderPending, Identifiers: r.Identifiers,
 		NotBefore: r.NotBefore, NotAfter: r.NotAfter, Replaces: r.Replaces,
 		CreatedAt: now, Expires: now.Add(r.Profile.OrderLifetime).Truncate(time.Second), Submitted: r.Submitted,
 	}

@@ -1,6 +1,10 @@
 package acme
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // OrderStatus is the status of an order (RFC 8555, section 7.1.6).
 type OrderStatus string
@@ -62,6 +66,8 @@ type Order struct {
 	// NamesProfile says that the client named the profile. Those of X-Road do
 	// not, and get the one that their key and CSR are for.
 	NamesProfile bool `cbor:"23,keyasint,omitempty"`
+	// XRoad is the usage of the profile, for orders by Security Servers.
+	XRoad XRoadUsage `cbor:"24,keyasint,omitempty"`
 }
 
 // Event is one line in the life of an order.
@@ -82,4 +88,29 @@ func (o *Order) Note(now time.Time, what string) {
 		h = append(h[:maxHistory/2:maxHistory/2], h[maxHistory/2+1:]...)
 	}
 	o.History = append(h[:len(h):len(h)], Event{At: now, What: what})
+}
+
+// Noted reports whether the history has that line already.
+func (o Order) Noted(what string) bool {
+	return slices.ContainsFunc(o.History, func(e Event) bool { return e.What == what })
+}
+
+// refusedFinalize begins the line of a refusal in a history.
+const refusedFinalize = "finalize was refused, "
+
+// RefusedNote is the line for a refused finalize. The same refusal has the same
+// line, whenever it was.
+func RefusedNote(p *Problem) string {
+	detail, _, _ := strings.Cut(p.Detail, "; try again after ")
+	return refusedFinalize + string(p.Type) + ": " + detail
+}
+
+// LastRefusal is why finalize was refused the last time, "" when it was not.
+func (o Order) LastRefusal() string {
+	for _, e := range slices.Backward(o.History) {
+		if why, ok := strings.CutPrefix(e.What, refusedFinalize); ok {
+			return why
+		}
+	}
+	return ""
 }

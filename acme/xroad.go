@@ -98,13 +98,13 @@ func checkXRoad(o Order, rule XRoadRule, csr CSR) *Problem {
 	}
 	for _, oid := range slices.Sorted(maps.Keys(parts)) {
 		if _, wanted := fields[oid]; !wanted {
-			return Problemf(BadCSR, "the subject of the CSR has %s, which X-Road %s certificates of the profile %s do not have", xroadFieldName(oid), rule.Usage, rule.Subject)
+			return Problemf(BadCSR, "the subject of the CSR has %s, which X-Road %s certificates of the profile %s do not have; the CA must have the same certificate profile at the Central Server as here (xroad.subject)", xroadFieldName(oid), rule.Usage, rule.Subject)
 		}
 	}
 	for _, oid := range slices.Sorted(maps.Keys(fields)) {
 		value, there := parts[oid]
 		if !there {
-			return Problemf(BadCSR, "the subject of the CSR has no %s, which X-Road %s certificates of the profile %s need", xroadFieldName(oid), rule.Usage, rule.Subject)
+			return Problemf(BadCSR, "the subject of the CSR has no %s, which X-Road %s certificates of the profile %s need; the CA must have the same certificate profile at the Central Server as here (xroad.subject)", xroadFieldName(oid), rule.Usage, rule.Subject)
 		}
 		if p := fields[oid](o, member, value); p != nil {
 			p.Detail = fmt.Sprintf("the %s %s of the CSR's subject %s", xroadFieldName(oid), quote(value), p.Detail)
@@ -159,9 +159,9 @@ func (r XRoadRule) checkKeyUsage(extensions []pkix.Extension) error {
 	}
 	switch {
 	case r.Usage == XRoadAuth && sign:
-		return fmt.Errorf("the CSR is for a signing key (nonRepudiation), and this order is for an authentication certificate; use the external account key for signing")
+		return fmt.Errorf("the CSR is for a signing key (nonRepudiation), and this order is for an authentication certificate; use the external account key for signing: it is the sign-kid in acme.yml")
 	case r.Usage == XRoadSign && auth:
-		return fmt.Errorf("the CSR is for an authentication key, and this order is for a signing certificate; use the external account key for authentication")
+		return fmt.Errorf("the CSR is for an authentication key, and this order is for a signing certificate; use the external account key for authentication: it is the auth-kid in acme.yml")
 	case r.Usage == XRoadSign && !sign:
 		return fmt.Errorf("the CSR does not ask for nonRepudiation, which is what a signing key is for")
 	}

@@ -117,7 +117,7 @@ func memberCode(_ Order, m xroadMember, value string) *Problem {
 
 func ofMember(what, want, value string) *Problem {
 	if value != want {
-		return Problemf(Unauthorized, "is not the %s %s of the member that this account is bound to", what, quote(want))
+		return Problemf(Unauthorized, "is not the %s %s of the member that this account is bound to; order for that member, or give the other one its own keys (auth-kid, sign-kid) in the acme.yml of its Security Server", what, quote(want))
 	}
 	return nil
 }
@@ -137,7 +137,7 @@ func serverOfClass(_ Order, m xroadMember, value string) *Problem {
 		return Problemf(BadCSR, "is not of the form instance/server code/class")
 	}
 	if parts[0] != m.instance || parts[2] != m.class {
-		return Problemf(Unauthorized, "does not have the instance %s and class %s of the member that this account is bound to", quote(m.instance), quote(m.class))
+		return Problemf(Unauthorized, "does not have the instance %s and class %s of the member that this account is bound to; order for that member, or give the other one its own keys (auth-kid, sign-kid) in the acme.yml of its Security Server", quote(m.instance), quote(m.class))
 	}
 	return nil
 }

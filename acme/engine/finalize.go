@@ -42,8 +42,12 @@ func (e *Engine) FinalizeProduct(ctx context.Context, owner acme.Account, id acm
 		o, err := e.endWithdrawn(ctx, owner, id, sha256.Sum256(csrDER), gone.problem)
 		return o, 0, err
 	}
-	if err != nil || !f.repeated && f.order.Status == acme.OrderValid {
+	if err != nil {
+		e.noteRefusal(ctx, owner, id, err)
 		return f.order, 0, err
+	}
+	if !f.repeated && f.order.Status == acme.OrderValid {
+		return f.order, 0, nil
 	}
 	if f.order.AttachedTo != "" {
 		shared, cancelShared := e.watchers.watch(string(jobOf(f.order)))

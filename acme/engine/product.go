@@ -50,7 +50,7 @@ func (e *Engine) chooseProduct(ctx context.Context, owner acme.Account, f *final
 		why = fmt.Sprintf("the profile id %q", product)
 	}
 	f.notes = append(f.notes, fmt.Sprintf("profile %s instead of %s, by %s", chosen.Name, f.profile.Name, why))
-	f.profile, f.order.Profile = chosen, chosen.Name
+	f.profile, f.order.Profile, f.order.XRoad = chosen, chosen.Name, chosen.XRoad.Usage
 	return nil
 }
 
@@ -73,7 +73,7 @@ func (e *Engine) applyProduct(tx storage.Tx, account acme.Account, o *acme.Order
 		o.Note(e.now(), note)
 	}
 	if o.Profile != f.profile.Name {
-		o.Profile = f.profile.Name
+		o.Profile, o.XRoad = f.profile.Name, f.profile.XRoad.Usage
 		if f.profile.Authorization.AsksProof() {
 			authzs, err := loadAuthorizations(tx, o.Authorizations)
 			if err == nil {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,27 +34,35 @@ Each step is printed, and the certificate. Nothing of it stays.
 With --keep the server stays up until Ctrl-C, and commands for certbot and lego are printed.
 
 With --ecosystem ib1 it is an IB1 trust framework instead: the ceremony of a root, an application of
-a member, its first certificate and its renewal, and a role that is taken away.`,
-		Example: "  acmebridge demo\n  acmebridge demo --keep\n  acmebridge demo --ecosystem ib1",
+a member, its first certificate and its renewal, and a role that is taken away.
+
+With --ecosystem x-road a Security Server, which is played here, orders its authentication and its
+signing certificate, activates them by OCSP, renews one, and is refused another member's.`,
+		Example: "  acmebridge demo\n  acmebridge demo --keep\n  acmebridge demo --ecosystem ib1\n  acmebridge demo --ecosystem x-road",
 		Args:    usage.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if p.file != "" || p.data != "" {
 				return usage.Errorf("it has a configuration and a folder of its own; leave out --config and --data")
 			}
-			if err := oneOf("--ecosystem", ecosystem, "ib1"); err != nil {
+			if err := oneOf("--ecosystem", ecosystem, "ib1", "x-road"); err != nil {
 				return err
 			}
 			if ecosystem != "" && keep {
 				return usage.Errorf("--keep is for the demo without an ecosystem")
 			}
-			if ecosystem != "" {
-				return p.demoIB1(c.Context())
-			}
-			return p.demo(c.Context(), keep)
+			return onFreePorts(func() error {
+				switch ecosystem {
+				case "ib1":
+					return p.demoIB1(c.Context())
+				case "x-road":
+					return p.demoXRoad(c.Context())
+				}
+				return p.demo(c.Context(), keep)
+			})
 		},
 	}
 	c.Flags().BoolVar(&keep, "keep", false, "leave the server running, and print commands for other clients")
-	c.Flags().StringVar(&ecosystem, "ecosystem", "", "ib1: a demo of that ecosystem")
+	c.Flags().StringVar(&ecosystem, "ecosystem", "", "ib1 or x-road: a demo of that ecosystem")
 	return c
 }
 
@@ -80,7 +89,7 @@ func (p *program) demo(ctx context.Context, keep bool) (err error) {
 	}
 	logged := &heldBack{w: p.stderr}
 	defer func() {
-		if err != nil {
+		if err != nil && !portTaken(err) {
 			logged.release(true)
 		}
 	}()
@@ -149,6 +158,18 @@ func demoConfig(dir string, responder net.Addr) (*config.Config, error) {
 	}
 	return config.Load("", env)
 }
+
+// onFreePorts runs a demo, and once more when somebody else has taken a port that
+// was free when it was looked for.
+func onFreePorts(demo func() error) error {
+	for n := 0; ; n++ {
+		if err := demo(); n == 2 || !portTaken(err) {
+			return err
+		}
+	}
+}
+
+func portTaken(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }
 
 // listenNear listens on address, or on a free port when that one is taken.
 func listenNear(address string) (net.Listener, error) {

@@ -49,7 +49,7 @@ func (p *program) demoIB1(ctx context.Context) (err error) {
 	}
 	logged := &heldBack{w: p.stderr}
 	defer func() {
-		if err != nil {
+		if err != nil && !portTaken(err) {
 			logged.release(true)
 		}
 	}()

@@ -167,6 +167,9 @@ func attempts(n int) string { return counted(n, "attempt") }
 // advice says who has to do what next.
 func advice(x admin.Explanation) string {
 	id := x.Order.ID
+	if says := adviceForXRoad(x); says != "" {
+		return says
+	}
 	switch x.Order.Status {
 	case "pending":
 		for _, j := range x.ValidationJobs {

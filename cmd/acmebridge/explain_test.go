@@ -86,3 +86,43 @@ func TestAdvice(t *testing.T) {
 		}
 	}
 }
+
+// TestAdviceForXRoad: a Security Server shows a fixed text, so what is to be
+// changed there, for which member and server, is said here.
+func TestAdviceForXRoad(t *testing.T) {
+	t.Parallel()
+	tried := func(status string) []admin.Authorization {
+		return []admin.Authorization{{Status: status, Challenges: []admin.Challenge{{Type: "http-01", Status: status}}}}
+	}
+	for name, tt := range map[string]struct {
+		order admin.Order
+		authz []admin.Authorization
+		job   *admin.Job
+		wants []string
+	}{
+		"refused":             {order: admin.Order{Status: "ready", Refused: "unauthorized: another code"}, authz: tried("valid"), wants: []string{"ss1.example.org", "EX:COM:1", "SIGN key", "order_finalization_failure", "another code", "order again"}},
+		"never finalized":     {order: admin.Order{Status: "ready"}, authz: tried("valid"), wants: []string{"ss1.example.org", "did not finalize"}},
+		"never tried":         {order: admin.Order{Status: "pending"}, authz: tried("pending"), wants: []string{"challenge_trigger_failure"}},
+		"being tried":         {order: admin.Order{Status: "pending"}, authz: tried("processing"), wants: []string{"answer a challenge"}},
+		"not reached":         {order: admin.Order{Status: "invalid"}, authz: tried("invalid"), wants: []string{"authorization_failure", "acme-challenge-port-enabled", "firewall", "ss1.example.org", "EX:COM:1"}},
+		"a slow CA":           {order: admin.Order{Status: "processing"}, authz: tried("valid"), job: &admin.Job{Kind: "poll"}, wants: []string{"certificate_wait_failure", "retry_after of profile sign"}},
+		"a CA that is broken": {order: admin.Order{Status: "processing"}, authz: tried("valid"), job: &admin.Job{Kind: "poll", Failures: manyFailures + 1}, wants: []string{"fails for so long"}},
+		"done":                {order: admin.Order{Status: "valid"}, authz: tried("valid"), wants: []string{"download"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := tt.order
+			o.ID, o.XRoad, o.Member, o.Profile, o.Identifiers = "o1", "sign", "EX:COM:1", "sign", []admin.Identifier{{Type: "dns", Value: "ss1.example.org"}}
+			says := advice(admin.Explanation{Order: o, Authorizations: tt.authz, Job: tt.job})
+			for _, want := range tt.wants {
+				if !strings.Contains(says, want) {
+					t.Errorf("%q is missing:\n%s", want, says)
+				}
+			}
+			o.XRoad = ""
+			if other := advice(admin.Explanation{Order: o, Authorizations: tt.authz, Job: tt.job}); strings.Contains(other, "Security Server") {
+				t.Errorf("another client is told:\n%s", other)
+			}
+		})
+	}
+}

@@ -14,6 +14,7 @@ func silent(issue string) map[failpoint.Point]string {
 	const (
 		download = "for backends that read a certificate from a connection; this one makes it in memory"
 		caa      = "no order of this life waits until its CAA records have to be looked at again; the engine's own tests crash there"
+		refusal  = "a note for orders by X-Road Security Servers, of which there are none in this life; nothing depends on it"
 		agree    = "for CAs whose profiles can change, which this one's cannot; the engine's own tests crash there"
 		advice   = "for CAs that say when to renew, which this one does not; the engine's own tests crash there"
 	)
@@ -23,28 +24,31 @@ func silent(issue string) map[failpoint.Point]string {
 			failpoint.CheckCAA.Before: caa, failpoint.CheckCAA.After: caa,
 			failpoint.AskAdvice: advice, failpoint.Advice.Before: advice, failpoint.Advice.After: advice,
 			failpoint.Agree.Before: agree, failpoint.Agree.After: agree,
+			failpoint.NoteRefusal.Before: refusal, failpoint.NoteRefusal.After: refusal,
 		}
 	}
 	const inline = "only where issuing is a job: an inline issuer answers within finalize"
 	return map[failpoint.Point]string{
-		failpoint.DownloadHalf:      download,
-		failpoint.CheckCAA.Before:   caa,
-		failpoint.CheckCAA.After:    caa,
-		failpoint.AskAdvice:         advice,
-		failpoint.Advice.Before:     advice,
-		failpoint.Agree.Before:      agree,
-		failpoint.Agree.After:       agree,
-		failpoint.Advice.After:      advice,
-		failpoint.Ticket.Before:     inline,
-		failpoint.Ticket.After:      inline,
-		failpoint.Quarantine.Before: inline,
-		failpoint.Quarantine.After:  inline,
-		failpoint.Reconcile.Before:  inline,
-		failpoint.Reconcile.After:   inline,
-		failpoint.Sent:              inline,
-		failpoint.PollRead:          inline,
-		failpoint.Fail.Before:       inline + ", and a local CA refuses only when its own certificate is about to end",
-		failpoint.Fail.After:        inline + ", and a local CA refuses only when its own certificate is about to end",
+		failpoint.DownloadHalf:       download,
+		failpoint.CheckCAA.Before:    caa,
+		failpoint.CheckCAA.After:     caa,
+		failpoint.AskAdvice:          advice,
+		failpoint.Advice.Before:      advice,
+		failpoint.Agree.Before:       agree,
+		failpoint.Agree.After:        agree,
+		failpoint.Advice.After:       advice,
+		failpoint.NoteRefusal.Before: refusal,
+		failpoint.NoteRefusal.After:  refusal,
+		failpoint.Ticket.Before:      inline,
+		failpoint.Ticket.After:       inline,
+		failpoint.Quarantine.Before:  inline,
+		failpoint.Quarantine.After:   inline,
+		failpoint.Reconcile.Before:   inline,
+		failpoint.Reconcile.After:    inline,
+		failpoint.Sent:               inline,
+		failpoint.PollRead:           inline,
+		failpoint.Fail.Before:        inline + ", and a local CA refuses only when its own certificate is about to end",
+		failpoint.Fail.After:         inline + ", and a local CA refuses only when its own certificate is about to end",
 	}
 }
 

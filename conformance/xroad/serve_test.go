@@ -9,7 +9,8 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -30,32 +31,22 @@ import (
 // patience is how long anything may take that ought to happen at once.
 const patience = time.Minute
 
-const configuration = `
-listen: %[1]s
-base_url: https://localhost:%[2]s
-pki_listen: %[3]s
-data_dir: %[4]s
-validation: {http_port: %[5]d, allow: [127.0.0.0/8, "::1/128"]}
-directories:
-  xroad: {external_account: required, plain_contacts: true, fixed_keys: true, profiles: [xroad-auth, xroad-sign]}
-profiles:
-  xroad-auth: {backend: local, validity: 365d, dates: upper_bound, lenient_replaces: true, xroad: {usage: auth, subject: basic_acme}}
-  xroad-sign: {backend: local, validity: 365d, dates: upper_bound, lenient_replaces: true, xroad: {usage: sign, subject: basic_acme}}
-backends:
-  local: {type: localca}
-log: {format: json}
-`
+// example is the configuration that people start from.
+const example = "../../docs/ecosystems/x-road.yaml"
 
 // bridge is a server as it is delivered: a process with a file.
 type bridge struct {
-	program, config, directory string
-	client                     *http.Client
-	challenges                 *xroad.Challenges
+	program, config, directory, dir string
+	env                             []string
+	client                          *http.Client
+	challenges                      *xroad.Challenges
+	end                             func(os.Signal)
 }
 
 func (b *bridge) command(t *testing.T, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), b.program, append(args, "--config", b.config)...)
+	cmd.Env = b.env
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -65,10 +56,12 @@ func (b *bridge) command(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-func startBridge(t *testing.T) *bridge {
+// startBridge starts a server with the example, on free ports; change may alter its
+// text.
+func startBridge(t *testing.T, change func(string) string) *bridge {
 	t.Helper()
 	dir := t.TempDir()
-	b := &bridge{program: filepath.Join(dir, "acmebridge"), config: filepath.Join(dir, "acmebridge.yaml")}
+	b := &bridge{program: filepath.Join(dir, "acmebridge"), config: filepath.Join(dir, "x-road.yaml"), dir: dir}
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", b.program, "acmebridge/cmd/acmebridge").CombinedOutput(); err != nil {
 		t.Fatalf("build the program: %v: %s", err, out)
 	}
@@ -78,14 +71,20 @@ func startBridge(t *testing.T) *bridge {
 	}
 	b.challenges = xroad.Listen(listener)
 	t.Cleanup(func() { _ = b.challenges.Close() })
-	listen := testport.Address(t)
+	listen, pki := testport.Address(t), testport.Address(t)
 	_, port, _ := net.SplitHostPort(listen)
 	b.directory = "https://localhost:" + port + "/xroad/directory"
-	text := fmt.Sprintf(configuration, listen, port, testport.Address(t), filepath.Join(dir, "data"), listener.Addr().(*net.TCPAddr).Port)
-	if err := os.WriteFile(b.config, []byte(text), 0o600); err != nil {
+	b.env = append(os.Environ(), "ACMEBRIDGE_LISTEN="+listen, "ACMEBRIDGE_BASE_URL=https://localhost:"+port,
+		"ACMEBRIDGE_PKI_LISTEN="+pki, "ACMEBRIDGE_PKI_URL=http://"+pki, "ACMEBRIDGE_DATA_DIR="+filepath.Join(dir, "data"),
+		fmt.Sprintf("ACMEBRIDGE_VALIDATION_HTTP_PORT=%d", listener.Addr().(*net.TCPAddr).Port), "ACMEBRIDGE_VALIDATION_ALLOW=127.0.0.0/8,::1/128")
+	text, err := os.ReadFile(example)
+	if err != nil {
 		t.Fatal(err)
 	}
-	b.serve(t, dir)
+	if err := os.WriteFile(b.config, []byte(change(string(text))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.serve(t)
 	pem, err := os.ReadFile(filepath.Join(dir, "data", "tls-root.pem"))
 	if err != nil {
 		t.Fatal(err)
@@ -96,10 +95,10 @@ func startBridge(t *testing.T) *bridge {
 	return b
 }
 
-func (b *bridge) serve(t *testing.T, dir string) {
+func (b *bridge) serve(t *testing.T) {
 	t.Helper()
 	cmd := exec.Command(b.program, "serve", "--config", b.config)
-	cmd.Dir = dir
+	cmd.Dir, cmd.Env = b.dir, b.env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var log bytes.Buffer
 	cmd.Stderr = &log
@@ -122,8 +121,8 @@ func (b *bridge) serve(t *testing.T, dir string) {
 		}
 		_ = cmd.Wait() // its log says how it ended
 	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
+	b.end = func(by os.Signal) {
+		_ = cmd.Process.Signal(by) // it may have ended already
 		select {
 		case <-ended:
 		case <-time.After(patience):
@@ -131,6 +130,10 @@ func (b *bridge) serve(t *testing.T, dir string) {
 			<-ended
 			t.Error("the server does not stop")
 		}
+	}
+	end := b.end
+	t.Cleanup(func() {
+		end(syscall.SIGTERM)
 		if t.Failed() {
 			t.Logf("the server's log:\n%s", log.Bytes())
 		}
@@ -144,38 +147,56 @@ func (b *bridge) serve(t *testing.T, dir string) {
 	}
 }
 
-// securityServer is one with the credential that an operator would have pasted.
-func (b *bridge) securityServer(t *testing.T, usage string) *xroad.SecurityServer {
+// acmeYML adds a member and reads the block that its operator would paste.
+func (b *bridge) acmeYML(t *testing.T, member, server string) map[string]xroad.Credential {
 	t.Helper()
-	out := b.command(t, "eab", "create", "--directory", "xroad", "--member", "EX:COM:5550001", "--profile", "xroad-"+usage, "--uses", "0")
-	var kid, mac string
+	out := b.command(t, "xroad", "member", "add", member, "--server", server, "--ca-name", "Example Issuing CA")
+	values := map[string]string{}
 	for line := range strings.Lines(out) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		switch strings.TrimSpace(name) {
-		case "kid":
-			kid = strings.TrimSpace(value)
-		case "hmac_key":
-			mac = strings.TrimSpace(value)
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		values[name] = strings.Trim(value, "'")
+	}
+	credentials := map[string]xroad.Credential{}
+	for _, usage := range []string{"auth", "sign"} {
+		mac, err := xroad.DecodeMAC(values[usage+"-mac-key"])
+		if err != nil || values[usage+"-kid"] == "" {
+			t.Fatalf("no key for %s in %q: %v", usage, out, err)
 		}
+		credentials[usage] = xroad.Credential{KID: values[usage+"-kid"], MAC: mac}
 	}
-	key, err := base64.RawURLEncoding.DecodeString(mac)
-	if err != nil || kid == "" {
-		t.Fatalf("no key in %q: %v", out, err)
+	return credentials
+}
+
+// brief pauses a second at most, as often as the Security Server does.
+func brief(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(min(d, time.Second)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	s, err := xroad.New(xroad.Config{DirectoryURL: b.directory, HTTP: b.client, Challenges: b.challenges, Contact: "member1@example.org",
-		Sleep: func(ctx context.Context, d time.Duration) error {
-			select {
-			case <-time.After(min(d, time.Second)):
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}})
+}
+
+// securityServer is one with the credential that an operator has pasted.
+func (b *bridge) securityServer(t *testing.T, c xroad.Credential, sleep func(context.Context, time.Duration) error) *xroad.SecurityServer {
+	t.Helper()
+	s, err := xroad.New(xroad.Config{DirectoryURL: b.directory, HTTP: b.client, Challenges: b.challenges, Contact: "member1@example.org", Sleep: sleep})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Use(xroad.Credential{KID: kid, MAC: key})
+	s.Use(c)
 	return s
+}
+
+func authSubject(host string) []xroad.Attribute {
+	return []xroad.Attribute{{Type: xroad.Country, Value: "FI"}, {Type: xroad.Organization, Value: "Member One"}, {Type: xroad.SerialNumber, Value: "5550001"}, {Type: xroad.CommonName, Value: host}}
+}
+
+func signSubject() []xroad.Attribute {
+	return []xroad.Attribute{
+		{Type: xroad.Country, Value: "FI"}, {Type: xroad.Organization, Value: "Member One"}, {Type: xroad.BusinessCategory, Value: "COM"},
+		{Type: xroad.SerialNumber, Value: "5550001"}, {Type: xroad.CommonName, Value: "Member One"},
+	}
 }
 
 // TestServe has a Security Server order both of its certificates from a server as
@@ -183,17 +204,13 @@ func (b *bridge) securityServer(t *testing.T, usage string) *xroad.SecurityServe
 // right after the download, has to be good and fresh.
 func TestServe(t *testing.T) {
 	t.Parallel()
-	b := startBridge(t)
+	b := startBridge(t, func(example string) string { return example })
 	const host = "ss1.localhost"
-	auth := []xroad.Attribute{{Type: xroad.Country, Value: "FI"}, {Type: xroad.Organization, Value: "Member One"}, {Type: xroad.SerialNumber, Value: "5550001"}, {Type: xroad.CommonName, Value: host}}
-	sign := []xroad.Attribute{
-		{Type: xroad.Country, Value: "FI"}, {Type: xroad.Organization, Value: "Member One"}, {Type: xroad.BusinessCategory, Value: "COM"},
-		{Type: xroad.SerialNumber, Value: "5550001"}, {Type: xroad.CommonName, Value: "Member One"},
-	}
+	credentials := b.acmeYML(t, "EX:COM:5550001", host)
 	for usage, key := range map[string]xroad.Key{
-		"auth": xroad.AuthKey(signer(t), auth, host, host), "sign": xroad.SignKey(signer(t), sign, host, host),
+		"auth": xroad.AuthKey(signer(t), authSubject(host), host, host), "sign": xroad.SignKey(signer(t), signSubject(), host, host),
 	} {
-		s := b.securityServer(t, usage)
+		s := b.securityServer(t, credentials[usage], brief)
 		issued, err := s.Order(t.Context(), key)
 		if err != nil {
 			t.Fatalf("%s: %v", usage, err)
@@ -218,6 +235,84 @@ func TestServe(t *testing.T) {
 		if err == nil || state == nil || state.Status != ocsp.Revoked || state.RevocationReason != ocsp.KeyCompromise {
 			t.Errorf("31 %s, revoked: %v, %v", usage, state, err)
 		}
+	}
+}
+
+// TestAnotherMember: the registry has the servers of each member, so nobody gets a
+// certificate for the server of somebody else, even if its name leads to him; and
+// what was refused, for whom and where, is told to whoever asks here.
+func TestAnotherMember(t *testing.T) {
+	t.Parallel()
+	b := startBridge(t, func(example string) string { return example })
+	own, other := b.acmeYML(t, "EX:COM:5550001", "ss1.localhost"), b.acmeYML(t, "EX:COM:5550002", "ss2.localhost")
+	for name, tt := range map[string]struct {
+		by         xroad.Credential
+		key        xroad.Key
+		code, kind string
+	}{
+		"another member's server":  {own["sign"], xroad.SignKey(signer(t), signSubject(), "ss2.localhost", "ss2.localhost"), "order_creation_failure", "rejectedIdentifier"},
+		"a server that nobody has": {own["sign"], xroad.SignKey(signer(t), signSubject(), "ss3.localhost", "ss3.localhost"), "order_creation_failure", "rejectedIdentifier"},
+		"another member's code":    {other["sign"], xroad.SignKey(signer(t), signSubject(), "ss2.localhost", "ss2.localhost"), "order_finalization_failure", "unauthorized"},
+		"AUTH by the sign-kid":     {own["sign"], xroad.AuthKey(signer(t), authSubject("ss1.localhost"), "ss1.localhost", "ss1.localhost"), "order_finalization_failure", "badCSR"},
+	} {
+		_, err := b.securityServer(t, tt.by, brief).Order(t.Context(), tt.key)
+		var seen *xroad.Error
+		var refusal *xroad.Refusal
+		if !errors.As(err, &seen) || seen.Code != tt.code || !errors.As(err, &refusal) {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if kind, _ := refusal.Problem(); kind != tt.kind {
+			t.Errorf("%s: %s, want %s", name, kind, tt.kind)
+		}
+	}
+	var refused []struct{ ID string }
+	if err := json.Unmarshal([]byte(b.command(t, "order", "list", "--member", "EX:COM:5550002", "--json")), &refused); err != nil || len(refused) != 1 {
+		t.Fatal(refused, err)
+	}
+	says := b.command(t, "order", "explain", refused[0].ID)
+	for _, want := range []string{"ss2.localhost", "EX:COM:5550002", "SIGN key", `"5550001"`, "acme.yml", "order again"} {
+		if !strings.Contains(says, want) {
+			t.Errorf("order explain does not say %q:\n%s", want, says)
+		}
+	}
+}
+
+// TestRestart is case 40: the server is killed between finalize and the next look,
+// and nothing of the order, its URLs or the account is lost. An order that waits
+// for its approval is on its way for as long as the test wants.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	b := startBridge(t, func(example string) string {
+		return strings.ReplaceAll(example, "retry_after: 5s", "approval: required")
+	})
+	const host = "ss1.localhost"
+	restarted := false
+	s := b.securityServer(t, b.acmeYML(t, "EX:COM:5550001", host)["auth"], func(ctx context.Context, d time.Duration) error {
+		var waiting []struct{ ID string }
+		if err := json.Unmarshal([]byte(b.command(t, "order", "list", "--status", "processing", "--json")), &waiting); err != nil {
+			t.Fatal(err)
+		}
+		if len(waiting) == 1 && !restarted {
+			restarted = true
+			b.end(syscall.SIGKILL)
+			b.client.CloseIdleConnections()
+			b.serve(t)
+			b.command(t, "order", "approve", waiting[0].ID, "--reason", "it has survived")
+		}
+		return brief(ctx, d)
+	})
+	key := xroad.AuthKey(signer(t), authSubject(host), host, host)
+	issued, err := s.Order(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := xroad.Import(issued.Leaf, key, time.Now()); err != nil || !restarted {
+		t.Error(restarted, err)
+	}
+	// Nonces from before are replaced, and the account is known.
+	if again, err := s.Login(t.Context(), true); err != nil || again.Status != http.StatusOK {
+		t.Error(again, err)
 	}
 }
 

@@ -34,6 +34,10 @@ type Order struct {
 	Submitted *Submitter `json:"submitted,omitempty"`
 	Problem   *Problem   `json:"problem,omitempty"`
 	History   []Event    `json:"history,omitempty"`
+	// XRoad is the usage that a Security Server ordered for, empty for other
+	// clients, and Refused why its last finalize request was refused.
+	XRoad   string `json:"xroad,omitempty"`
+	Refused string `json:"refused,omitempty"`
 }
 
 // Identifier is the wire form of an identifier.
@@ -228,7 +232,7 @@ func viewOrder(o acme.Order) Order {
 		Authorizations: views(o.Authorizations, func(id acme.AuthorizationID) string { return string(id) }),
 		CreatedAt:      timeOf(o.CreatedAt), Expires: timeOf(o.Expires), NotBefore: timeOf(o.NotBefore), NotAfter: timeOf(o.NotAfter),
 		Submission: string(o.Submission), Certificate: string(o.Certificate), Replaces: o.Replaces, Problem: viewProblem(o.Problem),
-		AttachedTo: string(o.AttachedTo),
+		AttachedTo: string(o.AttachedTo), XRoad: string(o.XRoad), Refused: o.LastRefusal(),
 	}
 	for _, e := range o.History {
 		v.History = append(v.History, Event{At: e.At.UTC(), What: e.What})

@@ -10,10 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"acmebridge/acme"
 	"acmebridge/acme/engine"
 	"acmebridge/acme/server/servertest"
 	"acmebridge/backends"
 	"acmebridge/conformance/xroad"
+	"acmebridge/storage"
 )
 
 // TestXRoadSlowCA are the cases 20 and 21: finalize is answered at once, and five
@@ -141,4 +143,30 @@ func (l *lines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// TestXRoadRefusedFinalize: what a CSR was refused for is in the order's history,
+// once for each reason, and in the log with member and server, because the
+// Security Server tells nobody.
+func TestXRoadRefusedFinalize(t *testing.T) {
+	t.Parallel()
+	var log lines
+	i := newInstance(t, servertest.Options{Engine: func(c *engine.Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) }})
+	s := i.securityServer(t, "xroad", "sign", member)
+	forged := xroad.SignKey(newSigner(t), basicSign("5550002"), "noted.localhost", "noted.localhost")
+	_, err := s.Order(t.Context(), forged)
+	wantRefusal(t, err, "order_finalization_failure", "unauthorized")
+	orders, _, err := i.Engine.Operator().Orders(t.Context(), "", storage.Page{Limit: 10})
+	if err != nil || len(orders) != 1 {
+		t.Fatal(orders, err)
+	}
+	o := orders[0]
+	if why := o.LastRefusal(); o.Status != acme.OrderReady || !strings.Contains(why, `"5550002"`) || !strings.Contains(why, "acme.yml") {
+		t.Errorf("the order is %s, and its history says %v", o.Status, o.History)
+	}
+	for _, part := range []string{"order=" + string(o.ID), string(member), "noted.localhost", "usage=sign", "5550002"} {
+		if !strings.Contains(log.String(), part) {
+			t.Errorf("the log does not say %q:\n%s", part, log.String())
+		}
+	}
 }
