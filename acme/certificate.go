@@ -62,7 +62,8 @@ type Revocation struct {
 	At     time.Time        `cbor:"1,keyasint,omitzero"`
 	Reason RevocationReason `cbor:"2,keyasint,omitempty"`
 	// By says on whose word: "account", "key", "authorizations",
-	// "operator" or, when the whole member is out, "member".
+	// "operator", "member API" with who used it or, when the whole member is out,
+	// "member".
 	By string `cbor:"3,keyasint,omitempty"`
 	// DoneAt is when the CA knew; zero while it is queued.
 	DoneAt time.Time `cbor:"4,keyasint,omitzero"`

@@ -71,6 +71,9 @@ type Member struct {
 	// Review is how far its certificates were gone through after the registry
 	// took something from it; nil when it never did.
 	Review *Review `cbor:"16,keyasint,omitempty"`
+	// Tokens let people act for it over the member API. They are no new version
+	// of the member.
+	Tokens []MemberToken `cbor:"17,keyasint,omitempty"`
 }
 
 // Review follows from a record that gives less than the one before: certificates

@@ -266,7 +266,7 @@ func (o Operator) change(ctx context.Context, id acme.MemberID, what string, cha
 
 func (o Operator) newMember(m acme.Member) acme.Member {
 	m.Version, m.Status, m.ChangedAt = 1, acme.MemberActive, o.e.now()
-	m.Reason, m.Enforcement, m.Review = "", nil, nil
+	m.Reason, m.Enforcement, m.Review, m.Tokens = "", nil, nil, nil
 	for i := range m.Applications {
 		m.Applications[i].Version, m.Applications[i].ChangedAt = 1, m.ChangedAt
 	}

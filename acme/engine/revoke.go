@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"acmebridge/acme"
@@ -36,17 +35,15 @@ var clientReasons = []acme.RevocationReason{acme.Unspecified, acme.KeyCompromise
 // when it is durably queued; the answer waits for the CA at most for the
 // profile's hold window (R8555-7.6-13).
 func (e *Engine) Revoke(ctx context.Context, r Revocation) error {
-	bad := acme.Problemf(acme.BadRevocationReason, "reason %d is not accepted; give one of 0 (unspecified), 1 (keyCompromise), 4 (superseded), 5 (cessationOfOperation) or none", r.Reason)
-	if !slices.Contains(clientReasons, r.Reason) && r.Reason != acme.AffiliationChanged {
-		return bad
+	if p := reasonOfClient(r.Reason, r.Reason == acme.AffiliationChanged); p != nil {
+		return p
 	}
 	cert, err := e.certificateOf(ctx, r.Directory, r.Certificate)
 	if err != nil {
 		return err
 	}
-	// Members of a framework know whether they have changed their affiliation.
-	if r.Reason == acme.AffiliationChanged && cert.Holder == nil {
-		return bad
+	if p := reasonOfClient(r.Reason, cert.Holder != nil); p != nil {
+		return p
 	}
 	by, err := e.mayRevoke(ctx, cert, r)
 	if err != nil {

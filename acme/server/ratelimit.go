@@ -201,16 +201,4 @@ func (s *Server) crowded(row route) *acme.Problem {
 }
 
 // peerOf returns what an address counts as: itself, or its /64.
-func peerOf(remote string) (netip.Prefix, bool) {
-	ap, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return netip.Prefix{}, false
-	}
-	addr := ap.Addr().Unmap().WithZone("")
-	bits := 64
-	if addr.Is4() {
-		bits = 32
-	}
-	p, err := addr.Prefix(bits)
-	return p, err == nil
-}
+func peerOf(remote string) (netip.Prefix, bool) { return ratelimit.Peer(remote) }

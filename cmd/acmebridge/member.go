@@ -22,7 +22,7 @@ func (p *program) memberCommand() *cobra.Command {
 		p.memberStopCommand("freeze", "Stop a member until it is thawed: it orders and renews nothing from now on", "froze"),
 		p.memberThawCommand(),
 		p.memberStopCommand("remove", "Stop a member for good", "removed"),
-		p.memberImportCommand(), p.memberNoticesCommand())
+		p.memberImportCommand(), p.memberNoticesCommand(), p.memberTokenCommand())
 }
 
 func memberPath(id string, more ...string) string {

@@ -88,7 +88,15 @@ func (s *service) bindACME() error {
 		hold = max(hold, p.Hold)
 	}
 	s.limiter = newLimitListener(l, c.Connections, c.ConnectionsPerAddress)
-	server := s.server("acme", s.front.Handler())
+	handler := s.front.Handler()
+	api, err := s.memberAPI()
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	if api != nil {
+		handler = api.Beside(handler)
+	}
+	server := s.server("acme", handler)
 	server.TLSConfig = s.cert.config()
 	server.ReadHeaderTimeout = c.ReadHeaderTimeout
 	server.ReadTimeout = c.ReadTimeout

@@ -48,6 +48,7 @@ type parts struct {
 	engine     *engine.Engine
 	nonces     *nonce.Source
 	front      *server.Server
+	rates      *ratelimit.Table
 	// own are the addresses that this server listens on; nobody may make it
 	// validate against itself (SV-6).
 	own atomic.Pointer[[]netip.AddrPort]
@@ -87,7 +88,7 @@ func assemble(ctx context.Context, cfg *config.Config, log *slog.Logger, now fun
 	if err != nil {
 		return nil, err
 	}
-	rates := ratelimit.New(ratelimit.Config{Entries: cfg.Limits.RateEntries, Now: now})
+	p.rates = ratelimit.New(ratelimit.Config{Entries: cfg.Limits.RateEntries, Now: now})
 	p.engine, err = engine.New(engine.Config{
 		Store: p.store, Backends: p.issuers, Validators: validators, CAA: p.caa, Sealer: recordSealer{sealer},
 		Directories: cfg.AcmeDirectories(), Profiles: p.profiles(u), Holder: rand.Text(),
@@ -95,7 +96,7 @@ func assemble(ctx context.Context, cfg *config.Config, log *slog.Logger, now fun
 		Log:        log, Now: now,
 		Validations: cfg.Limits.Validations, Attempts: cfg.Validation.Attempts,
 		Interval: cfg.Validation.Interval, ValidationTimeout: cfg.Validation.Timeout,
-		Limits: engineLimits(cfg.Limits, rates),
+		Limits: engineLimits(cfg.Limits, p.rates),
 	})
 	if err != nil {
 		return nil, err
@@ -107,7 +108,7 @@ func assemble(ctx context.Context, cfg *config.Config, log *slog.Logger, now fun
 		Engine: p.engine, Nonces: p.nonces, BaseURL: cfg.BaseURL, Log: log, Now: now,
 		MaxBody: int64(cfg.Limits.Body), SignatureChecks: cfg.Limits.SignatureChecks,
 		BadSignatures: noneIfZero(cfg.Limits.BadSignatures), Origins: cfg.CORS.Origins,
-		AccountHashPrefix: cfg.AccountHashPrefix(), Limits: serverLimits(cfg.Limits, rates),
+		AccountHashPrefix: cfg.AccountHashPrefix(), Limits: serverLimits(cfg.Limits, p.rates),
 	})
 	return p, err
 }

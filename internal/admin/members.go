@@ -127,6 +127,7 @@ func (h *handler) mountMembers(mux *http.ServeMux) {
 	}))
 	mux.HandleFunc("POST "+uploads, h.answer(h.importMembers))
 	h.mountApplications(mux)
+	h.mountMemberTokens(mux)
 }
 
 func (h *handler) stopMember(stop func(context.Context, acme.MemberID, engine.Measures) (acme.Member, error)) http.HandlerFunc {

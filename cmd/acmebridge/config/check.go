@@ -25,6 +25,7 @@ func check(c *Config, r *report) {
 	checkIB1Directories(c, r)
 	checkBackends(c, r)
 	checkOCSP(c, r)
+	checkMemberAPI(c, r)
 	checkLink(c.Limits.HelpURL, "limits.help_url", r)
 	for i, o := range c.CORS.Origins {
 		if o != "*" && !isOrigin(o) {

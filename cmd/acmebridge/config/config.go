@@ -22,6 +22,7 @@ type Config struct {
 	Directories map[string]Directory `key:"directories" doc:"ACME endpoints, each with its own accounts. Names are of a-z, 0-9 and -."`
 	Profiles    map[string]Profile   `key:"profiles" doc:"What may be ordered. Names are of a-z, 0-9 and -; clients see them."`
 	Backends    map[string]Backend   `key:"backends" doc:"Certificate authorities. Names are of a-z, 0-9 and -."`
+	MemberAPI   MemberAPI            `key:"member_api" doc:"The API that members use beside ACME, on the listener and below base_url. Off unless enabled."`
 	OCSP        OCSP                 `key:"ocsp" doc:"How OCSP requests are answered, at pki_listen. Which CAs have OCSP is a matter of their backends."`
 	Limits      Limits               `key:"limits" doc:"What one client, or all of them, may use of this server."`
 	CORS        CORS                 `key:"cors" doc:"ACME clients that run in a browser."`
