@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -64,6 +67,8 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"fetch":         scripttest.Fetch,
 	"lists":         cmdLists,
 	"sectigobuy":    cmdSectigoBuy,
+	"ask":           cmdAsk,
+	"pick":          cmdPick,
 	"centralserver": cmdCentralServer,
 }
 
@@ -145,6 +150,51 @@ func scriptClient(ts *testscript.TestScript, data string) *http.Client {
 		ts.Fatalf("no root in %s", data)
 	}
 	return trusting(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
+}
+
+// ask STATUS DATA TOKEN METHOD URL [BODY-FILE] makes a request of a member to the
+// server on that data folder, and prints the answer. TOKEN is - for none, and of
+// a CSR in the file a request to sign it is made.
+func cmdAsk(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 5 {
+		ts.Fatalf("usage: ask STATUS DATA TOKEN METHOD URL [BODY-FILE]")
+	}
+	body := ""
+	if len(args) > 5 {
+		body = ts.ReadFile(args[5])
+		if strings.HasPrefix(body, "-----BEGIN") {
+			wrapped, err := json.Marshal(map[string]string{"csr": body})
+			ts.Check(err)
+			body = string(wrapped)
+		}
+	}
+	req, err := http.NewRequestWithContext(context.Background(), args[3], args[4], strings.NewReader(body))
+	ts.Check(err)
+	req.Header.Set("Content-Type", "application/json")
+	if args[2] != "-" {
+		req.Header.Set("Authorization", "Bearer "+args[2])
+	}
+	resp, err := scriptClient(ts, args[1]).Do(req)
+	ts.Check(err)
+	text, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	ts.Check(err)
+	_, err = ts.Stdout().Write(text)
+	ts.Check(err)
+	if got := strconv.Itoa(resp.StatusCode); got != args[0] {
+		ts.Fatalf("status %s, want %s: %s", got, args[0], text)
+	}
+}
+
+// pick VARIABLE FILE NAME sets a variable to the text of the first member of that
+// name of the JSON in a file.
+func cmdPick(ts *testscript.TestScript, _ bool, args []string) {
+	_, rest, ok := strings.Cut(ts.ReadFile(args[1]), `"`+args[2]+`":`)
+	value, _, closed := strings.Cut(strings.TrimPrefix(strings.TrimSpace(rest), `"`), `"`)
+	if !ok || !closed {
+		ts.Fatalf("no %s in %s", args[2], args[1])
+	}
+	ts.Setenv(args[0], value)
 }
 
 // newer FILE makes a database look as if a program from the future wrote it.

@@ -12,6 +12,7 @@
 // Health and metrics are apart from it ([Health], [Metrics]): they are served
 // on admin_listen too, where everything else stays out of reach.
 //
-// The types in this package are the wire form. They hold no secret but one:
-// the MAC key of an external account key, in the answer that made it.
+// The types in this package are the wire form. They hold no secret but two:
+// the MAC key of an external account key and a token for the member API, in the
+// answers that made them.
 package admin
