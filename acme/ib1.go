@@ -2,6 +2,7 @@ package acme
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,35 @@ type IB1Rule struct {
 	// they ordered in what they got order again with every run.
 	Reissues int
 	Per      time.Duration
+	// Hosts are those of the framework: roles, members and applications have URLs
+	// at one of them. Empty means at any.
+	Hosts []string
+}
+
+// CheckHosts refuses URLs that are at no host of the framework.
+func (r IB1Rule) CheckHosts(urls ...string) *Problem {
+	if len(r.Hosts) == 0 {
+		return nil
+	}
+	for _, text := range urls {
+		if u, err := url.Parse(text); err != nil || !slices.Contains(r.Hosts, u.Host) {
+			return Problemf(Malformed, "%.200q is at no host of the framework, which has %s", text, strings.Join(r.Hosts, ", "))
+		}
+	}
+	return nil
+}
+
+// FrameworkURLs are the URLs that an IB1 framework has given to a member, its
+// roles and its applications.
+func (m Member) FrameworkURLs() []string {
+	all := slices.Clone(m.Roles)
+	if len(m.Applications) > 0 {
+		all = append(all, string(m.ID))
+	}
+	for _, a := range m.Applications {
+		all = append(append(all, a.URL), a.Roles...)
+	}
+	return all
 }
 
 // IB1Holder is whom a certificate of a framework is for, as the registry said

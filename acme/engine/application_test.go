@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -729,6 +730,62 @@ func TestNotices(t *testing.T) {
 		}
 		if got := notices(); len(got) != 0 {
 			t.Errorf("revoked: %v", got)
+		}
+	})
+}
+
+// TestFrameworkHosts: what is at no host of the framework is refused when it is
+// entered, and gets no certificate when it was entered before.
+func TestFrameworkHosts(t *testing.T) {
+	w, _ := newFramework(t)
+	free := w.change
+	limit := func(hosts ...string) func(*engine.Config) {
+		return func(c *engine.Config) {
+			free(c)
+			for name, p := range c.Profiles {
+				if p.IB1.Tree != "" {
+					p.IB1.Hosts = hosts
+					c.Profiles[name] = p
+				}
+			}
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		ctx := t.Context()
+		w.change = limit("directory.example.org", "registry.example.org")
+		r := w.start()
+		m := r.application([]string{reader}, acme.IB1Client)
+		a := r.applicationAccount()
+		r.certificateOf(r.obtain(a, "ib1-client", bareCSR(t, newKey(t)), app1))
+		const foreign = "https://registry.example.net/role/reader"
+		with := func(what func(*acme.Member)) acme.Member {
+			m := m
+			m.Roles, m.Applications = slices.Clone(m.Roles), slices.Clone(m.Applications)
+			what(&m)
+			return m
+		}
+		app := acme.Application{URL: "https://directory.example.net/a/1", Roles: []string{reader}, Trees: []acme.IB1Tree{acme.IB1Client}}
+		for what, err := range map[string]error{
+			"a role":         second(r.Operator().UpdateMember(ctx, with(func(m *acme.Member) { m.Roles = append(m.Roles, foreign) }))),
+			"a claim":        second(r.Operator().UpdateMember(ctx, with(func(m *acme.Member) { m.Applications[0].Roles = []string{foreign} }))),
+			"a port":         second(r.Operator().UpdateMember(ctx, with(func(m *acme.Member) { m.Roles = []string{"https://registry.example.org:444/role/reader"} }))),
+			"an application": second(r.Operator().PutApplication(ctx, member1, app)),
+			"a list":         second(r.Operator().ImportApplications(ctx, []engine.ApplicationOf{{Member: member1, Application: app}}, engine.ImportMode{})),
+			"an import":      second(r.Operator().ImportMembers(ctx, []acme.Member{with(func(m *acme.Member) { m.Roles = []string{foreign} })}, engine.ImportMode{})),
+			"a new member":   second(r.Operator().CreateMember(ctx, acme.Member{ID: "https://directory.example.org/m/2", Roles: []string{foreign}})),
+		} {
+			if err == nil || !strings.Contains(err.Error(), "is at no host of the framework") {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		r.end()
+		w.change = limit("directory.example.org")
+		r = w.start()
+		defer r.end()
+		var p *acme.Problem
+		if _, err := r.obtain(a, "ib1-client", bareCSR(t, newKey(t)), app1); !errors.As(err, &p) || p.Type != acme.Unauthorized {
+			t.Errorf("entered before: %v", err)
 		}
 	})
 }

@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	"acmebridge/acme"
 	"acmebridge/internal/failpoint"
@@ -31,8 +33,37 @@ func (h holder) framework(p acme.Profile) (to acme.IB1Holder, handle string, err
 	if problem != nil {
 		return to, "", rightGone{problem}
 	}
+	if p.IB1.Tree.Member() {
+		// They were looked at when they were entered, perhaps under another
+		// configuration.
+		if problem := p.IB1.CheckHosts(append([]string{to.Member, to.Application}, to.Roles...)...); problem != nil {
+			problem.Type = acme.Unauthorized
+			return to, "", rightGone{problem}
+		}
+	}
 	a, _ := h.member.Application(h.application())
 	return to, a.Handle, nil
+}
+
+// checkHosts refuses a record with URLs at hosts that are of no framework here.
+func (e *Engine) checkHosts(m acme.Member) error {
+	var all acme.IB1Rule
+	for _, name := range sortedKeys(e.cfg.Profiles) {
+		rule := e.cfg.Profiles[name].IB1
+		if rule.Tree == "" {
+			continue
+		}
+		if len(rule.Hosts) == 0 {
+			return nil
+		}
+		all.Hosts = append(all.Hosts, rule.Hosts...)
+	}
+	slices.Sort(all.Hosts)
+	all.Hosts = slices.Compact(all.Hosts)
+	if p := all.CheckHosts(m.FrameworkURLs()...); p != nil {
+		return fmt.Errorf("member %s: %w", m.ID, p)
+	}
+	return nil
 }
 
 // parseIdentifiers reads what an order lists. One for an application lists what

@@ -73,6 +73,9 @@ func (o Operator) become(tx storage.Tx, stored *acme.Member, next acme.Member) e
 	if p != nil {
 		return p
 	}
+	if err := o.e.checkHosts(after); err != nil {
+		return err
+	}
 	if err := applicationsFree(tx, after); err != nil {
 		return err
 	}

@@ -214,6 +214,9 @@ func (o Operator) ImportMembers(ctx context.Context, members []acme.Member, mode
 				if m, p = acme.CheckMember(before.WithContent(m, o.e.now())); p != nil {
 					return p
 				}
+				if err := o.e.checkHosts(m); err != nil {
+					return err
+				}
 				done.Changed = append(done.Changed, m.ID)
 				if m.Narrowed(before) {
 					done.Narrowed = append(done.Narrowed, m.ID)
@@ -278,6 +281,9 @@ func (o Operator) checkMember(m acme.Member) (acme.Member, error) {
 	m, p := acme.CheckMember(m)
 	if p != nil {
 		return m, p
+	}
+	if err := o.e.checkHosts(m); err != nil {
+		return m, err
 	}
 	for _, name := range m.Profiles {
 		if _, ok := o.e.cfg.Profiles[name]; !ok {

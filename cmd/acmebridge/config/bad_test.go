@@ -293,6 +293,10 @@ var bad = []struct {
 	{"a backend of a framework without a tree", "directories: {d: {external_account: required, profiles: [a]}}\nprofiles:\n  a: {backend: f}\nbackends: {f: {type: ib1, dir: d, passphrase_file: p}}\n", []string{
 		"f:3:3: profiles.a.ib1.tree: is missing; backend f is that of a framework, so say which tree: client, signing or server",
 	}},
+	{"hosts of a framework", "backends: {local: {type: localca}, f: {type: ib1, dir: d, passphrase_file: p, hosts: [registry.example, \"https://x.example\", X.example]}}\n", []string{
+		"f:1:105: backends.f.hosts[1]: is not a host in lower case, such as registry.core.trust.ib1.org",
+		"f:1:126: backends.f.hosts[2]: is not a host in lower case, such as registry.core.trust.ib1.org",
+	}},
 	{"what has no place in a framework", "directories: {d: {profiles: [a, b]}}\nprofiles:\n  a: {backend: f, approval: required, caa: true, ib1: {tree: signing}}\n  b: {backend: local, ib1: {tree: client}}\nbackends: {f: {type: ib1, dir: d, passphrase_file: p, trees: [client], caa_identities: [ca.example]}, local: {type: localca}}\n", []string{
 		"f:1:15: directories.d.external_account: must be required: profile a is of a framework, and the external account key says for which member",
 		"f:3:29: profiles.a.approval: has no place here: the registry approves applications, and certificates are signed when an order is finalized",

@@ -58,7 +58,7 @@ func (c *Config) AcmeProfiles() map[acme.ProfileName]acme.Profile {
 			Keys:                  acme.KeyPolicy{Types: slices.Clone(p.KeyTypes)},
 			Usages:                usages,
 			XRoad:                 xroadRule(p.XRoad),
-			IB1:                   ib1Rule(p.IB1),
+			IB1:                   ib1Rule(p.IB1, c.Backends[p.Backend].IB1),
 			Subject:               p.Subject,
 			SubjectFrom:           acme.SubjectNames(p.SubjectFrom),
 			Validity:              p.Validity,

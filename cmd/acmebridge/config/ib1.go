@@ -3,9 +3,11 @@ package config
 import (
 	"errors"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"acmebridge/internal/secret"
 )
@@ -17,6 +19,7 @@ const TypeIB1 = "ib1"
 type IB1 struct {
 	Dir             string        `key:"dir" doc:"Folder of the framework, as 'acmebridge ib1' makes and keeps it. Required."`
 	Trees           []string      `key:"trees" enum:"client,signing,server" doc:"Trees that are served. Empty: those that have an issuer in the folder."`
+	Hosts           []string      `key:"hosts" doc:"Hosts of the registry and the directory of the framework, for example registry.core.trust.ib1.org. URLs of roles, members and applications at other hosts are refused when they are entered, and get no certificates. Empty: at any host."`
 	PassphraseFile  string        `key:"passphrase_file" doc:"File, readable by its owner only, with the passphrase of the issuers' keys that are in files. One passphrase is for all of them."`
 	PassphraseValue secret.Secret `key:"passphrase" source:"env" doc:"The passphrase itself, in place of passphrase_file."`
 	PKCS11Module    string        `key:"pkcs11_module" doc:"Library of a hardware security module that has keys of issuers, for example /usr/lib/softhsm/libsofthsm2.so. Needs a program built with -tags pkcs11. Empty: all keys are in files."`
@@ -48,6 +51,11 @@ func checkIB1(name string, b IB1, r *report) {
 	for i, t := range b.Trees {
 		if slices.Contains(b.Trees[:i], t) {
 			r.add(at(key+".trees", i), "is listed twice")
+		}
+	}
+	for i, h := range b.Hosts {
+		if u, err := url.Parse("https://" + h + "/"); err != nil || h == "" || u.Host != h || h != strings.ToLower(h) {
+			r.add(at(key+".hosts", i), "is not a host in lower case, such as registry.core.trust.ib1.org")
 		}
 	}
 	hardware := b.PKCS11Module != ""

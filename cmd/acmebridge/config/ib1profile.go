@@ -22,11 +22,11 @@ func (p IB1Profile) tree() acme.IB1Tree {
 	return p.Tree
 }
 
-func ib1Rule(p IB1Profile) acme.IB1Rule {
+func ib1Rule(p IB1Profile, b IB1) acme.IB1Rule {
 	if p.tree() == "" {
 		return acme.IB1Rule{}
 	}
-	return acme.IB1Rule{Tree: p.tree(), Reissues: p.Reissues.Count, Per: p.Reissues.Per}
+	return acme.IB1Rule{Tree: p.tree(), Reissues: p.Reissues.Count, Per: p.Reissues.Per, Hosts: b.Hosts}
 }
 
 // deriveIB1 sets what the framework decides, so that the configuration that is

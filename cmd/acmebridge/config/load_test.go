@@ -324,7 +324,7 @@ profiles:
   client: {backend: f, usages: [server_auth], key_types: [rsa], authorization: challenge, ib1: {tree: client, reissues: 2/1d}}
   signing: {backend: f, ib1: {tree: signing, reissues: off}}
   server: {backend: f, validity: 90d, identifiers: {wildcard: true}, challenges: [dns-01], ib1: {tree: server}}
-backends: {f: {type: ib1, dir: d, passphrase_file: p}}
+backends: {f: {type: ib1, dir: d, passphrase_file: p, hosts: [registry.example.org]}}
 `)
 	profiles := c.AcmeProfiles()
 	for name, want := range map[acme.ProfileName]struct {
@@ -332,12 +332,12 @@ backends: {f: {type: ib1, dir: d, passphrase_file: p}}
 		usages        []acme.Usage
 		authorization acme.AuthorizationRule
 	}{
-		"client":  {acme.IB1Rule{Tree: acme.IB1Client, Reissues: 2, Per: 24 * time.Hour}, []acme.Usage{acme.ClientAuth}, acme.AuthorizeByRegistry},
-		"signing": {acme.IB1Rule{Tree: acme.IB1Signing}, nil, acme.AuthorizeByRegistry},
-		"server":  {acme.IB1Rule{Tree: acme.IB1Server, Reissues: 5, Per: 5 * 24 * time.Hour}, []acme.Usage{acme.ServerAuth}, acme.AuthorizeByBoth},
+		"client":  {acme.IB1Rule{Tree: acme.IB1Client, Reissues: 2, Per: 24 * time.Hour, Hosts: []string{"registry.example.org"}}, []acme.Usage{acme.ClientAuth}, acme.AuthorizeByRegistry},
+		"signing": {acme.IB1Rule{Tree: acme.IB1Signing, Hosts: []string{"registry.example.org"}}, nil, acme.AuthorizeByRegistry},
+		"server":  {acme.IB1Rule{Tree: acme.IB1Server, Reissues: 5, Per: 5 * 24 * time.Hour, Hosts: []string{"registry.example.org"}}, []acme.Usage{acme.ServerAuth}, acme.AuthorizeByBoth},
 	} {
 		got := profiles[name]
-		if got.IB1 != want.rule || !slices.Equal(got.Usages, want.usages) || got.Authorization != want.authorization ||
+		if !reflect.DeepEqual(got.IB1, want.rule) || !slices.Equal(got.Usages, want.usages) || got.Authorization != want.authorization ||
 			!slices.Equal(got.Keys.Types, []string{"p256"}) || got.Dates != acme.DatesRefuse || got.Identifiers.Wildcard {
 			t.Errorf("%s: %+v", name, got)
 		}
