@@ -23,7 +23,8 @@ const (
 var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 	encoding   = newEncoding()
-	decoding   = newDecoding()
+	decoding   = newDecoding(cbor.ExtraDecErrorUnknownField)
+	reading    = newDecoding(cbor.ExtraDecErrorNone)
 )
 
 // newEncoding returns the one way records are written. Times are written in
@@ -48,13 +49,13 @@ func newEncoding() cbor.EncMode {
 // newer program, and a record without it would be half a record. Text that is
 // not UTF-8 is let through, since the writer does not look either: what could
 // be stored can be read.
-func newDecoding() cbor.DecMode {
+func newDecoding(extra cbor.ExtraDecErrorCond) cbor.DecMode {
 	m, err := cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 		IndefLength:       cbor.IndefLengthForbidden,
 		TagsMd:            cbor.TagsForbidden,
 		UTF8:              cbor.UTF8DecodeInvalid,
-		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+		ExtraReturnErrors: extra,
 		MaxNestedLevels:   16,
 		MaxArrayElements:  1 << 16,
 		MaxMapPairs:       256,
@@ -84,15 +85,21 @@ func Encode[R any](record R) ([]byte, error) {
 // Decode returns the record that Encode made b of. Anything else is
 // ErrDamaged, and the record is then the zero value. The result shares no
 // memory with b.
-func Decode[R any](b []byte) (R, error) {
+func Decode[R any](b []byte) (R, error) { return decode[R](b, decoding) }
+
+// DecodePart is Decode for a type that has some of the fields of the record, to
+// look at and not to store again.
+func DecodePart[R any](b []byte) (R, error) { return decode[R](b, reading) }
+
+func decode[R any](b []byte, mode cbor.DecMode) (R, error) {
 	var record, none R
 	payload, err := Verify(b)
 	if err != nil {
 		return none, fmt.Errorf("decode a %T: %w", record, err)
 	}
-	long, err := compact.Expand(make([]byte, 0, 2*len(payload)), payload)
+	long, err := compact.Expand(make([]byte, 0, len(payload)+len(payload)/4+128), payload)
 	if err == nil {
-		err = decoding.Unmarshal(long, &record)
+		err = mode.Unmarshal(long, &record)
 	}
 	if err != nil {
 		return none, fmt.Errorf("%w: decode a %T: %w", ErrDamaged, record, err)

@@ -40,6 +40,18 @@ var certificateTable = table[acme.Certificate]{
 	},
 }
 
+// revokedTable is certificateTable for who needs no more than that.
+var revokedTable = table[storage.RevokedEntry]{
+	letter: certificateTable.letter, name: certificateTable.name, part: true,
+	id: func(c *storage.RevokedEntry) string { return string(c.ID) },
+	entries: func(c *storage.RevokedEntry) []string {
+		if c.Revocation == nil {
+			return nil
+		}
+		return []string{entry(under('r', c.Backend), string(c.ID))}
+	},
+}
+
 var chainTable = table[acme.Chain]{
 	letter: 'H', name: "chains",
 	id: func(c *acme.Chain) string { return string(c.Hash[:]) },
@@ -103,6 +115,13 @@ func (c certificates) Expiring(from, to time.Time, p storage.Page) ([]acme.Certi
 
 func (c certificates) Revoked(backend string, p storage.Page) ([]acme.Certificate, string, error) {
 	return listBy(c.tx, certificateTable, under('r', backend), byID, p, nil, nil)
+}
+
+var _ storage.RevokedLister = certificates{}
+
+// RevokedEntries implements storage.RevokedLister.
+func (c certificates) RevokedEntries(backend string, p storage.Page) ([]storage.RevokedEntry, string, error) {
+	return listBy(c.tx, revokedTable, under('r', backend), byID, p, nil, nil)
 }
 
 func (c certificates) Chain(h acme.ChainHash) (acme.Chain, error) {

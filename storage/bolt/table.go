@@ -21,6 +21,8 @@ type table[R any] struct {
 	// entries returns the index entries that lead to the record. They depend on
 	// the record alone, and end with its id.
 	entries func(*R) []string
+	// part says that R has some of the fields of the record, and is never stored.
+	part bool
 	// goesOn leaves damaged records out of lists, which then return them as an
 	// error beside the others.
 	goesOn bool
@@ -48,7 +50,11 @@ func get[R any](t *tx, d table[R], id string) (R, error) {
 // sure that a damaged key serves nobody another's record (SS-9).
 func (d table[R]) decode(id string, v []byte) (R, error) {
 	var none R
-	r, err := storage.Decode[R](v)
+	decode := storage.Decode[R]
+	if d.part {
+		decode = storage.DecodePart[R]
+	}
+	r, err := decode(v)
 	if err != nil {
 		return none, fmt.Errorf("%s %q: %w", d.name, id, err)
 	}
