@@ -175,11 +175,12 @@ func (p *parts) backends() (map[string]backends.Backend, error) {
 
 func (p *parts) openBackend(name string) (backends.Backend, error) {
 	open := map[string]func(name string) (backends.Backend, error){
-		config.TypeLocalCA:  p.openLocalCA,
-		config.TypeSectigo:  p.openSectigo,
-		config.TypeDigiCert: p.openDigiCert,
-		config.TypeIB1:      p.openIB1,
-		config.TypeUpstream: p.openUpstream,
+		config.TypeLocalCA:    p.openLocalCA,
+		config.TypeSectigo:    p.openSectigo,
+		config.TypeDigiCert:   p.openDigiCert,
+		config.TypeIB1:        p.openIB1,
+		config.TypeGlobalSign: p.openGlobalSign,
+		config.TypeUpstream:   p.openUpstream,
 	}
 	kind := p.cfg.Backends[name].Type
 	fn := open[kind]

@@ -92,6 +92,7 @@ var outgoingAllowed = map[string]string{
 	"backends/digicert/transport.go":     "the same",
 	"backends/upstream/web.go":           "the same",
 	"internal/memberapi/idtoken/web.go":  "the same",
+	"internal/caclient/transport.go":     "the same",
 	"cmd/acmebridge/demo":                "the tour is a client of a server that it has started itself",
 	"cmd/acmebridge/member_directory.go": "its only way to connect is the dialer, to where the person at it has said",
 	"cmd/acmebridge/admin":               "commands are clients of our own server",

@@ -190,6 +190,9 @@ func checkProfiles(c *Config, r *report) {
 				r.add(key+".approvers", "nobody has to approve anything; set approval: required, or leave the approvers out")
 			}
 		}
+		if b := c.Backends[p.Backend]; b.Type == TypeGlobalSign {
+			checkCutOff(p, key, b.GlobalSign.ServerOnlyFrom, r)
+		}
 		checkRenewal(p, key+".renewal", r)
 		checkXRoad(p, key, r)
 		checkIB1Profile(c, p, key, r)
@@ -239,6 +242,9 @@ func checkBackends(c *Config, r *report) {
 		}
 		if c.Backends[name].Type == TypeDigiCert {
 			checkDigiCert(name, c.Backends[name].DigiCert, r)
+		}
+		if c.Backends[name].Type == TypeGlobalSign {
+			checkGlobalSign(name, c.Backends[name].GlobalSign, r)
 		}
 		if c.Backends[name].Type == TypeUpstream {
 			checkUpstream(name, c.Backends[name].Upstream, r)

@@ -184,14 +184,15 @@ type Identifiers struct {
 // Backend is one certificate authority. Type says which of the other fields
 // belongs to it.
 type Backend struct {
-	Type string `key:"type" enum:"localca,sectigo,digicert,ib1,upstream" doc:"Kind of CA: localca signs here, sectigo buys at Sectigo IoT Manager, digicert at DigiCert CertCentral, ib1 signs here for an IB1 trust framework, upstream orders at any CA that speaks ACME. Required."`
+	Type string `key:"type" enum:"localca,sectigo,digicert,globalsign,ib1,upstream" doc:"Kind of CA: localca signs here, sectigo buys at Sectigo IoT Manager, digicert at DigiCert CertCentral, globalsign at GlobalSign Atlas, ib1 signs here for an IB1 trust framework, upstream orders at any CA that speaks ACME. Required."`
 	// CAAIdentities is common to all types.
 	CAAIdentities []string `key:"caa_identities" doc:"Domain names by which DNS records name this CA: in CAA records, and in those of dns-persist-01. At most 10, in lower case. In front of a CA that checks CAA itself, they have to be that CA's."`
 	// OCSP is too.
-	OCSP     BackendOCSP `key:"ocsp" doc:"OCSP for the certificates of this CA, at pki_listen."`
-	LocalCA  LocalCA     `when:"localca"`
-	Sectigo  Sectigo     `when:"sectigo"`
-	DigiCert DigiCert    `when:"digicert"`
-	IB1      IB1         `when:"ib1"`
-	Upstream Upstream    `when:"upstream"`
+	OCSP       BackendOCSP `key:"ocsp" doc:"OCSP for the certificates of this CA, at pki_listen."`
+	LocalCA    LocalCA     `when:"localca"`
+	Sectigo    Sectigo     `when:"sectigo"`
+	DigiCert   DigiCert    `when:"digicert"`
+	IB1        IB1         `when:"ib1"`
+	GlobalSign GlobalSign  `when:"globalsign"`
+	Upstream   Upstream    `when:"upstream"`
 }

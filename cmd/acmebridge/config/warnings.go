@@ -92,6 +92,9 @@ func (c *Config) Warnings() []string {
 		if b.Type == TypeIB1 && !b.IB1.PassphraseValue.Empty() {
 			all = append(all, variable("backends."+name+".passphrase")+" holds a secret: child processes and crash reports can show it; passphrase_file is safer")
 		}
+		if b.Type == TypeGlobalSign {
+			all = append(all, warnGlobalSign(name, b.GlobalSign)...)
+		}
 		if b.Type == TypeUpstream {
 			all = append(all, warnOfUpstream(name, b.Upstream)...)
 		}

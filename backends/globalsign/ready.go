@@ -1,0 +1,135 @@
+package globalsign
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"acmebridge/backends"
+)
+
+// standing is what was last seen of the account, to save calls.
+type standing struct {
+	at     time.Time // zero never
+	policy Policy
+	claims []Claim
+}
+
+const (
+	// standingAge is how long that is believed.
+	standingAge = 10 * time.Minute
+	// notice is how long before the end of a proof Check begins to complain.
+	notice = 30 * 24 * time.Hour
+)
+
+// account looks at policy and domains, now and then.
+func (b *Backend) account(ctx context.Context, fresh bool) (standing, error) {
+	now := b.cfg.Now()
+	b.mu.Lock()
+	known := b.ready
+	b.mu.Unlock()
+	if !fresh && !known.at.IsZero() && now.Sub(known.at) < standingAge {
+		return known, nil
+	}
+	known = standing{at: now}
+	var err error
+	if known.policy, err = b.client.Policy(ctx); err != nil {
+		return standing{}, err
+	}
+	if !b.cfg.AnyDomain {
+		if known.claims, err = b.client.Claims(ctx); err != nil {
+			return standing{}, err
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ready = known
+	return known, nil
+}
+
+// forget has the account looked at anew.
+func (b *Backend) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ready = standing{}
+}
+
+// claimed wants each name to lie in a domain that the account has proved to the
+// CA. Addresses are the CA's own business.
+func (b *Backend) claimed(s standing, san SAN) error {
+	if b.cfg.AnyDomain {
+		return nil
+	}
+	for _, name := range san.Names {
+		switch known, good := s.domainAt(name, b.cfg.Now()); {
+		case !known:
+			return backends.Refused("the account at the certificate authority has claimed no domain that "+name+" lies in", nil)
+		case !good:
+			return backends.NotSent(fmt.Errorf("globalsign: %s: %w: its domain is not verified, or no longer; verify it in Atlas", name, errAccount))
+		}
+	}
+	return nil
+}
+
+// domainAt says whether a name lies in a domain that was claimed, and verified
+// for a time.
+func (s standing) domainAt(name string, at time.Time) (known, good bool) {
+	name = strings.TrimPrefix(name, "*.")
+	for _, c := range s.claims {
+		if name != c.Domain && !strings.HasSuffix(name, "."+c.Domain) {
+			continue
+		}
+		known = true
+		// AssertBy of a claim that is verified is when it has to be proved anew.
+		if c.Status == "VERIFIED" && (c.AssertBy == 0 || at.Unix() < c.AssertBy) {
+			return true, true
+		}
+	}
+	return known, false
+}
+
+// covered wants something left to buy with (SC-16).
+func (b *Backend) covered(ctx context.Context) error {
+	left, err := b.client.Quota(ctx)
+	switch {
+	case err != nil:
+		return backends.NotSent(err)
+	case left != nil && *left <= 0:
+		return backends.NotSent(fmt.Errorf("globalsign: the account may issue no more certificates; have its quota raised: %w", backends.ErrExhausted))
+	}
+	return nil
+}
+
+// Check implements backends.Checker: it looks at everything that an order will
+// need, and a month ahead.
+func (b *Backend) Check(ctx context.Context) error {
+	s, err := b.account(ctx, true)
+	if err != nil {
+		return err
+	}
+	if p := s.policy; p.PublicKey != nil && p.PublicKey.Format != "" && p.PublicKey.Format != "PKCS10" && p.KeySignature == "REQUIRED" {
+		return fmt.Errorf("globalsign: %w: its policy wants a proof of possession beside a bare key; have GlobalSign set the format of keys to PKCS10", errAccount)
+	}
+	if _, ok := s.policy.hash(); !ok {
+		return fmt.Errorf("globalsign: %w: its policy has no hash of the SHA-2 family", errAccount)
+	}
+	for _, usages := range b.cfg.Usages {
+		if _, why := s.policy.usages(usages); why != "" {
+			return fmt.Errorf("globalsign: a profile wants something else: %s", why)
+		}
+	}
+	soon := b.cfg.Now().Add(notice)
+	for _, name := range b.cfg.Domains {
+		if _, good := s.domainAt(name, soon); !good {
+			return fmt.Errorf("globalsign: the domain %s has no proof that is good until %s; verify it in Atlas", name, soon.Format(time.DateOnly))
+		}
+	}
+	if err := b.covered(ctx); err != nil {
+		return err
+	}
+	if _, err := b.client.TrustChain(ctx); err != nil {
+		return err
+	}
+	return nil
+}
