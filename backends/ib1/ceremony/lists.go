@@ -140,9 +140,16 @@ func (f *Folder) signList(t ib1.Tree, number int) (l SignedList, err error) {
 	return l, err
 }
 
+// keptPrefix begins the names of lists that are kept for ever.
+const keptPrefix = "list-"
+
+// KeptList says of the name of a file in the folder of a tree that it is a list
+// which is kept for ever. Servers add such, too, and it is served from elsewhere.
+func KeptList(name string) bool { return strings.HasPrefix(name, keptPrefix) }
+
 // keep stores a list for ever under its number, which no other list has.
 func (f *Folder) keep(t ib1.Tree, list, number string, der []byte) error {
-	name := fmt.Sprintf("list-%s-%s.crl", strings.TrimPrefix(strings.TrimSuffix(path.Base(list), ".crl"), "ib1-"+string(t)+"-"), number)
+	name := fmt.Sprintf(keptPrefix+"%s-%s.crl", strings.TrimPrefix(strings.TrimSuffix(path.Base(list), ".crl"), "ib1-"+string(t)+"-"), number)
 	err := keyfile.Create(f.path(string(t)), name, der)
 	if errors.Is(err, fs.ErrExist) {
 		have, readErr := os.ReadFile(f.path(string(t) + "/" + name))

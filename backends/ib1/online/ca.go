@@ -20,6 +20,7 @@ import (
 	"acmebridge/backends"
 	"acmebridge/backends/ib1"
 	"acmebridge/backends/ib1/ceremony"
+	"acmebridge/internal/keyfile"
 )
 
 // Config says which folder is served.
@@ -117,20 +118,45 @@ func (c *CA) current() *state {
 }
 
 // look describes the state of the folder: each change of it adds or replaces a
-// file, which shows in the times of the folders.
+// file, which shows in the times of the folders. Those of the trees are read,
+// because what is signed here is kept there too, and that changes nothing: a list
+// that was taken for a change would be followed by the next one, for ever.
 func (c *CA) look() (string, error) {
 	var b strings.Builder
-	for _, name := range []string{"framework.json", "log.jsonl", "client", "signing", "server", "public/crl"} {
+	for _, name := range []string{"framework.json", "log.jsonl", "public/crl"} {
 		info, err := os.Stat(filepath.Join(c.cfg.Dir, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+		if err := describe(&b, name, info, err); err != nil {
+			return "", err
 		}
-		if err != nil {
+	}
+	for _, tree := range []ib1.Tree{ib1.Client, ib1.Signing, ib1.Server} {
+		entries, err := os.ReadDir(filepath.Join(c.cfg.Dir, string(tree)))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", fmt.Errorf("ib1: look at the folder: %w", err)
 		}
-		fmt.Fprintf(&b, "%s %d %d\n", name, info.ModTime().UnixNano(), info.Size())
+		for _, e := range entries {
+			if ceremony.KeptList(e.Name()) || strings.HasPrefix(e.Name(), keyfile.TempPrefix) {
+				continue
+			}
+			info, err := e.Info()
+			if err := describe(&b, string(tree)+"/"+e.Name(), info, err); err != nil {
+				return "", err
+			}
+		}
 	}
 	return b.String(), nil
+}
+
+// describe notes a file; one that is not there leaves no note.
+func describe(b *strings.Builder, name string, info fs.FileInfo, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("ib1: look at the folder: %w", err)
+	}
+	fmt.Fprintf(b, "%s %d %d\n", name, info.ModTime().UnixNano(), info.Size())
+	return nil
 }
 
 // state is what the folder had when it was read. It never changes.

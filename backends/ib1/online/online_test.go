@@ -203,6 +203,21 @@ func TestSignCRL(t *testing.T) {
 	if kept, _ := filepath.Glob(filepath.Join(p.dir, "*", "list-*-5.crl")); len(kept) != 1 || filepath.Base(filepath.Dir(kept[0])) != "signing" {
 		t.Errorf("kept %q", kept)
 	}
+	// What is signed here is no change of the folder: else the next list would
+	// follow at once, and so on.
+	if changed, err := ca.Refresh(); !changed || err != nil { // what was noted above
+		t.Errorf("a revocation was noted: %v, %v", changed, err)
+	}
+	for number := range int64(3) {
+		for _, name := range names {
+			if _, _, err := ca.SignCRL(name, 6+number, at, all); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if changed, err := ca.Refresh(); changed || err != nil {
+			t.Errorf("our own lists were taken for a change of the folder: %v, %v", changed, err)
+		}
+	}
 	for i, forget := range []bool{true, false} {
 		if rule, err := ca.CRLRule(names[i]); err != nil || rule.Forget != forget || rule.After != 0 {
 			t.Errorf("%s: %+v, %v", names[i], rule, err)
