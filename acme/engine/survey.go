@@ -162,7 +162,11 @@ func (e *Engine) lookAtCA(ctx context.Context, a *authority) (seen backends.Surv
 		return a.surveyor.Survey(ctx)
 	}
 	if err := a.checker.Check(ctx); err != nil {
-		seen.Findings = []backends.Finding{{Kind: backends.FindingOther, Text: err.Error()}}
+		f := backends.Finding{Kind: backends.FindingOther, Text: err.Error()}
+		if errors.Is(err, backends.ErrCredentials) { // as when an order meets it, only sooner
+			f.Kind, f.Stops = backends.FindingLogin, backends.StopAll
+		}
+		seen.Findings = []backends.Finding{f}
 	}
 	return seen, nil
 }

@@ -45,6 +45,9 @@ func (d *doctor) backends(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, lookFor)
 		if d.running != nil {
 			d.askServer(ctx, name)
+			if d.cfg.Backends[name].Type == config.TypeIB1 {
+				d.askFramework(ctx, name)
+			}
 		} else {
 			d.askCA(ctx, name)
 		}
@@ -69,6 +72,22 @@ func (d *doctor) askServer(ctx context.Context, name string) {
 	}
 	if len(b.Findings) == 0 {
 		d.report(checkOK, check, "%s", wellSeen(b.Balance))
+	}
+}
+
+// askFramework tells what ceremonies are due for, which stops no certificate yet.
+func (d *doctor) askFramework(ctx context.Context, name string) {
+	trees, err := admin.Get[[]admin.FrameworkTree](ctx, d.running, "/v1/ib1")
+	if err != nil {
+		d.report(checkFail, "backend "+name, "%v", err)
+		return
+	}
+	for _, t := range trees {
+		for _, a := range t.Actions {
+			if t.Backend == name {
+				d.report(checkWarn, "backend "+name, "%s", a.Text)
+			}
+		}
 	}
 }
 
@@ -115,11 +134,19 @@ func (d *doctor) askCA(ctx context.Context, name string) {
 			d.report(checkOK, check, "%s", wellSeen(seen.Balance))
 		}
 	case backends.Checker:
-		if err := b.Check(ctx); err != nil {
-			d.report(checkWarn, check, "%v", err)
-			return
+		if ca := p.ib1[name]; ca != nil {
+			for _, a := range ca.Alarms() {
+				d.report(checkWarn, check, "%s", a.Text)
+			}
 		}
-		d.report(checkOK, check, "%s", wellSeen(nil))
+		switch err := b.Check(ctx); {
+		case errors.Is(err, backends.ErrCredentials):
+			d.report(checkFail, check, "%v", err)
+		case err != nil:
+			d.report(checkWarn, check, "%v", err)
+		default:
+			d.report(checkOK, check, "%s", wellSeen(nil))
+		}
 	default:
 		d.report(checkOK, check, "has nothing that could be looked at")
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -61,7 +62,7 @@ what is on order in FILE.next.key; neither leaves this machine.`,
 			r.Say = func(format string, args ...any) { fmt.Fprintf(p.stderr, format+"\n", args...) }
 			ctx, cancel := context.WithTimeout(c.Context(), timeout)
 			defer cancel()
-			return r.Run(ctx)
+			return f.explain(r.Run(ctx))
 		},
 	}
 	f.flags(c)
@@ -136,6 +137,19 @@ func (f *renewFlags) fill(r *renew.Renewer) error {
 	}
 	r.HTTP = trusting(settings)
 	return nil
+}
+
+// explain adds what to do about a server whose certificate is not trusted.
+func (f *renewFlags) explain(err error) error {
+	var untrusted *tls.CertificateVerificationError
+	switch {
+	case !errors.As(err, &untrusted):
+		return err
+	case f.caFile == "":
+		return fmt.Errorf("%w; when the server's certificate comes from a private CA, give the root of that with --ca-file", err)
+	default:
+		return fmt.Errorf("%w; the server's certificate does not lead to what is in %s (--ca-file)", err, f.caFile)
+	}
 }
 
 // deployer runs a command line as the shell of this machine reads it.

@@ -125,15 +125,18 @@ func (p *program) showMember(m admin.Member, asJSON bool) error {
 	for _, k := range slices.Sorted(maps.Keys(m.Attributes)) {
 		attributes = append(attributes, k+"="+m.Attributes[k])
 	}
-	p.fields("id", show(m.ID), "name", show(m.Name), "status", m.Status, "reason", show(m.Reason), "version", fmt.Sprint(m.Version), "changed", when(m.ChangedAt),
+	fields := []string{
+		"id", show(m.ID), "name", show(m.Name), "status", m.Status, "reason", show(m.Reason), "version", fmt.Sprint(m.Version), "changed", when(m.ChangedAt),
 		"identifiers", show(strings.Join(m.Identifiers, ", ")), "profiles", orAny(m.Profiles), "attributes", show(strings.Join(attributes, ", ")),
-		"open orders", atMost(m.OpenOrders), "certificates", atMost(m.Certificates))
+		"open orders", atMost(m.OpenOrders), "certificates", atMost(m.Certificates),
+	}
 	if m.Country != "" || len(m.Roles)+len(m.Applications) > 0 {
-		p.fields("country", show(m.Country), "roles", show(strings.Join(m.Roles, ", ")))
+		fields = append(fields, "country", show(m.Country), "roles", show(strings.Join(m.Roles, ", ")))
 		for _, a := range m.Applications {
-			p.fields("application", show(a.URL), "  certificates", show(strings.Join(a.Certificates, ", ")), "  holds", show(strings.Join(a.Holds, ", ")), "  handle", show(a.Handle))
+			fields = append(fields, "application", show(a.URL), "  certificates", show(strings.Join(a.Certificates, ", ")), "  holds", show(strings.Join(a.Holds, ", ")), "  handle", show(a.Handle))
 		}
 	}
+	p.fields(fields...)
 	if x := m.Review; x != nil {
 		p.fields("has less since", when(x.Since), "certificates revoked for it", fmt.Sprint(x.Revoked), "all looked at", fmt.Sprint(x.Done))
 	}

@@ -135,7 +135,9 @@ has a certificate issued to a standard client and shows each step.`,
 // of the help on flags that take names with values.
 func withoutEmptyDefaults(c *cobra.Command) {
 	c.Flags().VisitAll(func(f *pflag.Flag) {
-		if f.DefValue == "[]" {
+		// Of flags that are lists the empty one is left out anyway, but an empty
+		// text would be said: "(default )".
+		if f.DefValue == "[]" && f.Value.Type() == "stringToString" {
 			f.DefValue = ""
 		}
 	})

@@ -107,7 +107,7 @@ func (p *program) standDigicert(ctx context.Context, f digicertFlags, cfg digice
 	}
 	l, err := net.Listen("tcp", f.listen)
 	if err != nil {
-		return fmt.Errorf("listen for clients: %w", err)
+		return fmt.Errorf("listen for clients: %w; end what uses the port, or choose another with --listen", err)
 	}
 	scheme := "http"
 	if f.tlsRoot != "" {

@@ -80,6 +80,8 @@ func explainLogin(err error) error {
 	switch {
 	case errors.Is(err, sectigo.ErrCertificateLogin):
 		return fmt.Errorf("%w; switch two-factor login off for this user in the portal", err)
+	case errors.Is(err, sectigo.ErrNoCredentials):
+		return fmt.Errorf("%w: --username with --password-file, or the command auth", err)
 	case errors.Is(err, sectigo.ErrLoginRefused):
 		return fmt.Errorf("%w; the service locks accounts after a few failed logins, so make sure of the password before the next try", err)
 	}

@@ -175,7 +175,7 @@ func (t *tool) serve(ctx context.Context, f standinFlags, cfg sectigotest.Config
 	}
 	l, err := net.Listen("tcp", f.listen)
 	if err != nil {
-		return fmt.Errorf("listen for clients: %w", err)
+		return fmt.Errorf("listen for clients: %w; end what uses the port, or choose another with --listen", err)
 	}
 	scheme := "http"
 	if f.tlsRoot != "" {

@@ -24,6 +24,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/acme"
@@ -196,7 +197,7 @@ func (r *Renewer) renew(ctx context.Context, old *identity.Identity) error {
 	if err := keyfile.Replace(r.Path, private, content); err != nil {
 		return err
 	}
-	r.Say("%s is new: for %v, until %s", r.Path, r.Names, id.Leaf.NotAfter.Format(time.RFC3339))
+	r.Say("%s is new: for %s, until %s", r.Path, strings.Join(r.Names, ", "), id.Leaf.NotAfter.Format(time.RFC3339))
 	return remove(r.Path + nextKey)
 }
 
