@@ -152,3 +152,15 @@ func (p Profile) Pause(d time.Duration) time.Duration {
 	shortest := max(p.RetryAfter, xroadShortestPause)
 	return min(max(d, shortest), max(shortest, xroadLongestPause))
 }
+
+// xroadLooks is how often a Security Server looks at an order.
+const xroadLooks = 5
+
+// Patience is how long a client that makes its pauses by Pause waits for an order;
+// zero where nobody knows.
+func (p Profile) Patience() time.Duration {
+	if p.XRoad.Usage == "" {
+		return 0
+	}
+	return xroadLooks * p.Pause(0)
+}

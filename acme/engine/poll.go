@@ -75,12 +75,16 @@ func (l loaded) ask(ctx context.Context) (backends.Result, error) {
 	return l.authority.continuer.Continue(ctx, r, t)
 }
 
-// pollLater waits as long as the CA would like, and otherwise ever longer.
+// pollLater waits as long as the CA would like, and otherwise ever longer, but
+// not so long that a client which counts its looks has none left.
 func (e *Engine) pollLater(ctx context.Context, l loaded, r backends.Result) error {
 	const first, longest = time.Second, time.Hour
 	pause := r.After
 	if pause <= 0 {
 		pause = first << min(max(l.job.Attempt-2, 0), 12)
+		if p := e.cfg.Profiles[l.order.Profile]; e.now().Before(l.sub.CreatedAt.Add(p.Patience())) {
+			pause = min(pause, p.Pause(0)/4)
+		}
 	}
 	pause = e.jitter(min(max(pause, first), longest))
 	return e.commit(ctx, func(tx storage.Tx) error {

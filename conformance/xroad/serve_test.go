@@ -41,9 +41,10 @@ type bridge struct {
 	client                          *http.Client
 	challenges                      *xroad.Challenges
 	end                             func(os.Signal)
+	pid                             int
 }
 
-func (b *bridge) command(t *testing.T, args ...string) string {
+func (b *bridge) command(t testing.TB, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), b.program, append(args, "--config", b.config)...)
 	cmd.Env = b.env
@@ -58,7 +59,7 @@ func (b *bridge) command(t *testing.T, args ...string) string {
 
 // startBridge starts a server with the example, on free ports; change may alter its
 // text.
-func startBridge(t *testing.T, change func(string) string) *bridge {
+func startBridge(t testing.TB, change func(string) string) *bridge {
 	t.Helper()
 	dir := t.TempDir()
 	b := &bridge{program: filepath.Join(dir, "acmebridge"), config: filepath.Join(dir, "x-road.yaml"), dir: dir}
@@ -95,7 +96,7 @@ func startBridge(t *testing.T, change func(string) string) *bridge {
 	return b
 }
 
-func (b *bridge) serve(t *testing.T) {
+func (b *bridge) serve(t testing.TB) {
 	t.Helper()
 	cmd := exec.Command(b.program, "serve", "--config", b.config)
 	cmd.Dir, cmd.Env = b.dir, b.env
@@ -109,6 +110,7 @@ func (b *bridge) serve(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	b.pid = cmd.Process.Pid
 	running, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -148,7 +150,7 @@ func (b *bridge) serve(t *testing.T) {
 }
 
 // acmeYML adds a member and reads the block that its operator would paste.
-func (b *bridge) acmeYML(t *testing.T, member, server string) map[string]xroad.Credential {
+func (b *bridge) acmeYML(t testing.TB, member, server string) map[string]xroad.Credential {
 	t.Helper()
 	out := b.command(t, "xroad", "member", "add", member, "--server", server, "--ca-name", "Example Issuing CA")
 	values := map[string]string{}
@@ -178,7 +180,7 @@ func brief(ctx context.Context, d time.Duration) error {
 }
 
 // securityServer is one with the credential that an operator has pasted.
-func (b *bridge) securityServer(t *testing.T, c xroad.Credential, sleep func(context.Context, time.Duration) error) *xroad.SecurityServer {
+func (b *bridge) securityServer(t testing.TB, c xroad.Credential, sleep func(context.Context, time.Duration) error) *xroad.SecurityServer {
 	t.Helper()
 	s, err := xroad.New(xroad.Config{DirectoryURL: b.directory, HTTP: b.client, Challenges: b.challenges, Contact: "member1@example.org", Sleep: sleep})
 	if err != nil {
@@ -316,7 +318,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-func signer(t *testing.T) *ecdsa.PrivateKey {
+func signer(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"net"
@@ -372,11 +373,33 @@ func TestXRoadCertificates(t *testing.T) {
 				return
 			}
 			got := obtained(t, s, k)
+			wantUsage(t, got.Leaf, tt.usage)
+			if len(got.Leaf.DNSNames) != 1 || !strings.HasSuffix(got.Leaf.DNSNames[0], ".localhost") || len(got.Leaf.AuthorityKeyId) == 0 {
+				t.Errorf("names %v, authority key %x", got.Leaf.DNSNames, got.Leaf.AuthorityKeyId)
+			}
 			// No leaf begins before the issuer, which is a minute older than the test.
 			if got.Leaf.Issuer.String() != got.Chain[1].Subject.String() || time.Since(got.Leaf.NotBefore) < 30*time.Second {
 				t.Errorf("issued by %s from %s", got.Leaf.Issuer, got.Leaf.NotBefore)
 			}
 		})
+	}
+}
+
+// wantUsage wants the key usage that the issuing rules of 4.3 call safe, to the bit.
+func wantUsage(t *testing.T, leaf *x509.Certificate, usage string) {
+	t.Helper()
+	want := x509.KeyUsageContentCommitment
+	if usage == "auth" {
+		want = x509.KeyUsageDigitalSignature | x509.KeyUsageKeyAgreement
+		if _, ok := leaf.PublicKey.(*rsa.PublicKey); ok {
+			want = x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment | x509.KeyUsageDataEncipherment
+		}
+	}
+	if leaf.KeyUsage != want {
+		t.Errorf("key usage %b, want %b", leaf.KeyUsage, want)
+	}
+	if usage == "sign" && len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) > 0 {
+		t.Errorf("extended key usage %v", leaf.ExtKeyUsage)
 	}
 }
 
