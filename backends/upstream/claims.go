@@ -59,8 +59,11 @@ const (
 	claimFor = 7 * 24 * time.Hour
 	// claimAfter is how long an order stays claimed after its certificate was
 	// handed to the engine, which may not have stored it yet: it would be back
-	// for it sooner.
+	// for it sooner; and how long it stays so at least after each look at it,
+	// whenever the CA says that it ends.
 	claimAfter = 2 * time.Hour
+	// claimAtMost is how long it stays claimed without another look.
+	claimAtMost = 60 * 24 * time.Hour
 )
 
 // hold claims an order for a request. shared are the authorizations that
@@ -88,11 +91,19 @@ func (c *claims) hold(url string, authorizations []string, expires time.Time, r 
 			}
 		}
 	}
-	if held {
+	least, most := c.now().Add(claimAfter), c.now().Add(claimAtMost)
+	switch {
+	case held && was.Until.Before(least):
+		was.Until = least
+		return shared, c.put(was)
+	case held:
 		return shared, nil
-	}
-	if expires.IsZero() {
+	case expires.IsZero():
 		expires = c.now().Add(claimFor)
+	case expires.Before(least):
+		expires = least
+	case expires.After(most):
+		expires = most
 	}
 	return shared, c.put(claim{URL: url, Key: r.Key, Owner: owner, Authorizations: authorizations, Until: expires})
 }

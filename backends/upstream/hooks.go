@@ -3,6 +3,7 @@ package upstream
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -133,7 +134,29 @@ func post(ctx context.Context, client Doer, url string, headers, content map[str
 		return nil
 	}
 	said, _ := io.ReadAll(io.LimitReader(resp.Body, 512)) // for people, as far as it goes
-	return fmt.Errorf("%s says %s: %q", url, resp.Status, said)
+	where := *req.URL
+	where.RawQuery = ""
+	return fmt.Errorf("%s says %s: %q", where.Redacted(), resp.Status, without(string(said), req, headers))
+}
+
+// without takes out of a text what a service was sent to prove who we are: some
+// repeat that in their errors (SK-9).
+func without(text string, req *http.Request, headers map[string]string) string {
+	var secrets []string
+	for _, value := range headers {
+		secrets = append(append(secrets, value), strings.Fields(value)...)
+	}
+	if user := req.URL.User; user != nil {
+		password, _ := user.Password()
+		secrets = append(secrets, password, base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password)))
+	}
+	for _, s := range secrets {
+		const short = 4 // a word of a few letters is no secret, and may be part of any
+		if len(s) > short {
+			text = strings.ReplaceAll(text, s, "[secret]")
+		}
+	}
+	return text
 }
 
 // Command answers dns-01 by a program of the operator's, which is called as

@@ -6,7 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
-	"path/filepath"
+	"path"
 	"strings"
 	"sync"
 
@@ -69,30 +69,54 @@ type Webroot struct {
 // Type implements Solver.
 func (Webroot) Type() string { return "http-01" }
 
-func (w Webroot) folder() string { return filepath.Join(w.Dir, filepath.FromSlash(wellKnown)) }
+// folder is where the files are in Dir.
+const folder = ".well-known/acme-challenge"
 
 // Present implements Solver. The file is there completely or not at all, and the
-// web server's user can read it.
-func (w Webroot) Present(_ context.Context, p Proof) error {
+// web server's user can read it. Whoever runs that may write into the folder, too,
+// so no link in it is followed that leads out.
+func (w Webroot) Present(_ context.Context, p Proof) (err error) {
 	if !tokenRule(p.Token) {
 		return errors.New("the token is no file name")
 	}
-	if err := os.MkdirAll(w.folder(), 0o755); err != nil {
+	root, err := os.OpenRoot(w.Dir)
+	if err != nil {
 		return err
 	}
-	return keyfile.Replace(filepath.Join(w.folder(), p.Token), 0o644, []byte(p.Content))
+	defer func() { err = errors.Join(err, root.Close()) }()
+	const folders, forAll = 0o755, 0o644
+	if err := root.MkdirAll(folder, folders); err != nil {
+		return err
+	}
+	name, unfinished := path.Join(folder, p.Token), path.Join(folder, keyfile.TempPrefix+p.Token)
+	if err := root.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := root.OpenFile(unfinished, os.O_WRONLY|os.O_CREATE|os.O_EXCL, forAll)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(p.Content)
+	if err := errors.Join(err, f.Chmod(forAll), f.Close()); err != nil {
+		return errors.Join(err, root.Remove(unfinished))
+	}
+	return root.Rename(unfinished, name)
 }
 
 // CleanUp implements Solver.
-func (w Webroot) CleanUp(_ context.Context, p Proof) error {
+func (w Webroot) CleanUp(_ context.Context, p Proof) (err error) {
 	if !tokenRule(p.Token) {
 		return nil
 	}
-	err := os.Remove(filepath.Join(w.folder(), p.Token))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	root, err := os.OpenRoot(w.Dir)
+	if err != nil {
+		return err
 	}
-	return err
+	defer func() { err = errors.Join(err, root.Close()) }()
+	if err := root.Remove(path.Join(folder, p.Token)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // Check implements backends.Checker.

@@ -2,6 +2,7 @@ package upstream_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -239,6 +240,59 @@ func TestWebroot(t *testing.T) {
 	}, "token-1.print", "token-2.print")
 	if err := w.Present(t.Context(), upstream.Proof{Token: "../../../escaped", Content: "x"}); err == nil {
 		t.Error("a token names a file outside of the folder")
+	}
+	// Whoever runs the web server may be somebody else than we are: a folder of
+	// theirs that is a link leads us nowhere, whether we write or remove.
+	elsewhere, linked := t.TempDir(), upstream.Webroot{Dir: t.TempDir()}
+	theirs := filepath.Join(elsewhere, "acme-challenge", one.Token)
+	if err := errors.Join(os.Mkdir(filepath.Dir(theirs), 0o700), os.WriteFile(theirs, []byte("theirs"), 0o600), os.Symlink(elsewhere, filepath.Join(linked.Dir, ".well-known"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := linked.Present(t.Context(), one); err == nil {
+		t.Error("a proof was written behind a link")
+	}
+	if err := linked.CleanUp(t.Context(), one); err == nil {
+		t.Error("a file behind a link was to be removed")
+	}
+	if content, err := os.ReadFile(theirs); string(content) != "theirs" {
+		t.Errorf("the file behind the link is %q, %v", content, err)
+	}
+	// A link in place of the file itself is replaced, and what it leads to stays.
+	if err := os.Symlink(theirs, filepath.Join(folder, one.Token)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Present(t.Context(), one); err != nil {
+		t.Error(err)
+	}
+	if content, err := os.ReadFile(theirs); string(content) != "theirs" {
+		t.Errorf("the file behind the link is %q, %v", content, err)
+	}
+	if info, err := os.Lstat(filepath.Join(folder, one.Token)); err != nil || info.Mode().Perm() != 0o644 || !info.Mode().IsRegular() {
+		t.Errorf("the web server cannot read the proof: %v, %v", info, err)
+	}
+}
+
+// TestServicesThatRepeat: a service that repeats what it was sent, as some do in
+// their errors, does not bring our secrets into a log; nor does a URL.
+func TestServicesThatRepeat(t *testing.T) {
+	t.Parallel()
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_ = r.Header.Write(w)
+	}))
+	t.Cleanup(service.Close)
+	doer := upstream.NewDoer((&net.Dialer{}).DialContext, nil)
+	address := strings.Replace(service.URL, "http://", "http://user:hunter2@", 1)
+	for name, s := range map[string]upstream.Solver{
+		"http request": upstream.HTTPRequest{URL: address, Client: doer, Authorization: func() (string, error) { return "Bearer hunter2", nil }},
+		"acme-dns": upstream.AcmeDNS{URL: address, Client: doer, Accounts: func() ([]byte, error) {
+			return []byte(`{"a.example.org":{"username":"u","password":"hunter2","subdomain":"s"}}`), nil
+		}},
+	} {
+		err := s.Present(t.Context(), one)
+		if err == nil || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "dXNlcjpodW50ZXIy") || !strings.Contains(err.Error(), "400") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
