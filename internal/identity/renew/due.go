@@ -34,7 +34,7 @@ func (r *Renewer) due(ctx context.Context, leaf *x509.Certificate) (bool, string
 		}
 		why = "as the server suggests"
 		if w.Explanation != "" {
-			why += ", see " + w.Explanation
+			why += ", see " + plain(w.Explanation)
 		}
 	case errors.Is(err, errNoRenewalInfo):
 	case ctx.Err() != nil:

@@ -103,7 +103,12 @@ func (r *Renewer) Run(ctx context.Context) (err error) {
 	case !alone:
 		return fmt.Errorf("%s: %w", r.Path, ErrBusy)
 	}
-	return r.run(ctx)
+	run := *r
+	run.HTTP = careful(r.HTTP)
+	if err := run.run(ctx); err != nil {
+		return plainError{err}
+	}
+	return nil
 }
 
 func (r *Renewer) run(ctx context.Context) error {

@@ -115,6 +115,75 @@ func TestWhenItIsTime(t *testing.T) {
 	}
 }
 
+// TestHostileServer: what a server sends is read up to a bound, gets onto the
+// terminal as one line of text, and a redirect takes the account nowhere.
+func TestHostileServer(t *testing.T) {
+	t.Parallel()
+	const escape = "\\u001b[2J"
+	long := strings.Repeat("a", 8<<20)
+	for name, tt := range map[string]struct {
+		serve func(http.ResponseWriter, *http.Request)
+		says  string
+	}{
+		"a page that goes to another": {func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/directory" {
+				http.Redirect(w, r, "/moved", http.StatusFound)
+				return
+			}
+			_, _ = io.WriteString(w, `{"newNonce":"http://`+r.Host+`/nonce","newOrder":"http://`+r.Host+`/order"}`)
+		}, "elsewhere"},
+		"a directory without end": {func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, `{"newNonce":"http://`+r.Host+`/nonce","newOrder":"`+long+`"}`)
+		}, "too large"},
+		"a problem that clears the screen": {func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/directory":
+				_, _ = fmt.Fprintf(w, `{"newNonce":"http://%[1]s/nonce","newAccount":"http://%[1]s/account","newOrder":"http://%[1]s/order"}`, r.Host)
+			case "/nonce":
+				w.Header().Set("Replay-Nonce", "n")
+			default:
+				w.Header().Set("Content-Type", "application/problem+json")
+				w.WriteHeader(http.StatusForbidden)
+				_, _ = io.WriteString(w, `{"type":"urn:ietf:params:acme:error:unauthorized","detail":"no`+escape+`\nway"}`)
+			}
+		}, "way"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(tt.serve))
+		r := &renew.Renewer{
+			Path: filepath.Join(t.TempDir(), "vasp.pem"), Names: []string{"vasp.example"}, Directory: server.URL + "/directory", HTTP: server.Client(), KeyType: "p256",
+			Now: func() time.Time { return now }, Say: func(string, ...any) {},
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		err := r.Run(ctx)
+		cancel()
+		if err == nil || !strings.Contains(err.Error(), tt.says) || strings.ContainsAny(err.Error(), "\x1b\n") {
+			t.Errorf("%s: %q", name, fmt.Sprint(err))
+		}
+		server.Close()
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/directory" {
+			_, _ = fmt.Fprintf(w, `{"renewalInfo":"http://%s/info"}`, r.Host)
+			return
+		}
+		_, _ = io.WriteString(w, `{"suggestedWindow":{"start":"2027-01-01T00:00:00Z","end":"2027-01-02T00:00:00Z"},"explanationURL":"https://ca.example/`+escape+`"}`)
+	}))
+	defer server.Close()
+	path := filepath.Join(t.TempDir(), "vasp.pem")
+	write(t, path)
+	r := &renew.Renewer{
+		Path: path, Directory: server.URL + "/directory", HTTP: server.Client(), KeyType: "p256", Now: func() time.Time { return now },
+		Say: func(f string, args ...any) {
+			if text := fmt.Sprintf(f, args...); strings.Contains(text, "\x1b") {
+				t.Errorf("said %q", text)
+			}
+		},
+	}
+	if err := r.Run(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // The key of what is on order is the same in every run until it came: a CA is
 // asked once.
 func TestKeyOfAnOpenOrderIsKept(t *testing.T) {
