@@ -69,6 +69,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"sectigobuy":    cmdSectigoBuy,
 	"ask":           cmdAsk,
 	"pick":          cmdPick,
+	"login":         cmdLogin,
 	"centralserver": cmdCentralServer,
 }
 
@@ -152,9 +153,9 @@ func scriptClient(ts *testscript.TestScript, data string) *http.Client {
 	return trusting(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
 }
 
-// ask STATUS DATA TOKEN METHOD URL [BODY-FILE] makes a request of a member to the
+// ask STATUS DATA TOKEN METHOD URL [BODY-FILE [PROFILE]] makes a request of a member to the
 // server on that data folder, and prints the answer. TOKEN is - for none, and of
-// a CSR in the file a request to sign it is made.
+// a CSR in the file a request to sign it is made, under that profile.
 func cmdAsk(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 5 {
 		ts.Fatalf("usage: ask STATUS DATA TOKEN METHOD URL [BODY-FILE]")
@@ -163,7 +164,11 @@ func cmdAsk(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) > 5 {
 		body = ts.ReadFile(args[5])
 		if strings.HasPrefix(body, "-----BEGIN") {
-			wrapped, err := json.Marshal(map[string]string{"csr": body})
+			object := map[string]string{"csr": body}
+			if len(args) > 6 {
+				object["profile"] = args[6]
+			}
+			wrapped, err := json.Marshal(object)
 			ts.Check(err)
 			body = string(wrapped)
 		}
