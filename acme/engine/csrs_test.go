@@ -130,7 +130,7 @@ func TestCSRVouched(t *testing.T) {
 		csr := csrFor(r.w.t, newKey(r.w.t), "a.net")
 		for _, word := range []string{"", "  \n"} {
 			_, err := r.byHand(csr, vouching(word))
-			problemOf(r.w.t, err, acme.Unauthorized)
+			wantProblem(r.w.t, err, acme.Unauthorized)
 		}
 		r.wantOrders(0)
 		x := r.submitted(csr, acme.OrderValid, vouching("ticket 17"))
@@ -167,7 +167,7 @@ func TestCSROnce(t *testing.T) {
 			}
 		}
 		_, err := r.byHand(csrFor(r.w.t, newKey(r.w.t), "a.net"), forMember("m1"))
-		problemOf(r.w.t, err, acme.RateLimited)
+		wantProblem(r.w.t, err, acme.RateLimited)
 		r.wantOrders(1)
 		for r.explain(first.Order.ID).Order.Status != acme.OrderValid {
 			time.Sleep(10 * time.Minute)
@@ -276,7 +276,7 @@ func TestCSRWithCAA(t *testing.T) {
 		defer r.end()
 		r.enrol("m1", "*")
 		_, err := r.byHand(csrFor(t, newKey(t), "forbidden.example.org"), forMember("m1"))
-		problemOf(t, err, acme.CAA)
+		wantProblem(t, err, acme.CAA)
 		r.wantOrders(0)
 		x := r.submitted(csrFor(t, newKey(t), "a.example.org"), acme.OrderValid, forMember("m1"))
 		if a := r.explain(x.Order.ID).Authorizations[0]; a.CAA == nil {
@@ -294,7 +294,7 @@ func TestCSRLimits(t *testing.T) {
 		}
 		for range 5 {
 			_, err := r.byHand(csrFor(r.w.t, newKey(r.w.t), "a.org"), forMember("m1"))
-			problemOf(r.w.t, err, acme.RejectedIdentifier)
+			wantProblem(r.w.t, err, acme.RejectedIdentifier)
 		}
 		submit := func(n int) error {
 			name := fmt.Sprintf("n%d.net", n)
@@ -306,14 +306,14 @@ func TestCSRLimits(t *testing.T) {
 				r.w.t.Fatal(err)
 			}
 		}
-		problemOf(r.w.t, submit(2), acme.RateLimited)
+		wantProblem(r.w.t, submit(2), acme.RateLimited)
 		time.Sleep(time.Hour)
 		if err := submit(2); err != nil {
 			r.w.t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
 		for range 5 {
-			problemOf(r.w.t, submit(3), acme.RateLimited) // the member has all that it may have
+			wantProblem(r.w.t, submit(3), acme.RateLimited) // the member has all that it may have
 		}
 		r.wantOrders(3)
 		if _, err := r.Operator().UpdateMember(r.w.t.Context(), acme.Member{ID: "m1", Version: 1, Identifiers: []string{".net"}}); err != nil {
@@ -346,14 +346,14 @@ func TestCSROfApplication(t *testing.T) {
 			t.Errorf("the certificate is for %+v", c.Holder)
 		}
 		_, err := r.byHand(bareCSR(t, key), asks("ib1-signing")) // the key is of the other tree
-		problemOf(t, err, acme.BadPublicKey)
+		wantProblem(t, err, acme.BadPublicKey)
 		r.submitted(bareCSR(t, newKey(t)), acme.OrderValid, asks("ib1-signing"))
 		_, err = r.byHand(bareCSR(t, newKey(t)), asks("ib1-client"), func(r *engine.CSRRequest) { r.Application = app1 + "2" })
-		problemOf(t, err, acme.Unauthorized)
+		wantProblem(t, err, acme.Unauthorized)
 		_, err = r.byHand(bareCSR(t, newKey(t)), func(r *engine.CSRRequest) {
 			r.Member, r.Application, r.Profile, r.Directory = member1, app1, "", "members"
 		})
-		problemOf(t, err, acme.InvalidProfile) // there is a choice
+		wantProblem(t, err, acme.InvalidProfile) // there is a choice
 		// What the registry took back is no answer to the same CSR.
 		if _, err := r.Operator().PutApplication(t.Context(), member1, acme.Application{URL: app1, Roles: []string{reader, writer}, Trees: []acme.IB1Tree{acme.IB1Client}, Handle: handle1}); err != nil {
 			t.Fatal(err)
