@@ -180,6 +180,7 @@ func (p *parts) openBackend(name string) (backends.Backend, error) {
 		config.TypeDigiCert:   p.openDigiCert,
 		config.TypeIB1:        p.openIB1,
 		config.TypeGlobalSign: p.openGlobalSign,
+		config.TypeGoDaddy:    p.openGoDaddy,
 		config.TypeUpstream:   p.openUpstream,
 	}
 	kind := p.cfg.Backends[name].Type

@@ -171,10 +171,10 @@ var bad = []struct {
 		"f:2:3: backends.local: has no keys",
 	}},
 	{"backend without type", "backends:\n  local: {key_type: p256}\n", []string{
-		"f:2:10: backends.local.type: is missing; it must be localca, sectigo, digicert, globalsign, ib1 or upstream",
+		"f:2:10: backends.local.type: is missing; it must be localca, sectigo, digicert, globalsign, godaddy, ib1 or upstream",
 	}},
 	{"backend of unknown type", "backends:\n  local: {type: localcs}\n", []string{
-		"f:2:17: backends.local.type: must be localca, sectigo, digicert, globalsign, ib1 or upstream; did you mean localca?",
+		"f:2:17: backends.local.type: must be localca, sectigo, digicert, globalsign, godaddy, ib1 or upstream; did you mean localca?",
 	}},
 	{"unknown backend", "profiles:\n  tls:\n    backend: locl\n", []string{
 		"f:3:14: profiles.tls.backend: no backend has this name; did you mean local?",
@@ -321,7 +321,7 @@ var bad = []struct {
 		"f:4:5: backends.local.passphrase: a secret is not written into this file; use passphrase_file or the variable ACMEBRIDGE_BACKENDS_LOCAL_PASSPHRASE",
 	}},
 	{"secret under a wrong key", "backends:\n  local:\n    type: hunter2\n", []string{
-		"f:3:11: backends.local.type: must be localca, sectigo, digicert, globalsign, ib1 or upstream",
+		"f:3:11: backends.local.type: must be localca, sectigo, digicert, globalsign, godaddy, ib1 or upstream",
 	}},
 	{"origins", "cors: {origins: ['https://a.example', 'https://a.example/', 'a.example', 'null']}\n", []string{
 		"f:1:39: cors.origins[1]: is not an origin; write for example https://example.org, without a path, or *",

@@ -190,8 +190,11 @@ func checkProfiles(c *Config, r *report) {
 				r.add(key+".approvers", "nobody has to approve anything; set approval: required, or leave the approvers out")
 			}
 		}
-		if b := c.Backends[p.Backend]; b.Type == TypeGlobalSign {
+		switch b := c.Backends[p.Backend]; b.Type {
+		case TypeGlobalSign:
 			checkCutOff(p, key, b.GlobalSign.ServerOnlyFrom, r)
+		case TypeGoDaddy:
+			checkGoDaddyProfile(p, key, b.GoDaddy, r)
 		}
 		checkRenewal(p, key+".renewal", r)
 		checkXRoad(p, key, r)
@@ -242,6 +245,9 @@ func checkBackends(c *Config, r *report) {
 		}
 		if c.Backends[name].Type == TypeDigiCert {
 			checkDigiCert(name, c.Backends[name].DigiCert, r)
+		}
+		if c.Backends[name].Type == TypeGoDaddy {
+			checkGoDaddy(name, c.Backends[name].GoDaddy, r)
 		}
 		if c.Backends[name].Type == TypeGlobalSign {
 			checkGlobalSign(name, c.Backends[name].GlobalSign, r)

@@ -184,7 +184,7 @@ type Identifiers struct {
 // Backend is one certificate authority. Type says which of the other fields
 // belongs to it.
 type Backend struct {
-	Type string `key:"type" enum:"localca,sectigo,digicert,globalsign,ib1,upstream" doc:"Kind of CA: localca signs here, sectigo buys at Sectigo IoT Manager, digicert at DigiCert CertCentral, globalsign at GlobalSign Atlas, ib1 signs here for an IB1 trust framework, upstream orders at any CA that speaks ACME. Required."`
+	Type string `key:"type" enum:"localca,sectigo,digicert,globalsign,godaddy,ib1,upstream" doc:"Kind of CA: localca signs here, sectigo buys at Sectigo IoT Manager, digicert at DigiCert CertCentral, globalsign at GlobalSign Atlas, godaddy at GoDaddy, ib1 signs here for an IB1 trust framework, upstream orders at any CA that speaks ACME. Required."`
 	// CAAIdentities is common to all types.
 	CAAIdentities []string `key:"caa_identities" doc:"Domain names by which DNS records name this CA: in CAA records, and in those of dns-persist-01. At most 10, in lower case. In front of a CA that checks CAA itself, they have to be that CA's."`
 	// OCSP is too.
@@ -194,5 +194,6 @@ type Backend struct {
 	DigiCert   DigiCert    `when:"digicert"`
 	IB1        IB1         `when:"ib1"`
 	GlobalSign GlobalSign  `when:"globalsign"`
+	GoDaddy    GoDaddy     `when:"godaddy"`
 	Upstream   Upstream    `when:"upstream"`
 }

@@ -102,7 +102,7 @@ func TestSchema(t *testing.T) {
 		t.Error("the schema admits unknown keys of a backend")
 	}
 	rules, ok := backend["allOf"].([]any)
-	if !ok || len(rules) != 6 {
+	if !ok || len(rules) != 7 {
 		t.Fatalf("backend types: %v", backend["allOf"])
 	}
 	local := at(rules[0].(map[string]any), "then", "properties")

@@ -101,7 +101,7 @@ func TestBadEnvironment(t *testing.T) {
 		{"bounds", "", []string{"ACMEBRIDGE_PROFILES_TLS_HOLD=9s"}, "ACMEBRIDGE_PROFILES_TLS_HOLD: is too long; the most is 8s"},
 		{"empty number", "", []string{"ACMEBRIDGE_VALIDATION_ATTEMPTS="}, "ACMEBRIDGE_VALIDATION_ATTEMPTS: is not a whole number, written with plain digits"},
 		{"enum", "", []string{"ACMEBRIDGE_LOG_FORMAT=jsn"}, "ACMEBRIDGE_LOG_FORMAT: must be auto, text or json; did you mean json?"},
-		{"type", "", []string{"ACMEBRIDGE_BACKENDS_LOCAL_TYPE=x"}, "ACMEBRIDGE_BACKENDS_LOCAL_TYPE: must be localca, sectigo, digicert, globalsign, ib1 or upstream"},
+		{"type", "", []string{"ACMEBRIDGE_BACKENDS_LOCAL_TYPE=x"}, "ACMEBRIDGE_BACKENDS_LOCAL_TYPE: must be localca, sectigo, digicert, globalsign, godaddy, ib1 or upstream"},
 		{
 			// The file's own second entry must not lend its line to the variable's.
 			"cross check names the variable", "directories:\n  default: {profiles: [tls, old]}\n",

@@ -50,6 +50,9 @@ func look(c *Config, r *report) {
 		if b.Type == TypeDigiCert {
 			lookAtDigiCert(name, b.DigiCert, r)
 		}
+		if b.Type == TypeGoDaddy {
+			lookAtGoDaddy(name, b.GoDaddy, r)
+		}
 		if b.Type == TypeGlobalSign {
 			lookAtGlobalSign(name, b.GlobalSign, r)
 		}

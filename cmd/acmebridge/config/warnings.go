@@ -92,6 +92,9 @@ func (c *Config) Warnings() []string {
 		if b.Type == TypeIB1 && !b.IB1.PassphraseValue.Empty() {
 			all = append(all, variable("backends."+name+".passphrase")+" holds a secret: child processes and crash reports can show it; passphrase_file is safer")
 		}
+		if b.Type == TypeGoDaddy {
+			all = append(all, warnGoDaddy(name, b.GoDaddy)...)
+		}
 		if b.Type == TypeGlobalSign {
 			all = append(all, warnGlobalSign(name, b.GlobalSign)...)
 		}
@@ -121,6 +124,8 @@ func (c *Config) idleValidities() (all []string) {
 		switch c.Backends[b].Type {
 		case TypeSectigo:
 			all = append(all, "profiles."+name+".validity has no effect: backend "+b+" is Sectigo's, where the profile of the CA decides how long certificates are valid")
+		case TypeGoDaddy:
+			all = append(all, "profiles."+name+".validity has no effect: backend "+b+" is GoDaddy's, where the CA decides how long certificates are valid")
 		case TypeDigiCert:
 			all = append(all, "profiles."+name+".validity has no effect: backend "+b+" is DigiCert's, which is asked for backends."+b+".order_validity")
 		case TypeUpstream:

@@ -1,0 +1,191 @@
+package godaddytest
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"path"
+	"slices"
+	"time"
+
+	"acmebridge/internal/standin"
+)
+
+// CA is the service. It may be used by several goroutines.
+type CA struct {
+	*standin.Server
+
+	cfg  Config
+	keys *standin.Hierarchy
+
+	// Guarded by Server.Lock:
+	credits int64
+	taken   []time.Time // requests of the last minute
+	orders  []*order
+	plans   []plan
+	next    []Outcome // of the next orders, before any plan
+}
+
+// plan is an outcome for what has a common name of that pattern.
+type plan struct {
+	pattern string
+	outcome Outcome
+}
+
+// order is what was bought once.
+type order struct {
+	id      string
+	wish    wish
+	csr     *x509.CertificateRequest
+	created time.Time
+	outcome Outcome
+	status  string
+	cert    *x509.Certificate
+}
+
+// New makes the service.
+func New(cfg Config) (*CA, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.complete()
+	ca := &CA{cfg: cfg, credits: cfg.Credits}
+	var err error
+	if ca.keys, err = standin.NewHierarchy("Stand-in Daddy", cfg.Clock().UTC()); err != nil {
+		return nil, fmt.Errorf("godaddytest: %w", err)
+	}
+	ca.Server = standin.New(standin.Config{
+		Name: "godaddytest", Base: "/", Endpoints: ca.endpoints(), Settle: ca.settle, Admit: ca.admit, Fail: fail, Faults: faults(),
+		Clock: cfg.Clock, Journal: cfg.Journal, Seed: cfg.Seed,
+	})
+	return ca, nil
+}
+
+// Roots are the CA's certificates above the leaf, in DER: the issuer, then the
+// root.
+func (ca *CA) Roots() (issuing, root []byte) { return ca.keys.Issuing.Raw, ca.keys.Root.Raw }
+
+// RootsPEM are the same.
+func (ca *CA) RootsPEM() []byte { return ca.keys.PEM() }
+
+// TLS is for a service that is spoken with over TLS, with a certificate below the
+// same root.
+func (ca *CA) TLS(hosts ...string) (*tls.Config, error) {
+	cert, err := ca.keys.Credential(ca.Now(), append(hosts, "localhost", "127.0.0.1", "::1")...)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}, nil
+}
+
+// Start serves on a port of its own on this machine, in the clear, and returns the
+// root of the API. stop ends it.
+func (ca *CA) Start() (url string, stop func(), err error) { return ca.Server.Start(nil) }
+
+// SetCredits changes how many certificates were paid for.
+func (ca *CA) SetCredits(n int64) {
+	ca.Lock()
+	defer ca.Unlock()
+	ca.credits = n
+}
+
+// Next sets the outcomes of the next orders, in their order.
+func (ca *CA) Next(outcomes ...Outcome) {
+	ca.Lock()
+	defer ca.Unlock()
+	ca.next = append(ca.next, outcomes...)
+}
+
+// Plan sets the outcome of orders whose common name fits the pattern, as in
+// path.Match. A later plan comes before an earlier one.
+func (ca *CA) Plan(pattern string, o Outcome) error {
+	if _, err := path.Match(pattern, ""); err != nil {
+		return fmt.Errorf("godaddytest: the pattern %q: %w", pattern, err)
+	}
+	if err := checkKind(o.Kind); err != nil {
+		return err
+	}
+	ca.Lock()
+	defer ca.Unlock()
+	ca.plans = append([]plan{{pattern, o}}, ca.plans...)
+	return nil
+}
+
+func checkKind(k Kind) error {
+	if !slices.Contains(Kinds(), k) {
+		return fmt.Errorf("godaddytest: there is no outcome %q", k)
+	}
+	return nil
+}
+
+// outcomeFor decides what becomes of a new order.
+func (ca *CA) outcomeFor(name string) Outcome {
+	if len(ca.next) > 0 {
+		o := ca.next[0]
+		ca.next = ca.next[1:]
+		return o
+	}
+	for _, p := range ca.plans {
+		if ok, _ := path.Match(p.pattern, name); ok {
+			return p.outcome
+		}
+	}
+	return Outcome{Kind: Ready}
+}
+
+// settle gives everything that is due its outcome.
+func (ca *CA) settle() {
+	for _, o := range ca.orders {
+		if o.status != "PENDING_ISSUANCE" || ca.Time().Before(o.created.Add(ca.cfg.Processing)) {
+			continue
+		}
+		switch o.outcome.Kind {
+		case Stuck:
+		case Denied:
+			o.status = "DENIED"
+		case Canceled:
+			o.status = "CANCELED"
+		case Strange:
+			o.status = "AWAITING_MOONRISE"
+		default:
+			if err := ca.issue(o); err != nil {
+				o.status, o.outcome.Reason = "DENIED", err.Error()
+				continue
+			}
+			o.status = "ISSUED"
+			if o.outcome.Kind == Revoked {
+				o.status = "REVOKED"
+			}
+		}
+	}
+}
+
+// Control is standin.Server's, and besides:
+//
+//	GET  /roots.pem
+//	POST /next                      {"kind": "denied", "reason": "no"} for the next order
+//	POST /plans                     {"pattern": "*.bad.example", "kind": "stuck"}
+//	POST /credits                   {"left": 0}
+func (ca *CA) Control() http.Handler {
+	mux := ca.Server.Control()
+	mux.HandleFunc("GET /roots.pem", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-pem-file")
+		_, _ = w.Write(ca.RootsPEM())
+	})
+	mux.HandleFunc("POST /next", standin.Instruct(func(o Outcome) error {
+		if err := checkKind(o.Kind); err != nil {
+			return err
+		}
+		ca.Next(o)
+		return nil
+	}))
+	mux.HandleFunc("POST /plans", standin.Instruct(func(given struct {
+		Pattern string `json:"pattern"`
+		Outcome
+	}) error {
+		return ca.Plan(given.Pattern, given.Outcome)
+	}))
+	mux.HandleFunc("POST /credits", standin.Instruct(func(given struct{ Left int64 }) error { ca.SetCredits(given.Left); return nil }))
+	return mux
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"acmebridge/backends/godaddy/godaddytest"
+	"acmebridge/cmd/internal/usage"
+)
+
+func (p *program) standinGoDaddyCommand() *cobra.Command {
+	var f serviceFlags
+	var cfg godaddytest.Config
+	var tlsRoot, from string
+	c := &cobra.Command{
+		Use: "godaddy", Short: "Imitate GoDaddy",
+		Long: `Imitate version 1 of the certificates API of GoDaddy: credits, dry runs, orders for RSA keys that take their
+time, and certificates of a CA of its own whose usages nobody can choose. It runs until Ctrl-C, and
+forgets everything then.
+
+The journal gets a line of JSON for each request, purchase, certificate and revocation. On the
+control port the same is done from outside while it runs: POST /faults, /next, /plans, /advance,
+/credits and GET /journal, /counts, /roots.pem.
+` + faultHelp(godaddytest.Endpoints(), godaddytest.FaultKinds(), kindsOf(godaddytest.Kinds()), "common name"),
+		Example: `  acmebridge standin godaddy --tls-root roots.pem --processing 5s --journal orders.jsonl
+  acmebridge standin godaddy --tls-root roots.pem --server-only-from ''
+  acmebridge standin godaddy --fault order:reset-after:count=1 --credits 3`,
+		Args: usage.NoArguments,
+	}
+	c.RunE = func(c *cobra.Command, _ []string) (err error) {
+		if p.file != "" || p.data != "" {
+			return usage.Errorf("it has neither a configuration nor data of a server; leave out --config and --data")
+		}
+		if from != "" {
+			if cfg.ServerOnlyFrom, err = time.Parse(time.DateOnly, from); err != nil {
+				return usage.Errorf("--server-only-from %q: it should look like 2026-06-15", from)
+			}
+		}
+		return p.standGoDaddy(c.Context(), f, cfg, tlsRoot)
+	}
+	f.common(c, "127.0.0.1:8861")
+	flags := c.Flags()
+	flags.StringVar(&tlsRoot, "tls-root", "", "speak HTTPS, and write the root to trust to this file")
+	flags.StringVar(&cfg.Key, "key", "godaddy-key", "the API key; it guards nothing")
+	flags.StringVar(&cfg.Secret, "secret", "godaddy-secret", "the secret of the API key; it guards nothing")
+	flags.Int64Var(&cfg.Shopper, "shopper", 1234567, "number of the account")
+	flags.Int64Var(&cfg.Credits, "credits", 1_000_000, "how many certificates were paid for")
+	flags.DurationVar(&cfg.Processing, "processing", 5*time.Second, "how long an order takes")
+	flags.DurationVar(&cfg.Visibility, "visibility", 0, "how long an order does not show in the list")
+	flags.StringVar(&from, "server-only-from", "2026-06-15", "day from which certificates are for servers only (empty: never)")
+	flags.BoolVar(&cfg.ShowCSR, "show-csr", false, "have orders show the CSR that they are for")
+	flags.Uint64Var(&cfg.Seed, "seed", 1, "makes faults by chance come the same way again")
+	return c
+}
+
+func (p *program) standGoDaddy(ctx context.Context, f serviceFlags, cfg godaddytest.Config, tlsRoot string) (err error) {
+	if err := cfg.Check(); err != nil {
+		return usage.Errorf("%w", err)
+	}
+	journal, closing, err := f.openJournal()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closing()) }()
+	cfg.Journal = journal
+	ca, err := godaddytest.New(cfg)
+	if err != nil {
+		return err
+	}
+	if err := f.arrange(ca, func(pattern, kind, reason string) error {
+		return ca.Plan(pattern, godaddytest.Outcome{Kind: godaddytest.Kind(kind), Reason: reason})
+	}); err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", f.listen)
+	if err != nil {
+		return fmt.Errorf("listen for clients: %w", err)
+	}
+	scheme, address := "http", l.Addr()
+	if tlsRoot != "" {
+		host, _, err := net.SplitHostPort(address.String())
+		if err != nil {
+			return errors.Join(err, l.Close())
+		}
+		config, err := ca.TLS(host)
+		if err == nil {
+			err = os.WriteFile(filepath.Clean(tlsRoot), ca.RootsPEM(), 0o600)
+		}
+		if err != nil {
+			return errors.Join(err, l.Close())
+		}
+		scheme, l = "https", tls.NewListener(l, config)
+	}
+	return f.serve(ctx, ca, l, func(control string) {
+		fmt.Fprintf(p.stdout, "An imitation of GoDaddy is running.\n  url           %s://%s\n  API key       %s\n  API secret    %s\n  shopper       %d\n%s",
+			scheme, address, cfg.Key, cfg.Secret, cfg.Shopper, control)
+	})
+}
