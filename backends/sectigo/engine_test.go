@@ -124,14 +124,16 @@ func (b *bridge) dial(ctx context.Context, network, address string) (net.Conn, e
 func (b *bridge) life(do func(*engine.Engine)) {
 	b.t.Helper()
 	client, err := sectigo.New(sectigo.Config{
-		URL: "http://127.0.0.1:1", Username: username, Password: secret.New([]byte(password)), Dial: b.dial,
+		URL: "http://127.0.0.1:1", Username: username, Password: secret.New([]byte(password)), Dial: b.dial, MaxReply: 1 << 20, MaxDownload: 1 << 20,
 	})
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	defer client.Close()
 	issuing, root := b.ca.Roots()
-	backend, err := sectigo.NewBackend(sectigo.BackendConfig{Client: client, ProfileID: profile, Roots: [][]byte{root}, Intermediates: [][]byte{issuing}})
+	backend, err := sectigo.NewBackend(sectigo.BackendConfig{Client: client, ProfileID: profile, Roots: [][]byte{root}, Intermediates: [][]byte{issuing},
+		Archive: sectigo.ArchiveLimits{Total: 2 << 20, Ratio: 20}, // a bomb costs less until it is one
+	})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -192,6 +192,9 @@ func TestFaults(t *testing.T) {
 				cfg.Created, cfg.Processing = 30*time.Second, 2*time.Minute
 				b := newBridge(t, cfg)
 				b.profile.ResubmitOnDoubt = test.resubmit
+				if test.late {
+					b.profile.IssuanceDeadline = 12 * time.Hour
+				}
 				n := &needs{b: b}
 				if test.outcome != "" {
 					if err := b.ca.Plan("*", sectigotest.Outcome{Kind: test.outcome, Reason: "so it is"}); err != nil {
@@ -235,7 +238,7 @@ func TestFaults(t *testing.T) {
 				b.life(func(e *engine.Engine) {
 					wait := 24 * time.Hour
 					if test.late {
-						wait = 10 * 24 * time.Hour
+						wait = 36 * time.Hour
 					}
 					time.Sleep(wait)
 					n.are(e, test.after)

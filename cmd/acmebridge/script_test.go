@@ -44,7 +44,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:      "testdata/script",
 		Cmds:     scriptCommands,
-		Deadline: time.Now().Add(2 * time.Minute),
+		Deadline: time.Now().Add(12 * time.Minute),
 		Setup: func(e *testscript.Env) error {
 			// With the race detector every process would end with a second of sleep.
 			e.Setenv("GORACE", "atexit_sleep_ms=0")
@@ -85,7 +85,7 @@ func cmdExample(ts *testscript.TestScript, _ bool, args []string) {
 
 // ready DATA waits until the server on that data folder says that it is ready.
 func cmdReady(ts *testscript.TestScript, _ bool, args []string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	t := time.NewTicker(5 * time.Millisecond)
 	defer t.Stop()

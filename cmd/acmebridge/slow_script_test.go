@@ -24,7 +24,7 @@ import (
 // with the keys of the account and of the certificate: a client that comes back
 // has the same ones. The variable is set to the id of the order.
 func cmdOrder(ts *testscript.TestScript, _ bool, args []string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	web := scriptClient(ts, args[1])
 	impatient := &impatient{RoundTripper: web.Transport, cancel: cancel}

@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"strings"
+	"sync"
 )
 
 type member struct {
@@ -103,8 +104,9 @@ func broken(content []byte, fault string) ([]byte, error) {
 	return content, nil
 }
 
-// bomb inflates to 32 MiB and is small itself.
-func bomb() ([]byte, error) {
+// bomb inflates to 32 MiB and is small itself. It is always the same, and
+// deflating it takes longer than everything else here.
+var bomb = sync.OnceValues(func() ([]byte, error) {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	f, err := w.Create("bomb.pem")
@@ -119,7 +121,7 @@ func bomb() ([]byte, error) {
 	}
 	err = w.Close()
 	return b.Bytes(), err
-}
+})
 
 // files are those of one certificate, by the layout of the profile.
 func (ca *CA) files(name string, leaf *x509.Certificate) []member {
