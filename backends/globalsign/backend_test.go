@@ -282,6 +282,28 @@ func TestToken(t *testing.T) {
 	}
 }
 
+// TestTokenAtPurchase: a token that is refused at a purchase is renewed for the next
+// one, and the purchase is not repeated here (SC-5).
+func TestTokenAtPurchase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, globalsigntest.Config{})
+	b := w.backend(t, w.client(t))
+	w.breaks(t, standin.Fault{Endpoint: "order", Kind: "status", Status: 401, Count: 1})
+	r := w.request()
+	if err := submitError(t, b, r); !backends.IsNotSent(err) {
+		t.Errorf("%v", err)
+	}
+	if n := w.ca.Count("order"); n != 1 {
+		t.Errorf("it was sent %d times", n)
+	}
+	if err := submitError(t, b, r); err != nil {
+		t.Errorf("the next time: %v", err)
+	}
+	if n := w.ca.Count("login"); n != 2 {
+		t.Errorf("%d logins", n)
+	}
+}
+
 // TestNoCertificate: who comes without a client certificate is told so.
 func TestNoCertificate(t *testing.T) {
 	t.Parallel()

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -46,9 +47,14 @@ var purchase = caclient.Call{Op: "order", Method: http.MethodPost, Path: "orders
 func TestPurchaseOnce(t *testing.T) {
 	t.Parallel()
 	var arrived atomic.Int64
+	var kept atomic.Value // the connection that stays open
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
-			return // and the connection stays open
+			kept.Store(r.RemoteAddr)
+			return
+		}
+		if r.RemoteAddr == kept.Load() {
+			t.Error("the connection of the purchase was used before")
 		}
 		_, _ = io.Copy(io.Discard, r.Body)
 		arrived.Add(1)
@@ -67,6 +73,26 @@ func TestPurchaseOnce(t *testing.T) {
 	}
 	if n := arrived.Load(); n != 1 {
 		t.Errorf("it arrived %d times", n)
+	}
+}
+
+// TestPurchaseFresh: one purchase does not use the connection of another.
+func TestPurchaseFresh(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	connections := map[string]bool{}
+	c := client(t, serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		connections[r.RemoteAddr] = true
+	}))
+	for range 3 {
+		if _, err := c.Do(t.Context(), purchase); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(connections) != 3 {
+		t.Errorf("3 purchases on %d connections", len(connections))
 	}
 }
 
