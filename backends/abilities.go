@@ -25,6 +25,29 @@ type Finder interface {
 	Find(ctx context.Context, r Request) (t Ticket, found bool, err error)
 }
 
+// Batcher is a backend that can ask for several certificates with one call. It
+// is a Finder too. The engine decides which requests go together.
+type Batcher interface {
+	// Batching says how many requests may go together at most, and for how long
+	// the first of them waits for others. A size below two means that each goes
+	// alone. It does not change while the backend is open.
+	Batching() (size int, wait time.Duration)
+	// MayJoin says whether a request may be sent with others, from the request
+	// alone. One that is going to be refused should not spoil it for others.
+	MayJoin(r Request) bool
+	// SubmitBatch asks for a certificate for each of two requests or more, and
+	// returns a ticket for each in the same order. All have the same Batch, which
+	// goes where the Key of a single request goes: Find, which gets one of the
+	// requests, has to find it by that. No two are for one key, or have a name in
+	// common; they may be of different accounts, and nothing of one may get into
+	// the ticket, the result or the refusal of another.
+	//
+	// An error is about all of them. One with ErrTogether in it, or a refusal,
+	// means that nothing was bought and that each may be sent alone; one that is
+	// NotSent that they may be sent again; any other that nobody knows.
+	SubmitBatch(ctx context.Context, rs []Request) ([]Ticket, error)
+}
+
 // Continuer is a backend whose Submit only reserves a name for the request: it
 // buys nothing, and what it leaves at the CA when its ticket gets lost ends by
 // itself. The purchase is a step of Continue, so it is only ever made under a

@@ -48,6 +48,10 @@ type Request struct {
 	// SubjectPublicKeyInfo.
 	CSR       []byte
 	PublicKey []byte
+	// Batch is not empty when the request goes, or went, together with others:
+	// then it stands for the Key. It is the Key of one of them, a dash and a
+	// number. See Batcher.
+	Batch string
 	// Contract is what the certificate must be.
 	Contract acme.Contract
 	// Renewal says that a certificate takes the place of one that is about to
@@ -83,6 +87,11 @@ type Result struct {
 // ErrCredentials is in the chain of an error when a CA does not let us in: no
 // repetition helps, only an operator who corrects the configuration.
 var ErrCredentials = errors.New("the CA does not accept the credentials")
+
+// ErrTogether is in the chain of an error, of SubmitBatch or of Poll, when a CA
+// would not serve a request because of what it came together with, or may not
+// have. Nothing was issued for it, and nothing will be; it may be sent alone.
+var ErrTogether = errors.New("the CA did not serve these requests together")
 
 // refusal is the CA's no.
 type refusal struct {

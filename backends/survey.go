@@ -40,8 +40,9 @@ type Survey struct {
 
 // Sighting is a request that a CA has and that bears our mark.
 type Sighting struct {
-	// Key is that of the Request that made it.
-	Key string
+	// Key is that of the Request that made it. Where several were sent together
+	// it is that of the first, and Batch is theirs.
+	Key, Batch string
 	// Label says to a person at the CA which one it is, and what became of it.
 	Label string
 	At    time.Time

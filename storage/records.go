@@ -71,6 +71,10 @@ type Job struct {
 	// Credentials says of LastError that the CA did not accept ours: trying
 	// again does not help until somebody corrects them.
 	Credentials bool `cbor:"14,keyasint,omitempty"`
+	// Stopped says that a request could not be sent because of what an operator
+	// has to put right: the balance, the credentials or the profile at the CA.
+	// It stays until something was sent.
+	Stopped bool `cbor:"15,keyasint,omitempty"`
 }
 
 // Approver says who has to approve an order.
@@ -86,6 +90,9 @@ const (
 type Lease struct {
 	Holder string    `cbor:"1,keyasint,omitempty"`
 	Until  time.Time `cbor:"2,keyasint,omitzero"`
+	// Batch is set while the request goes to the CA with others: the step of one
+	// job does it for all, and the steps of the others leave it alone.
+	Batch string `cbor:"3,keyasint,omitempty"`
 }
 
 // Submission is our record of asking a CA for a certificate. It is committed
@@ -137,6 +144,12 @@ type Submission struct {
 	// TakesOver is the ticket of the earlier request whose place this one takes
 	// at the CA, with another key.
 	TakesOver string `cbor:"22,keyasint,omitempty"`
+	// Batch is the key under which the request went to the CA together with
+	// others, empty when it went alone. It is stored before it is sent.
+	Batch string `cbor:"23,keyasint,omitempty"`
+	// Alone says that the request is not sent together with others any more,
+	// because one of those it was sent with spoiled it for all.
+	Alone bool `cbor:"24,keyasint,omitempty"`
 }
 
 // BlockedKey is a key that may never be used again, and why.

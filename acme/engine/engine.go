@@ -145,6 +145,9 @@ type authority struct {
 	traits  backends.Traits
 	issuer  backends.Issuer
 	finder  backends.Finder
+	// batcher is nil where each request goes alone; company is for where not.
+	batcher backends.Batcher
+	company company
 	// continuer is nil for a CA that has the whole request with Submit.
 	continuer backends.Continuer
 	revoker   backends.Revoker
@@ -237,6 +240,11 @@ func newAuthority(name string, b backends.Backend) (*authority, error) {
 	a.issuer, _ = b.(backends.Issuer)
 	a.finder, _ = b.(backends.Finder)
 	a.continuer, _ = b.(backends.Continuer)
+	if batcher, ok := b.(backends.Batcher); ok && a.finder != nil && a.continuer == nil {
+		if size, wait := batcher.Batching(); size > 1 {
+			a.batcher, a.company.size, a.company.wait = batcher, size, wait
+		}
+	}
 	a.revoker, _ = b.(backends.Revoker)
 	a.crls, _ = b.(backends.CRLSigner)
 	a.keeper, _ = b.(backends.CRLKeeper)

@@ -243,7 +243,8 @@ func (e *Engine) closeQueued(ctx context.Context, owner acme.Account, f finaliza
 		awaitApproval(&sub, &j, f.profile, e.now())
 	}
 	// Born leased to this run: it goes straight into its lane, if that has room.
-	mine := j.Waits == "" && e.lanes.room(laneOf(j), j.Account) && e.inflight.take(string(j.ID))
+	// Where requests go together it waits for others.
+	mine := j.Waits == "" && f.authority.batcher == nil && e.lanes.room(laneOf(j), j.Account) && e.inflight.take(string(j.ID))
 	launched := false
 	defer func() { // whatever comes, a panic too, nobody holds what nobody steps
 		if mine && !launched {
@@ -310,7 +311,7 @@ func (e *Engine) closeQueued(ctx context.Context, owner acme.Account, f finaliza
 		case mine:
 			e.lease(&job, now)
 		case job.Waits == "":
-			job.Due = now
+			job.Due = now.Add(f.authority.company.wait)
 		}
 		if err := tx.Jobs().Put(job); err != nil {
 			return err
@@ -328,6 +329,9 @@ func (e *Engine) closeQueued(ctx context.Context, owner acme.Account, f finaliza
 		launched = true
 		e.launch(j)
 	default:
+		if became != acme.Resume {
+			e.meet(j)
+		}
 		e.nudge()
 	}
 	return o, err
@@ -477,7 +481,7 @@ func endOf(o acme.Order, p acme.Profile, now time.Time) time.Time {
 
 func request(o acme.Order, sub storage.Submission, spki []byte) backends.Request {
 	return backends.Request{
-		Key: sub.Key, Order: o.ID, Account: o.Account, Member: o.Member, CSR: sub.CSR, PublicKey: spki,
+		Key: sub.Key, Batch: sub.Batch, Order: o.ID, Account: o.Account, Member: o.Member, CSR: sub.CSR, PublicKey: spki,
 		Contract: sub.Contract, At: sub.CreatedAt, TakesOver: backends.Ticket(sub.TakesOver),
 	}
 }

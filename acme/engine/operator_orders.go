@@ -136,7 +136,7 @@ func (o Operator) Retry(ctx context.Context, id acme.OrderID, resend bool) error
 				return err
 			}
 		}
-		j.Parked, j.Attempt, j.Failures, j.Due, j.Lease = "", 0, 0, o.e.now(), storage.Lease{}
+		j.Parked, j.Attempt, j.Failures, j.Due, j.Lease, j.Stopped = "", 0, 0, o.e.now(), storage.Lease{}, false
 		order.Note(o.e.now(), note)
 		if err := putOrder(tx, order); err != nil {
 			return err
@@ -161,7 +161,7 @@ func (o Operator) freshStart(tx storage.Tx, id acme.SubmissionID, resend bool) e
 		return err
 	}
 	if resend {
-		sub.SentAt = time.Time{}
+		sub.SentAt, sub.Batch, sub.Alone = time.Time{}, "", sub.Alone || sub.Batch != ""
 	}
 	if now := o.e.now(); !now.Before(sub.Deadline) {
 		sub.Deadline = now.Add(sub.Deadline.Sub(sub.CreatedAt))

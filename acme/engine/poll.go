@@ -32,6 +32,9 @@ func (e *Engine) stepPoll(ctx context.Context, j storage.Job) error {
 	if hit := failpoint.Hit(failpoint.PollRead); hit != nil {
 		return hit
 	}
+	if l.sub.Batch != "" && errors.Is(err, backends.ErrTogether) {
+		return e.apart(ctx, []loaded{l}, err)
+	}
 	if detail, refused := backends.RefusalDetail(err); refused {
 		e.refused(l.order, l.authority.name, err)
 		l.says = refusalNote(err)

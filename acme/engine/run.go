@@ -133,6 +133,9 @@ func (e *Engine) dispatch(ctx context.Context) (time.Duration, error) {
 			return 0, err
 		}
 		for _, j := range claimed {
+			e.meet(j)
+		}
+		for _, j := range claimed {
 			e.launch(j)
 		}
 		if !more {
@@ -203,7 +206,11 @@ func (e *Engine) claim(ctx context.Context) (claimed []storage.Job, more bool, e
 			case !held[j.ID]:
 				stored.Attempt++
 			}
+			batch := stored.Lease.Batch
 			e.lease(&stored, now)
+			if held[j.ID] {
+				stored.Lease.Batch = batch
+			}
 			if err := tx.Jobs().Put(stored); err != nil {
 				return err
 			}

@@ -72,7 +72,8 @@ func (e *Engine) ours(tx storage.Tx, j storage.Job) (storage.Job, error) {
 	if errors.Is(err, storage.ErrNotFound) {
 		return stored, errLeaseLost
 	}
-	if err == nil && (stored.Lease.Holder != e.cfg.Holder || stored.Kind != j.Kind) {
+	// A request that another step is sending along with its own is that one's.
+	if err == nil && (stored.Lease.Holder != e.cfg.Holder || stored.Lease.Batch != j.Lease.Batch || stored.Kind != j.Kind) {
 		err = errLeaseLost
 	}
 	return stored, err
@@ -85,8 +86,7 @@ func (e *Engine) stumble(ctx context.Context, j storage.Job, cause error) error 
 		if err != nil {
 			return err
 		}
-		stored.LastError, stored.Credentials = clip(cause.Error(), 1024), errors.Is(cause, backends.ErrCredentials)
-		stored.Failures++
+		stumbled(&stored, cause)
 		if stored.Failures >= e.cfg.MaxAttempts && parks(stored.Kind) && !patient(cause) {
 			return e.park(tx, stored, fmt.Sprintf("failed %d times, last with: %s", stored.Failures, clip(cause.Error(), 300)))
 		}
@@ -94,6 +94,13 @@ func (e *Engine) stumble(ctx context.Context, j storage.Job, cause error) error 
 		stored.Due = e.now().Add(e.pauseAfter(cause, stored.Failures))
 		return tx.Jobs().Put(stored)
 	}, failpoint.Reschedule)
+}
+
+// stumbled notes on a job why its step got nowhere.
+func stumbled(j *storage.Job, cause error) {
+	j.LastError, j.Credentials = clip(cause.Error(), 1024), errors.Is(cause, backends.ErrCredentials)
+	j.Stopped = j.Stopped || j.Kind == storage.JobSubmit && (j.Credentials || errors.Is(cause, backends.ErrExhausted))
+	j.Failures++
 }
 
 // parks says whether a job that never works waits for a person in the end. A

@@ -23,6 +23,8 @@ type loaded struct {
 	sub       storage.Submission
 	profile   acme.Profile
 	authority *authority
+	// renewal is what mayStillBuy found out.
+	renewal bool
 	// says is what the CA said to a refusal, in its own words, for the operator.
 	says string
 }
@@ -53,7 +55,9 @@ func (l loaded) request() (backends.Request, error) {
 	if p != nil {
 		return backends.Request{}, p
 	}
-	return request(l.order, l.sub, csr.SPKI), nil
+	r := request(l.order, l.sub, csr.SPKI)
+	r.Renewal = l.renewal
+	return r, nil
 }
 
 // stepSubmit asks the CA, at most once for as long as nobody can tell what
@@ -74,13 +78,18 @@ func (e *Engine) stepSubmit(ctx context.Context, j storage.Job) error {
 		// An earlier attempt reached this point, so the CA may know.
 		return e.reconcile(ctx, l, r)
 	}
-	if !e.now().Before(l.sub.Deadline) {
+	switch overdueBy := e.now().Sub(l.sub.Deadline); {
+	case overdueBy >= 0 && l.job.Stopped:
+		// SC-16: that nothing could be bought is no fault of the order. Nothing
+		// was sent, so it goes on when the cause is gone and somebody says so.
+		return e.parkSubmission(ctx, l, "its time was over before it could be sent, because of something to put right at the CA, last: "+nonEmpty(l.job.LastError, "no word kept"))
+	case overdueBy >= 0:
 		return e.fail(ctx, l, overdue(l.sub))
 	}
 	if settled, err := e.lookBeforeSending(ctx, l); settled || err != nil {
 		return err
 	}
-	if r.Renewal, err = e.mayStillBuy(ctx, l); err != nil {
+	if l.renewal, err = e.mayStillBuy(ctx, l); err != nil {
 		var p *acme.Problem
 		if errors.As(err, &p) {
 			return e.waitForCA(ctx, l, p)
@@ -89,13 +98,20 @@ func (e *Engine) stepSubmit(ctx context.Context, j storage.Job) error {
 	}
 	// SC-1: from this commit on, the CA may have heard of it.
 	var withdrawn *acme.Problem
-	switch l.sub, err = e.intend(ctx, l); {
+	all, err := e.intend(ctx, l)
+	switch {
 	case errors.As(err, &withdrawn):
 		return e.fail(ctx, l, withdrawn)
 	case err != nil:
 		return err
 	}
-	e.Counters.Submissions.Add(1)
+	e.Counters.Submissions.Add(int64(len(all)))
+	if l = all[0]; len(all) > 1 {
+		return e.sendTogether(ctx, all)
+	}
+	if r, err = l.request(); err != nil {
+		return err
+	}
 	call, cancel := context.WithTimeout(ctx, e.cfg.CallTimeout)
 	defer cancel()
 	ticket, err := l.authority.backend.Submit(call, r)
@@ -110,11 +126,11 @@ func (e *Engine) stepSubmit(ctx context.Context, j storage.Job) error {
 	l.authority.learn(err)
 	switch {
 	case err == nil:
-		return e.ticketed(ctx, l, ticket, failpoint.Ticket)
+		return e.ticketed(ctx, all, []backends.Ticket{ticket}, failpoint.Ticket)
 	case backends.IsNotSent(err) || l.authority.continuer != nil: // which has bought nothing either way
-		return e.notSent(ctx, l, err)
+		return e.notSent(ctx, all, err)
 	default:
-		return e.doubt(ctx, l, fmt.Sprintf("submitted at %s, then: %v", l.sub.SentAt.Format(time.RFC3339), err), err)
+		return e.doubt(ctx, all, fmt.Sprintf("submitted at %s, then: %v", l.sub.SentAt.Format(time.RFC3339), err), err)
 	}
 }
 
@@ -189,7 +205,7 @@ func (e *Engine) mayStillBuy(ctx context.Context, l loaded) (renewal bool, err e
 // (SC-16). That is no failure of the job.
 func (e *Engine) waitForCA(ctx context.Context, l loaded, why *acme.Problem) error {
 	return e.putOff(ctx, l, func(_ *storage.Submission, j *storage.Job) (park string) {
-		j.Due, j.LastError = e.now().Add(e.jitter(surveyStopped)), clip(why.Detail, 1024)
+		j.Due, j.LastError, j.Stopped = e.now().Add(e.jitter(surveyStopped)), clip(why.Detail, 1024), true
 		return ""
 	})
 }
@@ -216,9 +232,10 @@ func refusalNote(err error) string {
 }
 
 // intend records that the request is about to be sent, if it may still be: an
-// error with a problem says that it may not.
-func (e *Engine) intend(ctx context.Context, l loaded) (sub storage.Submission, err error) {
-	sub = l.sub
+// error with a problem says that it may not. Where requests go together it does
+// so for others too, in the same commit: all is the given one and those.
+func (e *Engine) intend(ctx context.Context, l loaded) (all []loaded, err error) {
+	var left []storage.JobID
 	err = e.commit(ctx, func(tx storage.Tx) error {
 		if _, err := e.ours(tx, l.job); err != nil {
 			return err
@@ -226,78 +243,143 @@ func (e *Engine) intend(ctx context.Context, l loaded) (sub storage.Submission, 
 		if _, err := e.withdrawn(tx, l); err != nil {
 			return err
 		}
-		sub = l.sub
-		sub.SentAt, sub.Attempts = e.now(), sub.Attempts+1
-		sub.Misses, sub.FirstMiss = 0, time.Time{}
-		return tx.Submissions().Put(sub)
+		var with []loaded
+		var err error
+		if with, left, err = e.companyOf(tx, l); err != nil {
+			return err
+		}
+		all = append([]loaded{l}, with...)
+		batch, now := "", e.now()
+		if len(all) > 1 {
+			batch = batchKey(l.sub)
+		}
+		for i := range all {
+			sub, job := &all[i].sub, &all[i].job
+			sub.SentAt, sub.Attempts, sub.Batch = now, sub.Attempts+1, batch
+			sub.Misses, sub.FirstMiss = 0, time.Time{}
+			if err := tx.Submissions().Put(*sub); err != nil {
+				return err
+			}
+			if i == 0 {
+				continue
+			}
+			e.lease(job, now)
+			job.Lease.Batch = batch
+			if err := tx.Jobs().Put(*job); err != nil {
+				return err
+			}
+		}
+		return nil
 	}, failpoint.Intent)
-	if err != nil {
-		sub = l.sub
+	if err == nil {
+		for _, m := range all {
+			left = append(left, m.job.ID)
+		}
+		l.authority.company.leave(left)
 	}
-	return sub, err
+	return all, err
 }
 
-// ticketed stores the CA's name for the request, and polls at once: a CA that
-// is done already saves its client a round trip.
-func (e *Engine) ticketed(ctx context.Context, l loaded, t backends.Ticket, w failpoint.Write) error {
-	lost := false
+// ticketed stores the CA's names for requests, and polls at once: a CA that is
+// done already saves its clients a round trip.
+func (e *Engine) ticketed(ctx context.Context, all []loaded, tickets []backends.Ticket, w failpoint.Write) error {
+	var lost []int
 	err := e.commit(ctx, func(tx storage.Tx) error {
-		sub := l.sub
-		sub.Ticket, sub.Evidence = string(t), ""
-		stored, err := e.ours(tx, l.job)
-		if lost = errors.Is(err, errLeaseLost); lost {
-			// Something was bought that nobody waits for: leave a trace.
-			sub.Evidence = "accepted by the CA after the order had been ended"
-			return tx.Submissions().Put(sub)
+		lost = nil
+		for i, l := range all {
+			gone, err := e.ticket(tx, l, tickets[i])
+			if err != nil {
+				return err
+			}
+			if gone {
+				lost = append(lost, i)
+			}
 		}
-		if err != nil {
-			return err
-		}
-		if err := tx.Submissions().Put(sub); err != nil {
-			return err
-		}
-		stored.Kind, stored.Attempt, stored.LastError, stored.Failures = storage.JobPoll, 0, "", 0
-		stored.Lease, stored.Due = storage.Lease{}, e.now()
-		o, err := tx.Orders().Get(l.order.ID) // another one may be attached since
-		if err != nil {
-			return err
-		}
-		o.Note(e.now(), "the CA has accepted the request")
-		if err := putOrder(tx, o); err != nil {
-			return err
-		}
-		return tx.Jobs().Put(stored)
+		return nil
 	}, w)
-	if err == nil && lost {
+	if err != nil {
+		return err
+	}
+	for _, i := range lost {
+		l := all[i]
 		e.Counters.Orphans.Add(1)
 		e.log.Error("the CA accepted a request whose order had been ended; cancel or revoke it there", "event", "submission.orphan",
-			"order", l.order.ID, "account", l.order.Account, "member", l.order.Member, "backend", l.authority.name, "key", l.sub.Key, "ticket", string(t))
+			"order", l.order.ID, "account", l.order.Account, "member", l.order.Member, "backend", l.authority.name, "key", l.sub.Key, "ticket", string(tickets[i]))
 	}
-	return err
+	return nil
+}
+
+// ticket stores one of them. lost says that nobody waits for it any more.
+func (e *Engine) ticket(tx storage.Tx, l loaded, t backends.Ticket) (lost bool, err error) {
+	sub := l.sub
+	sub.Ticket, sub.Evidence = string(t), ""
+	stored, err := e.ours(tx, l.job)
+	if errors.Is(err, errLeaseLost) {
+		// Something was bought that nobody waits for: leave a trace.
+		sub.Evidence = "accepted by the CA after the order had been ended"
+		return true, tx.Submissions().Put(sub)
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := tx.Submissions().Put(sub); err != nil {
+		return false, err
+	}
+	stored.Kind, stored.Attempt, stored.LastError, stored.Failures, stored.Stopped = storage.JobPoll, 0, "", 0, false
+	stored.Lease, stored.Due = storage.Lease{}, e.now()
+	o, err := tx.Orders().Get(l.order.ID) // another one may be attached since
+	if err != nil {
+		return false, err
+	}
+	o.Note(e.now(), "the CA has accepted the request")
+	if err := putOrder(tx, o); err != nil {
+		return false, err
+	}
+	return false, tx.Jobs().Put(stored)
 }
 
 // notSent takes the intention back: nothing left us, so it may be sent later.
-func (e *Engine) notSent(ctx context.Context, l loaded, cause error) error {
+// The step itself has failed then, and what it did for others is put off here.
+func (e *Engine) notSent(ctx context.Context, all []loaded, cause error) error {
 	err := e.commit(ctx, func(tx storage.Tx) error {
-		if _, err := e.ours(tx, l.job); err != nil {
-			return err
+		for i, l := range all {
+			stored, err := e.ours(tx, l.job)
+			if i > 0 && errors.Is(err, errLeaseLost) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			sub := l.sub
+			sub.SentAt, sub.Batch = time.Time{}, ""
+			if err := tx.Submissions().Put(sub); err != nil {
+				return err
+			}
+			if i == 0 {
+				continue
+			}
+			stumbled(&stored, cause)
+			stored.Lease, stored.Due = storage.Lease{}, e.now().Add(e.pauseAfter(cause, stored.Failures))
+			if err := tx.Jobs().Put(stored); err != nil {
+				return err
+			}
 		}
-		sub := l.sub
-		sub.SentAt = time.Time{}
-		return tx.Submissions().Put(sub)
+		return nil
 	}, failpoint.Reschedule)
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("engine: order %s was not sent to %s: %w", l.order.ID, l.authority.name, cause)
+	return fmt.Errorf("engine: order %s was not sent to %s: %w", all[0].order.ID, all[0].authority.name, cause)
 }
 
 // doubt keeps the evidence of an unknown outcome and looks at the CA soon. A
 // CA in which nothing can be looked up leaves the decision to a person.
-func (e *Engine) doubt(ctx context.Context, l loaded, evidence string, cause error) error {
-	e.log.Warn("the outcome of a submission is unknown", "event", "submission.unknown", "order", l.order.ID,
-		"account", l.order.Account, "member", l.order.Member, "backend", l.authority.name, "key", l.sub.Key, "cause", evidence)
-	return e.putOff(ctx, l, func(sub *storage.Submission, j *storage.Job) (park string) {
+func (e *Engine) doubt(ctx context.Context, all []loaded, evidence string, cause error) error {
+	for _, l := range all {
+		e.log.Warn("the outcome of a submission is unknown", "event", "submission.unknown", "order", l.order.ID,
+			"account", l.order.Account, "member", l.order.Member, "backend", l.authority.name, "key", nonEmpty(l.sub.Batch, l.sub.Key), "cause", evidence)
+	}
+	return e.putOffAll(ctx, all, func(l loaded, sub *storage.Submission, j *storage.Job) (park string) {
 		sub.Evidence = clip(evidence, 1024)
 		if l.authority.finder == nil && !l.mayResend() {
 			return "the CA may or may not have the request, and it cannot be looked up: " + sub.Evidence
@@ -310,21 +392,37 @@ func (e *Engine) doubt(ctx context.Context, l loaded, evidence string, cause err
 // putOff stores what became known of a submission that is not settled, and
 // either when to go on with it or, when change says why, that a person has to.
 func (e *Engine) putOff(ctx context.Context, l loaded, change func(*storage.Submission, *storage.Job) (park string)) error {
+	return e.putOffAll(ctx, []loaded{l}, func(_ loaded, sub *storage.Submission, j *storage.Job) string { return change(sub, j) })
+}
+
+// putOffAll is putOff for all that were sent together, but for those whose
+// orders have been ended meanwhile.
+func (e *Engine) putOffAll(ctx context.Context, all []loaded, change func(loaded, *storage.Submission, *storage.Job) (park string)) error {
 	return e.commit(ctx, func(tx storage.Tx) error {
-		stored, err := e.ours(tx, l.job)
-		if err != nil {
-			return err
+		for i, l := range all {
+			stored, err := e.ours(tx, l.job)
+			if len(all) > 1 && errors.Is(err, errLeaseLost) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			sub := all[i].sub
+			stored.Lease, stored.Credentials = storage.Lease{}, false
+			park := change(l, &sub, &stored)
+			if err := tx.Submissions().Put(sub); err != nil {
+				return err
+			}
+			if park != "" {
+				err = e.park(tx, stored, park)
+			} else {
+				err = tx.Jobs().Put(stored)
+			}
+			if err != nil {
+				return err
+			}
 		}
-		sub := l.sub
-		stored.Lease, stored.Credentials = storage.Lease{}, false
-		park := change(&sub, &stored)
-		if err := tx.Submissions().Put(sub); err != nil {
-			return err
-		}
-		if park != "" {
-			return e.park(tx, stored, park)
-		}
-		return tx.Jobs().Put(stored)
+		return nil
 	}, failpoint.Reschedule)
 }
 
@@ -341,7 +439,7 @@ func (e *Engine) reconcile(ctx context.Context, l loaded, r backends.Request) er
 		if l.mayResend() {
 			return e.sendAgain(ctx, l, allowed)
 		}
-		return e.doubt(ctx, l, nonEmpty(l.sub.Evidence, "interrupted after "+l.sub.SentAt.Format(time.RFC3339)), nil)
+		return e.doubt(ctx, []loaded{l}, nonEmpty(l.sub.Evidence, "interrupted after "+l.sub.SentAt.Format(time.RFC3339)), nil)
 	}
 	call, cancel := context.WithTimeout(ctx, e.cfg.CallTimeout)
 	defer cancel()
@@ -353,7 +451,7 @@ func (e *Engine) reconcile(ctx context.Context, l loaded, r backends.Request) er
 		return lookUpError{fmt.Errorf("engine: look up order %s at %s: %w", l.order.ID, l.authority.name, err)}
 	}
 	if found {
-		return e.ticketed(ctx, l, ticket, failpoint.Reconcile)
+		return e.ticketed(ctx, []loaded{l}, []backends.Ticket{ticket}, failpoint.Reconcile)
 	}
 	now := e.now()
 	if l.sub.Misses > 0 && now.Sub(l.sub.FirstMiss) >= visibility {
@@ -398,6 +496,7 @@ func (e *Engine) sendAgain(ctx context.Context, l loaded, why string) error {
 		}
 		sub := l.sub
 		sub.SentAt, sub.Resent = time.Time{}, sub.Resent || l.authority.continuer == nil
+		sub.Batch, sub.Alone = "", sub.Alone || sub.Batch != ""
 		o, err := tx.Orders().Get(l.order.ID)
 		if err != nil {
 			return err

@@ -259,14 +259,14 @@ func (e *Engine) orphans(ctx context.Context, seen []backends.Sighting) (orphans
 		orphans = nil
 		met := map[string]bool{}
 		for _, r := range seen {
-			_, err := tx.Submissions().ByKey(r.Key)
+			sub, err := tx.Submissions().ByKey(r.Key)
 			switch {
-			case errors.Is(err, storage.ErrNotFound), err == nil && met[r.Key]:
+			case errors.Is(err, storage.ErrNotFound), err == nil && (met[r.Key+r.Batch] || sub.Batch != r.Batch):
 				orphans = append(orphans, r)
 			case err != nil:
 				return err
 			}
-			met[r.Key] = true
+			met[r.Key+r.Batch] = true
 		}
 		return nil
 	})

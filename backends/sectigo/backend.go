@@ -30,6 +30,10 @@ type BackendConfig struct {
 	// Floor is how many certificates are kept for renewals: others are bought
 	// as long as more are left (SC-16). Low is when to begin to complain.
 	Floor, Low int64
+	// Batch is how many requests may go in one upload, one or none for each alone
+	// and MaxBatch at most; BatchWait is for how long one waits for others.
+	Batch     int
+	BatchWait time.Duration
 	// MaxValidity is the longest that the profile gives, zero when unknown.
 	MaxValidity time.Duration
 	// Archive bounds what is read of archives.
@@ -45,6 +49,7 @@ type Backend struct {
 	client        *Client
 	intermediates []*x509.Certificate
 	crowd         crowd
+	shared        shared
 
 	mu      sync.Mutex // guards what is remembered of the account
 	account account
@@ -66,6 +71,7 @@ const (
 var (
 	_ backends.Backend  = (*Backend)(nil)
 	_ backends.Finder   = (*Backend)(nil)
+	_ backends.Batcher  = (*Backend)(nil)
 	_ backends.Revoker  = (*Backend)(nil)
 	_ backends.Rooted   = (*Backend)(nil)
 	_ backends.Checker  = (*Backend)(nil)
@@ -84,6 +90,8 @@ func NewBackend(cfg BackendConfig) (*Backend, error) {
 		return nil, errors.New("sectigo: no root: without one no chain of the CA can be checked")
 	case cfg.Floor < 0 || cfg.Low < 0 || cfg.MaxValidity < 0 || cfg.ProfileID < 0:
 		return nil, errors.New("sectigo: numbers and times cannot be negative")
+	case cfg.Batch < 0 || cfg.Batch > MaxBatch || cfg.BatchWait < 0 || cfg.BatchWait > MaxBatchWait:
+		return nil, fmt.Errorf("sectigo: at most %d requests can go in one upload, and wait for each other for at most %s", MaxBatch, MaxBatchWait)
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -153,6 +161,9 @@ func describe(all []Authority) string {
 // errBalance: there is nothing left to buy with.
 var errBalance = fmt.Errorf("no certificates are left to this profile; order more, or lower the floor: %w", backends.ErrExhausted)
 
+// errFew: there is enough for some of what should be bought, and not for all.
+var errFew = errors.New("not enough certificates are left to this profile for all of these requests")
+
 // floor is how many have to be left for one more purchase: renewals may use up
 // what is kept for them.
 func (b *Backend) floor(r backends.Request) int64 {
@@ -162,9 +173,9 @@ func (b *Backend) floor(r backends.Request) int64 {
 	return b.cfg.Floor
 }
 
-// reserve makes sure that there is something left, and takes one of it. It may
-// be wrong, since others buy too; then the CA says so.
-func (b *Backend) reserve(ctx context.Context, authority, floor int64) error {
+// reserve makes sure that there are n left, and takes them. It may be wrong,
+// since others buy too; then the CA says so.
+func (b *Backend) reserve(ctx context.Context, authority, floor, n int64) error {
 	b.mu.Lock()
 	left, fresh := b.account.balance, b.cfg.Now().Sub(b.account.counted) < balanceAge
 	b.mu.Unlock()
@@ -179,10 +190,13 @@ func (b *Backend) reserve(ctx context.Context, authority, floor int64) error {
 	if !fresh {
 		b.account.balance, b.account.counted = left, b.cfg.Now()
 	}
+	if b.account.balance > floor && b.account.balance-n < floor {
+		return fmt.Errorf("sectigo: %d left, floor %d: %w", b.account.balance, floor, errFew)
+	}
 	if b.account.balance <= floor {
 		return fmt.Errorf("sectigo: %d left, floor %d: %w", b.account.balance, floor, errBalance)
 	}
-	b.account.balance--
+	b.account.balance -= n
 	return nil
 }
 

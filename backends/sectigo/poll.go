@@ -29,14 +29,11 @@ func (b *Backend) Poll(ctx context.Context, text backends.Ticket) (backends.Resu
 }
 
 func (b *Backend) poll(ctx context.Context, t ticket) (backends.Result, error) {
-	batch, err := b.client.Batch(ctx, t.batch)
+	seen, err := b.look(ctx, t)
 	if err != nil {
 		return backends.Result{}, err
 	}
-	status, ended, err := b.client.StatusOf(ctx, batch)
-	if err != nil {
-		return backends.Result{}, err
-	}
+	batch, status, ended := seen.batch, seen.status, seen.ended
 	says := func() error {
 		return fmt.Errorf("sectigo: batch %d is %s: %s", batch.ID, printable(batch.Status), or(printable(batch.RejectReason), "no reason given"))
 	}
@@ -46,8 +43,14 @@ func (b *Backend) poll(ctx context.Context, t ticket) (backends.Result, error) {
 	case StatusFailed:
 		return backends.Result{}, backends.RefusedAs(acme.ServerInternal, refusedFailed, says())
 	case StatusBroken:
+		if t.together {
+			return b.broken(ctx, t, says())
+		}
 		return backends.Result{}, backends.RefusedAs(acme.BadCSR, refusedCSR, says())
 	case StatusRejected:
+		if t.together { // which name a reason is about is not for all to know
+			return backends.Result{}, backends.Refused(refusedByPerson, says())
+		}
 		return backends.Result{}, rejected(batch, says())
 	case StatusExpired, StatusRevoked:
 		return backends.Result{}, backends.RefusedAs(acme.ServerInternal, refusedGone, says())
@@ -83,12 +86,18 @@ func rejected(batch Batch, cause error) error {
 // fetch gets the certificate. The archive may be fetched again as often as
 // needed, so whatever is wrong with it is tried again later.
 func (b *Backend) fetch(ctx context.Context, t ticket, status Status) (backends.Result, error) {
-	archive, err := b.open(ctx, t.batch)
+	archive, err := b.archive(ctx, t)
 	if err != nil {
 		return backends.Result{}, err
 	}
 	leaf := archive.leafFor(t.key, t.names)
-	if leaf == nil {
+	switch {
+	case leaf != nil:
+	case t.together:
+		// One with these names and another key is what was bought for this one,
+		// and all others belong to somebody else.
+		leaf = archive.named(t.names)
+	default:
 		// A certificate for another key is handed on, so that it is kept and
 		// judged like any other (SC-8): something was bought, and it is wrong.
 		leaf = archive.only()
@@ -100,6 +109,9 @@ func (b *Backend) fetch(ctx context.Context, t ticket, status Status) (backends.
 	}
 	switch {
 	case leaf != nil:
+	case status == StatusPartial && t.together && b.crowd.swapped(t.batch, t.since, b.cfg.Now()) < partialPatience:
+		// What was issued is not known here, so this may be the wrong archive.
+		return backends.Result{After: b.pause(t), Note: fmt.Sprintf("batch %d at the CA: issued partly, and so far not this part", t.batch)}, nil
 	case status == StatusPartial:
 		return backends.Result{}, backends.RefusedAs(acme.ServerInternal, refusedFailed, fmt.Errorf("sectigo: batch %d is issued partly, and not this part", t.batch))
 	default:
@@ -115,6 +127,9 @@ func (b *Backend) fetch(ctx context.Context, t ticket, status Status) (backends.
 // swappedPatience is for how long archives of another batch are fetched again
 // before one is taken for what was bought.
 const swappedPatience = time.Hour
+
+// partialPatience is the same for a batch of several requests.
+const partialPatience = 10 * time.Minute
 
 // only is the certificate of an archive with no more than one, CAs aside.
 func (a Archive) only() (leaf *x509.Certificate) {

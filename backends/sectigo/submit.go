@@ -41,7 +41,7 @@ func (b *Backend) Submit(ctx context.Context, r backends.Request) (backends.Tick
 	if err != nil {
 		return "", backends.NotSent(err)
 	}
-	if err := b.reserve(ctx, authority.ID, b.floor(r)); err != nil {
+	if err := b.reserve(ctx, authority.ID, b.floor(r), 1); err != nil {
 		return "", backends.NotSent(err)
 	}
 	batch, err := b.client.Upload(ctx, Upload{
@@ -128,7 +128,7 @@ func (b *Backend) Find(ctx context.Context, r backends.Request) (backends.Ticket
 			if found == nil || batch.ID < found.ID {
 				found = &list.Batches[i]
 			}
-		case batch.Name == "" && batch.Size <= 1 && (batch.Profile == "" || batch.Profile == authority.ProfileName) &&
+		case batch.Name == "" && (batch.Size <= 1 || r.Batch != "") && (batch.Profile == "" || batch.Profile == authority.ProfileName) &&
 			(batch.Created.IsZero() || !batch.Created.Before(r.At.Add(-skew))):
 			unnamed = append(unnamed, batch)
 		}

@@ -198,9 +198,13 @@ func (b *Backend) sight(ctx context.Context, s *backends.Survey) error {
 		if !ours {
 			continue
 		}
+		together := ""
+		if first, _, ok := strings.Cut(key, "-"); ok {
+			key, together = first, key
+		}
 		status := batch.Canonical()
 		s.Requests = append(s.Requests, backends.Sighting{
-			Key: key, At: batch.Created.Time, Label: fmt.Sprintf("batch %d, %q, %s", batch.ID, printable(batch.Name), status),
+			Key: key, Batch: together, At: batch.Created.Time, Label: fmt.Sprintf("batch %d, %q, %s", batch.ID, printable(batch.Name), status),
 			Over: status == StatusRevoked || status == StatusRejected || status == StatusBroken || status == StatusFailed,
 		})
 	}

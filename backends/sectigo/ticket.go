@@ -22,22 +22,32 @@ type ticket struct {
 	since time.Time
 	// key and names are the hashes of the public key and of the names.
 	key, names [32]byte
+	// together says that the batch has more than this request in it.
+	together bool
 }
 
-// ticketForm is the first field of a ticket; another one means that this
-// program cannot read it.
-const ticketForm = "b1"
+// The forms of tickets, their first field; another one means that this program
+// cannot read it.
+const (
+	formAlone    = "b1"
+	formTogether = "b2"
+)
 
 func (t ticket) String() backends.Ticket {
 	enc := base64.RawURLEncoding.EncodeToString
-	return backends.Ticket(strings.Join([]string{ticketForm, strconv.FormatInt(t.batch, 10), strconv.FormatInt(t.since.Unix(), 10), enc(t.key[:]), enc(t.names[:])}, "."))
+	form := formAlone
+	if t.together {
+		form = formTogether
+	}
+	return backends.Ticket(strings.Join([]string{form, strconv.FormatInt(t.batch, 10), strconv.FormatInt(t.since.Unix(), 10), enc(t.key[:]), enc(t.names[:])}, "."))
 }
 
 func readTicket(text backends.Ticket) (t ticket, err error) {
 	fields := strings.Split(string(text), ".")
-	if len(fields) != 5 || fields[0] != ticketForm {
+	if len(fields) != 5 || fields[0] != formAlone && fields[0] != formTogether {
 		return t, fmt.Errorf("sectigo: %q is no ticket of this backend", text)
 	}
+	t.together = fields[0] == formTogether
 	var since int64
 	t.batch, err = strconv.ParseInt(fields[1], 10, 64)
 	if err == nil {
@@ -64,13 +74,13 @@ func ticketFor(batch int64, r backends.Request) (ticket, error) {
 	if err != nil {
 		return ticket{}, fmt.Errorf("sectigo: the CSR cannot be read: %w", err)
 	}
-	return ticket{batch: batch, since: r.At, key: sha256.Sum256(r.PublicKey), names: hashNames(csr.DNSNames)}, nil
+	return ticket{batch: batch, since: r.At, key: sha256.Sum256(r.PublicKey), names: hashNames(csr.DNSNames), together: r.Batch != ""}, nil
 }
 
 func serialOf(c acme.Certificate) *big.Int { return new(big.Int).SetBytes(c.Serial) }
 
 // batchName is how a request is found again. The prefix tells people whose it
 // is.
-func batchName(r backends.Request) string { return batchPrefix + r.Key }
+func batchName(r backends.Request) string { return batchPrefix + or(r.Batch, r.Key) }
 
 const batchPrefix = "acme-"

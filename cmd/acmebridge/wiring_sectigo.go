@@ -69,6 +69,7 @@ func (p *parts) openSectigo(name string) (backends.Backend, error) {
 	return sectigo.NewBackend(sectigo.BackendConfig{
 		Client: client, Profile: s.ProfileName, ProfileID: int64(s.ProfileID), Roots: roots, Intermediates: intermediates,
 		Params: params, Floor: int64(s.BalanceFloor), Low: int64(s.BalanceLow), MaxValidity: s.MaxValidity, Now: p.now,
+		Batch: s.Batch.Size, BatchWait: s.Batch.Wait,
 	})
 }
 

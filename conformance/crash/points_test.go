@@ -16,6 +16,7 @@ func silent(issue string) map[failpoint.Point]string {
 		caa      = "no order of this life waits until its CAA records have to be looked at again; the engine's own tests crash there"
 		refusal  = "a note for orders by X-Road Security Servers, of which there are none in this life; nothing depends on it"
 		agree    = "for CAs whose profiles can change, which this one's cannot; the engine's own tests crash there"
+		apart    = "for CAs that are asked for several certificates at once; the engine's own tests crash there"
 		advice   = "for CAs that say when to renew, which this one does not; the engine's own tests crash there"
 	)
 	if issue == "queued" {
@@ -25,6 +26,7 @@ func silent(issue string) map[failpoint.Point]string {
 			failpoint.AskAdvice: advice, failpoint.Advice.Before: advice, failpoint.Advice.After: advice,
 			failpoint.Agree.Before: agree, failpoint.Agree.After: agree,
 			failpoint.NoteRefusal.Before: refusal, failpoint.NoteRefusal.After: refusal,
+			failpoint.Apart.Before: apart, failpoint.Apart.After: apart,
 		}
 	}
 	const inline = "only where issuing is a job: an inline issuer answers within finalize"
@@ -49,6 +51,8 @@ func silent(issue string) map[failpoint.Point]string {
 		failpoint.PollRead:           inline,
 		failpoint.Fail.Before:        inline + ", and a local CA refuses only when its own certificate is about to end",
 		failpoint.Fail.After:         inline + ", and a local CA refuses only when its own certificate is about to end",
+		failpoint.Apart.Before:       apart,
+		failpoint.Apart.After:        apart,
 	}
 }
 

@@ -45,6 +45,7 @@ var (
 	Agree             = Write{"FP-41", "FP-41-after"}
 	CSRAccount        = Write{"FP-42", "FP-42-after"}
 	NoteRefusal       = Write{"FP-43", "FP-43-after"}
+	Apart             = Write{"FP-44", "FP-44-after"}
 )
 
 // Writes lists them all.
@@ -53,7 +54,7 @@ func Writes() []Write {
 		Finalize, Intent, Ticket, Quarantine, Deliver, RevokeIntent, RevokeResult, NewAccount, KeyChange,
 		Settle, Reconcile, PublishNumber, Publish, NewOrder, UpdateAccount, Deactivate, Respond, Expire,
 		Claim, Reschedule, Fail, ExternalKey, Rescue, Cancel, OperatorDecision, SchedulePublisher, Enforce, CheckCAA, NewAuthorization,
-		Advice, Agree, CSRAccount, NoteRefusal,
+		Advice, Agree, CSRAccount, NoteRefusal, Apart,
 	}
 }
 

@@ -35,15 +35,16 @@ var unused = map[string]string{
 // and after it in the life of an order. A call that is not in this table, and
 // a row without a call, fail.
 var callPoints = map[string]struct{ before, after []string }{
-	"engine/submit.go stepSubmit Submit":         {[]string{"Intent"}, []string{"Sent", "Ticket", "Fail", "Reschedule"}},
-	"engine/submit.go reconcile Find":            {[]string{"Claim"}, []string{"Reconcile", "Reschedule"}},
-	"engine/poll.go ask Poll":                    {[]string{"Claim"}, []string{"PollRead", "Quarantine", "Fail", "Reschedule"}},
-	"engine/poll.go ask Continue":                {[]string{"Ticket", "Claim"}, []string{"PollRead", "Quarantine", "Fail", "Reschedule"}},
-	"engine/revoke.go stepRevoke Revoke":         {[]string{"Claim"}, []string{"RevokeSent", "RevokeResult"}},
-	"engine/finalize.go close Issue":             {[]string{"FinalizeParsed"}, []string{"Finalize", "Fail"}},
-	"engine/renewal_advice.go askCA RenewalInfo": {[]string{"AskAdvice"}, []string{"Advice"}},
-	"engine/survey.go lookAtCA Survey":           {[]string{"AskSurvey"}, []string{"Agree"}},
-	"engine/survey.go lookAtCA Check":            {[]string{"AskSurvey"}, []string{"Agree"}},
+	"engine/submit.go stepSubmit Submit":          {[]string{"Intent"}, []string{"Sent", "Ticket", "Fail", "Reschedule"}},
+	"engine/together.go sendTogether SubmitBatch": {[]string{"Intent"}, []string{"Sent", "Ticket", "Apart", "Reschedule"}},
+	"engine/submit.go reconcile Find":             {[]string{"Claim"}, []string{"Reconcile", "Reschedule"}},
+	"engine/poll.go ask Poll":                     {[]string{"Claim"}, []string{"PollRead", "Quarantine", "Fail", "Reschedule"}},
+	"engine/poll.go ask Continue":                 {[]string{"Ticket", "Claim"}, []string{"PollRead", "Quarantine", "Fail", "Reschedule"}},
+	"engine/revoke.go stepRevoke Revoke":          {[]string{"Claim"}, []string{"RevokeSent", "RevokeResult"}},
+	"engine/finalize.go close Issue":              {[]string{"FinalizeParsed"}, []string{"Finalize", "Fail"}},
+	"engine/renewal_advice.go askCA RenewalInfo":  {[]string{"AskAdvice"}, []string{"Advice"}},
+	"engine/survey.go lookAtCA Survey":            {[]string{"AskSurvey"}, []string{"Agree"}},
+	"engine/survey.go lookAtCA Check":             {[]string{"AskSurvey"}, []string{"Agree"}},
 	"engine/publish.go publishCRL SignCRL": {
 		[]string{"PublishNumber"}, []string{"Publish"},
 	},
@@ -413,7 +414,7 @@ func asksCA(method string, on ast.Expr) bool {
 		return false
 	}
 	switch sel.Sel.Name + "." + method {
-	case "backend.Submit", "backend.Poll", "continuer.Continue", "issuer.Issue", "finder.Find", "revoker.Revoke", "crls.SignCRL", "informer.RenewalInfo", "surveyor.Survey", "checker.Check":
+	case "backend.Submit", "batcher.SubmitBatch", "backend.Poll", "continuer.Continue", "issuer.Issue", "finder.Find", "revoker.Revoke", "crls.SignCRL", "informer.RenewalInfo", "surveyor.Survey", "checker.Check":
 		return true
 	}
 	return false

@@ -27,7 +27,14 @@ type Sectigo struct {
 	MaxValidity   time.Duration  `key:"max_validity" default:"0" min:"0" max:"36500d" doc:"The longest validity that the profile gives. 0: not known."`
 	BalanceFloor  int            `key:"balance_floor" default:"0" min:"0" doc:"How many certificates of the profile are kept for renewals: new orders are refused when no more than these are left."`
 	BalanceLow    int            `key:"balance_low" default:"10" min:"0" doc:"When to begin to complain: when no more than this many certificates are left."`
+	Batch         SectigoBatch   `key:"batch" doc:"Several orders in one upload."`
 	Params        []string       `key:"params" doc:"Parameters of the profile to send along with each CSR, each as name=value. A value of {organization}, {unit}, {locality}, {state} or {country} is what the registry says of the member, by subject_from of the profile. None is usual; 'acmebridge sectigo profile --params' shows what the profile takes."`
+}
+
+// SectigoBatch says how many orders go to the CA together.
+type SectigoBatch struct {
+	Size int           `key:"size" default:"1" min:"1" max:"25" doc:"How many orders of one profile, whoever places them, go in one upload at most. 1: each goes alone. A person at the CA who rejects an upload, or a CA that breaks it off, does so for all that is in it."`
+	Wait time.Duration `key:"wait" default:"2s" min:"0" max:"5s" doc:"How long an order waits for others to go with it. Of no effect with size 1."`
 }
 
 // Parameters are Params by name; the first that is wrong is an error.
