@@ -127,9 +127,9 @@ type look struct {
 
 const (
 	// sharedAtMost is how many batches are remembered.
-	sharedAtMost = 8
+	sharedAtMost = 64
 	// sharedFor is for how long one that is done is remembered.
-	sharedFor = time.Minute
+	sharedFor = 15 * time.Minute
 )
 
 func (s *shared) get(batch int64) (look, bool) {

@@ -125,6 +125,9 @@ func writeSubmission(w io.Writer, s admin.Submission, x admin.Explanation) {
 	default:
 		fmt.Fprintln(w, "  sent        not yet")
 	}
+	if s.Batch != "" {
+		fmt.Fprintf(w, "  together    with others, under the key %s\n", s.Batch)
+	}
 	if s.Ticket != "" {
 		fmt.Fprintf(w, "  its ticket  %s\n", clean(s.Ticket, 100))
 	}

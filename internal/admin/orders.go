@@ -101,6 +101,7 @@ type Trial struct {
 type Submission struct {
 	ID          string     `json:"id"`
 	Key         string     `json:"key"`
+	Batch       string     `json:"batch,omitempty"`
 	Order       string     `json:"order"`
 	Account     string     `json:"account"`
 	Backend     string     `json:"backend"`
@@ -276,7 +277,7 @@ func viewAuthorization(a acme.Authorization) Authorization {
 
 func viewSubmission(s storage.Submission) Submission {
 	return Submission{
-		ID: string(s.ID), Key: s.Key, Order: string(s.Order), Account: string(s.Account), Backend: s.Backend,
+		ID: string(s.ID), Key: s.Key, Batch: s.Batch, Order: string(s.Order), Account: string(s.Account), Backend: s.Backend,
 		CreatedAt: timeOf(s.CreatedAt), SentAt: timeOf(s.SentAt), Attempts: s.Attempts, Ticket: s.Ticket,
 		Deadline: timeOf(s.Deadline), Evidence: s.Evidence, Misses: s.Misses, Quarantined: len(s.Quarantine),
 		KeyHash: hex.EncodeToString(s.Contract.KeyHash[:]), ApproveBy: timeOf(s.ApproveBy), Approval: viewApproval(s.Approval),

@@ -98,9 +98,16 @@ func (ca *CA) add(c *call, b *batch, p Profile, commonName string) bool {
 	ca.tenant.Ordered += int64(b.size())
 	ca.batches[b.ID], ca.pending[b.ID] = b, b
 	e := Event{Kind: "purchase", Endpoint: "", Batch: b.ID, Name: b.Name, Profile: p.ID, Size: b.size(), CommonName: commonName}
-	if len(b.CSRs) > 0 {
-		if csr, err := readCSR(b.CSRs[0]); err == nil {
-			e.KeySHA256 = fmt.Sprintf("%x", sha256.Sum256(csr.RawSubjectPublicKeyInfo))
+	for i, der := range b.CSRs {
+		csr, err := readCSR(der)
+		if err != nil {
+			continue
+		}
+		key := fmt.Sprintf("%x", sha256.Sum256(csr.RawSubjectPublicKeyInfo))
+		if i == 0 {
+			e.KeySHA256 = key
+		} else {
+			e.MoreKeys = append(e.MoreKeys, key)
 		}
 	}
 	ca.log(e)

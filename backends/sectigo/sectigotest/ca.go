@@ -253,10 +253,12 @@ type Event struct {
 	Names      []string `json:"dnsNames,omitempty"`
 	Serial     string   `json:"serialNumber,omitempty"`
 	NotAfter   string   `json:"notAfter,omitempty"`
-	// KeySHA256 is of the SubjectPublicKeyInfo, CertSHA256 of the certificate.
-	KeySHA256  string `json:"keySha256,omitempty"`
-	CertSHA256 string `json:"certSha256,omitempty"`
-	Reason     string `json:"reason,omitempty"`
+	// KeySHA256 is of the SubjectPublicKeyInfo, CertSHA256 of the certificate. A
+	// purchase of several has the first key here, and the others in MoreKeys.
+	KeySHA256  string   `json:"keySha256,omitempty"`
+	MoreKeys   []string `json:"moreKeysSha256,omitempty"`
+	CertSHA256 string   `json:"certSha256,omitempty"`
+	Reason     string   `json:"reason,omitempty"`
 }
 
 // maxJournal bounds the journal in memory; the file has everything.

@@ -58,6 +58,14 @@ func section(b *strings.Builder, t reflect.Type, prefix, title, doc string) {
 			section(b, f.typ.Elem(), key, "`"+key+"`", f.doc)
 		}
 	}
+	for _, v := range variants {
+		own, _ := describe(v.typ)
+		for _, f := range own {
+			if key := join(prefix, f.key); isSection(f.typ) {
+				section(b, f.typ, key, "`"+key+"` with `type: "+v.when+"`", f.doc)
+			}
+		}
+	}
 }
 
 func rows(b *strings.Builder, fields []field) {
