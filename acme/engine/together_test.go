@@ -114,12 +114,16 @@ func (b *batching) spoiled(t backends.Ticket) bool {
 	return batch != "" && b.spoils != "" && slices.ContainsFunc(b.purchases, func(r backends.Request) bool { return r.Batch == batch && nameOf(r) == b.spoils })
 }
 
-// sizes are those of the uploads so far.
+// sizes are those of the uploads so far, the largest first.
 func (b *batching) sizes() (all []int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, u := range b.uploads {
-		all = append(all, len(u))
+		all = append(all, -len(u))
+	}
+	slices.Sort(all)
+	for i := range all {
+		all[i] = -all[i]
 	}
 	return all
 }
@@ -186,7 +190,7 @@ func (r *run) wantAll(p party) {
 	}
 }
 
-// bought1 wants each name to have been bought once.
+// boughtOnce wants each name to have been bought once.
 func (b *batching) boughtOnce(t *testing.T, names int) {
 	t.Helper()
 	b.mu.Lock()

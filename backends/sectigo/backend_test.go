@@ -44,11 +44,13 @@ func (w world) request() backends.Request {
 // may lay out its archives and its list.
 func TestContract(t *testing.T) {
 	t.Parallel()
+	const together = "together"
 	for name, cfg := range map[string]sectigotest.Config{
 		"chain":         {},
 		"leaf alone":    {Layout: sectigotest.LayoutPEM, List: "items", PageSize: 2},
 		"all formats":   {Layout: sectigotest.LayoutAll, SingleUse: true},
 		"without names": {Layout: sectigotest.LayoutPKCS7, NoBatchName: true, List: "content", PageSize: 3},
+		together:        {Layout: sectigotest.LayoutPEM},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -56,16 +58,26 @@ func TestContract(t *testing.T) {
 				cfg := cfg
 				cfg.Processing = time.Minute
 				w := newWorld(t, cfg)
+				several := func(c *sectigo.BackendConfig) {
+					if name == together {
+						c.Batch, c.BatchWait = 4, 2*time.Second
+					}
+				}
 				return backendtest.Subject{
-					Backend: w.backend(t, w.client),
+					Backend: w.backend(t, w.client, several),
 					Now:     w.ca.Now,
 					Settle:  func() { w.ca.Advance(time.Minute) },
-					Reopen:  func() backends.Backend { return w.backend(t, w.connect(t)) },
+					Reopen:  func() backends.Backend { return w.backend(t, w.connect(t), several) },
 					Refuse: func() backends.Request {
 						w.ca.Next(sectigotest.Outcome{Kind: sectigotest.Rejected, Reason: "not ours"})
 						return w.request()
 					},
-					Bought: func() int { return len(w.ca.Purchases()) },
+					Bought: func() (n int) {
+						for _, e := range w.ca.Purchases() {
+							n += e.Size
+						}
+						return n
+					},
 					Misissue: w.ways(func(kind sectigotest.Kind) { w.ca.Next(sectigotest.Outcome{Kind: kind}) },
 						sectigotest.DropName, sectigotest.AddName, sectigotest.WrongKey, sectigotest.WrongSubject, sectigotest.Another),
 					Damage: w.ways(func(kind sectigotest.Kind) { w.breaks(t, sectigotest.Fault{Endpoint: "download", Kind: string(kind)}) },

@@ -38,6 +38,7 @@ type front struct {
 	hide      bool // the backend's ability to issue at once
 	bend      func(chain [][]byte) [][]byte
 	sends     atomic.Int64 // submissions that may have reached the CA
+	calls     atomic.Int64 // of those, how many were for several at once
 	delivered sync.Map     // the leaves of a Continuer, which are counted instead
 
 	before int // what was bought when it was made
@@ -174,6 +175,7 @@ type need struct {
 	account acme.Account
 	order   acme.OrderID
 	problem error // what the server said no with
+	waits   bool  // does not finalize yet
 }
 
 func newNeed(r backends.Request) (*need, error) {
@@ -223,6 +225,9 @@ func (n *need) steps(ctx context.Context, e *engine.Engine) (err error) {
 				}
 			}
 		case acme.OrderReady:
+			if n.waits {
+				return nil
+			}
 			if _, _, err := e.Finalize(ctx, n.account, o.ID, n.request.CSR); err != nil {
 				return err
 			}

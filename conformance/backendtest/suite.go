@@ -118,6 +118,7 @@ var checks = []check{
 	{"the engine gets what it orders, and pays once", nil, checkOrder},
 	{"the engine crashes at every commit, and pays once", nil, checkCrash},
 	{"the engine loses a reply, and pays once", func(s Subject) bool { return s.LoseReply != nil }, checkLostReply},
+	{"the engine sends several at once, and pays once for each", func(s Subject) bool { return s.together() > 1 }, checkTogether},
 	{"the engine delivers nobody else's certificate", nil, checkForeign},
 	{"the engine delivers nothing that was issued wrongly", func(s Subject) bool { return len(s.Misissue) > 0 }, checkMisissue},
 	{"the engine outlasts what is delivered damaged", func(s Subject) bool { return len(s.Damage) > 0 }, checkOutlasts},

@@ -3,6 +3,8 @@ package backendtest
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
+	"time"
 
 	"acmebridge/backends"
 )
@@ -18,6 +20,8 @@ func (f *front) watch(b backends.Backend) backends.Backend {
 	switch issues = issues && !f.hide; {
 	case continues: // whose Submit may simply be repeated, so there is nothing to find
 		return watchedContinuer{w, continuer}
+	case finds && f.subject.together() > 1:
+		return watchedBatcher{w, finder, b.(backends.Batcher)}
 	case finds && issues:
 		return struct {
 			*watched
@@ -51,6 +55,25 @@ func (w *watched) Submit(ctx context.Context, r backends.Request) (backends.Tick
 	t, err := w.Backend.Submit(ctx, r)
 	if _, refused := backends.RefusalDetail(err); !refused && !backends.IsNotSent(err) {
 		w.front.sends.Add(1)
+	}
+	return t, err
+}
+
+// watchedBatcher counts each of what goes together.
+type watchedBatcher struct {
+	*watched
+	backends.Finder
+	batcher backends.Batcher
+}
+
+func (w watchedBatcher) Batching() (int, time.Duration)  { return w.batcher.Batching() }
+func (w watchedBatcher) MayJoin(r backends.Request) bool { return w.batcher.MayJoin(r) }
+
+func (w watchedBatcher) SubmitBatch(ctx context.Context, rs []backends.Request) ([]backends.Ticket, error) {
+	t, err := w.batcher.SubmitBatch(ctx, rs)
+	if _, refused := backends.RefusalDetail(err); !refused && !backends.IsNotSent(err) && !errors.Is(err, backends.ErrTogether) {
+		w.front.sends.Add(int64(len(rs)))
+		w.front.calls.Add(1)
 	}
 	return t, err
 }
