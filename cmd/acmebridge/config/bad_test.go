@@ -314,6 +314,10 @@ var bad = []struct {
 	{"sectigo in the clear", "profiles: {tls: {backend: ca}}\nbackends:\n  ca: {type: sectigo, url: 'http://iot.sectigo.com', username: u, password_file: p, profile_id: 1, roots_file: r}\n", []string{
 		"f:3:28: backends.ca.url: must begin with https://; http:// is for a stand-in on this machine",
 	}},
+	{"sectigo in large batches", "profiles: {tls: {backend: ca}}\nbackends:\n  ca: {type: sectigo, username: u, password_file: p, profile_id: 1, roots_file: r, batch: {size: 26, wait: 6s}}\n", []string{
+		"f:3:98: backends.ca.batch.size: is too large; the most is 25",
+		"f:3:108: backends.ca.batch.wait: is too long; the most is 5s",
+	}},
 	{"password in the file", "profiles: {tls: {backend: ca}}\nbackends:\n  ca: {type: sectigo, password: hunter2}\n", []string{
 		"f:3:23: backends.ca.password: a secret is not written into this file; use password_file or the variable ACMEBRIDGE_BACKENDS_CA_PASSWORD",
 	}},

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"acmebridge/cmd/acmebridge/config"
 )
@@ -22,6 +23,7 @@ backends:
     profile: CipherTrace EE
     roots_file: roots.pem
     balance_floor: 5
+    batch: {size: 10, wait: 3s}
     max_validity: 396d
 `
 
@@ -36,6 +38,9 @@ func TestSectigo(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := cfg.Backends["ca"].Sectigo
+	if s.Batch != (config.SectigoBatch{Size: 10, Wait: 3 * time.Second}) {
+		t.Errorf("batch: %+v", s.Batch)
+	}
 	want := []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("127.0.0.1/32")}
 	if !slices.Equal(s.Opened(), want) {
 		t.Errorf("open are %v, want %v", s.Opened(), want)
