@@ -344,8 +344,8 @@ func (e *Engine) notSent(ctx context.Context, all []loaded, cause error) error {
 	err := e.commit(ctx, func(tx storage.Tx) error {
 		for i, l := range all {
 			stored, err := e.ours(tx, l.job)
-			if i > 0 && errors.Is(err, errLeaseLost) {
-				continue
+			if len(all) > 1 && errors.Is(err, errLeaseLost) {
+				continue // its order has been ended meanwhile, and the others go on
 			}
 			if err != nil {
 				return err
