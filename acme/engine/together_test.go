@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,6 +25,8 @@ type batching struct {
 	uploads  [][]string // the names of each
 	refusing bool       // no upload of several is taken
 	spoils   string     // a batch of several with this name in it comes to nothing
+	// meanwhile, when set, is called while a batch is under way.
+	meanwhile func([]backends.Request)
 }
 
 const company = 2 * time.Second
@@ -41,6 +44,9 @@ func (b *batching) Submit(ctx context.Context, r backends.Request) (backends.Tic
 }
 
 func (b *batching) SubmitBatch(_ context.Context, rs []backends.Request) (tickets []backends.Ticket, err error) {
+	if b.meanwhile != nil {
+		b.meanwhile(rs)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var names []string
@@ -291,6 +297,45 @@ func TestTogetherNotSent(t *testing.T) {
 			r.w.t.Errorf("uploads of %v", got)
 		}
 	})
+}
+
+// TestTogetherEndedMeanwhile: an order that is ended while its batch is under way
+// takes nothing with it. What was bought for it is told of, not lost.
+func TestTogetherEndedMeanwhile(t *testing.T) {
+	for name, fault := range map[string]func(*fakeCA){
+		"taken": func(*fakeCA) {}, "not sent": func(f *fakeCA) { f.notSent = 1 }, "lost": func(f *fakeCA) { f.loseReplies = 1 },
+	} {
+		for which := range 3 {
+			t.Run(fmt.Sprint(name, " ", which), func(t *testing.T) {
+				together(t, 4, func(w *world, _ *batching) { fault(w.fake) }, func(r *run, ca *batching) {
+					var out acme.OrderID // the first is the one whose step does it for all
+					var once sync.Once
+					ca.meanwhile = func(rs []backends.Request) {
+						once.Do(func() {
+							out = rs[which].Order
+							if err := r.Operator().Abandon(r.w.t.Context(), out, "a mistake"); err != nil {
+								r.w.t.Error(err)
+							}
+						})
+					}
+					p := r.party(hosts(3)...)
+					time.Sleep(time.Hour)
+					r.wantAll(slices.DeleteFunc(slices.Clone(p), func(x placedOrder) bool { return x.id == out }))
+					if o := r.explain(out).Order; o.Status != acme.OrderInvalid {
+						r.w.t.Errorf("it is %s", o.Status)
+					}
+					want := 3
+					if name == "not sent" {
+						want = 2
+					}
+					ca.boughtOnce(r.w.t, want)
+					if n := r.Counters.Orphans.Load(); name == "taken" && n != 1 {
+						r.w.t.Errorf("%d orphans were told of", n)
+					}
+				})
+			})
+		}
+	}
 }
 
 // TestTogetherDoubt: a batch whose reply is lost is found for each that was in

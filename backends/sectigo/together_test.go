@@ -262,4 +262,13 @@ func TestBatching(t *testing.T) {
 			t.Errorf("%d names: %t", len(test.names), got)
 		}
 	}
+	// The parameters of an upload are those of all that is in it.
+	b = w.backend(t, w.client, func(c *sectigo.BackendConfig) {
+		c.Batch, c.Params = 3, map[string]string{"organizationName": "{organization}"}
+	})
+	r := backends.Request{CSR: newOrder(t, "a.example.org").csr}
+	r.Contract.Names.Organization = "Example"
+	if b.MayJoin(r) {
+		t.Error("the organization of one member would be put on others")
+	}
 }
