@@ -36,6 +36,8 @@ type parts struct {
 	log   *slog.Logger
 	now   func() time.Time
 	store database
+	// sealer seals records, and what backends keep beside them.
+	sealer *secret.Sealer
 	// unknown gets the reason to end the process at once (SS-4).
 	unknown chan error
 	issuers map[string]backends.Backend
@@ -81,6 +83,7 @@ func assemble(ctx context.Context, cfg *config.Config, log *slog.Logger, now fun
 	if err != nil {
 		return nil, err
 	}
+	p.sealer = sealer
 	if p.issuers, err = p.backends(); err != nil {
 		return nil, err
 	}

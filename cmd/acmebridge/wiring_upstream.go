@@ -28,9 +28,13 @@ func (p *parts) openUpstream(name string) (backends.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	passphrase := u.Passphrase()
+	if passphrase == nil { // a copy of the folder alone is no account
+		passphrase = func() ([]byte, error) { return p.sealer.Passphrase("account key of backend " + name), nil }
+	}
 	cfg := upstream.Config{
 		DirectoryURL: u.URL, Dial: dial, UserAgent: "acmebridge/" + version(),
-		Dir: absolute(p.cfg.UpstreamDir(name)), Passphrase: u.Passphrase(), Contacts: u.Contacts, AgreeToTerms: u.AgreeToTerms,
+		Dir: absolute(p.cfg.UpstreamDir(name)), Passphrase: passphrase, Contacts: u.Contacts, AgreeToTerms: u.AgreeToTerms,
 		Profile: u.ProfileName, SendNotAfter: u.SendNotAfter, MaxValidity: u.MaxValidity, Private: u.Private,
 		Roots: roots, Intermediates: intermediates, Settle: u.DNS01.Settle, Now: p.now,
 	}

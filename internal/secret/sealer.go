@@ -3,7 +3,9 @@ package secret
 import (
 	"bytes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -23,7 +25,10 @@ var ErrSealed = errors.New("sealed with another key or for another record, or da
 // Sealer encrypts records at rest with XChaCha20-Poly1305. Its nonces are long
 // enough to be drawn at random for any number of records. It may be used from
 // many goroutines.
-type Sealer struct{ aead cipher.AEAD }
+type Sealer struct {
+	aead   cipher.AEAD
+	derive func(label string) []byte
+}
 
 // version is the first byte of everything sealed, so that another format can
 // come beside this one.
@@ -56,7 +61,18 @@ func NewSealer(key []byte) (*Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a sealer: %w", err)
 	}
-	return &Sealer{aead: aead}, nil
+	// A function and not a field, so that no print of a Sealer shows the key.
+	derive := func(label string) []byte {
+		out, _ := hkdf.Key(sha256.New, key, nil, "acmebridge derived\x00"+label, sha256.Size) // fails only for lengths that it cannot have
+		return out
+	}
+	return &Sealer{aead: aead, derive: derive}, nil
+}
+
+// Passphrase returns a secret of its own for each label, to encrypt files with
+// that are kept apart from the key.
+func (s *Sealer) Passphrase(label string) []byte {
+	return []byte(base64.RawURLEncoding.EncodeToString(s.derive(label)))
 }
 
 // Seal encrypts plaintext for one record.

@@ -210,3 +210,29 @@ func TestOpenKeyFileRefuses(t *testing.T) {
 		t.Error("a key was made in a folder that is not there")
 	}
 }
+
+// TestPassphrase: each label has its own, the same each time, and another key
+// has others.
+func TestPassphrase(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, first := range []byte{1, 2} {
+		key := make([]byte, 32)
+		key[0] = first
+		s, err := secret.NewSealer(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := secret.NewSealer(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, label := range []string{"a", "b"} {
+			p := string(s.Passphrase(label))
+			if seen[p] || len(p) < 40 || p != string(again.Passphrase(label)) {
+				t.Errorf("key %d, label %s: %q", first, label, p)
+			}
+			seen[p] = true
+		}
+	}
+}

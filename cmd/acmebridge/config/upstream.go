@@ -3,7 +3,6 @@ package config
 import (
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -24,7 +23,7 @@ type Upstream struct {
 	Allow           []netip.Prefix  `key:"allow" doc:"Prefixes to open on top of the public addresses, when the service, or what answers its challenges, is inside of a network. An address that a URL or dns_01.server itself names is open."`
 	RootsFile       string          `key:"roots_file" doc:"PEM file with the roots of the certificates that are issued, and with intermediate certificates worth publishing. Required."`
 	Dir             string          `key:"dir" doc:"Folder of the account key, made on first use. Empty: <data_dir>/upstream/<name>."`
-	PassphraseFile  string          `key:"passphrase_file" doc:"File, readable by its owner only, with the passphrase that encrypts the account key. Empty: it lies unencrypted in a file of mode 0600."`
+	PassphraseFile  string          `key:"passphrase_file" doc:"File, readable by its owner only, with the passphrase that encrypts the account key. Empty: it is encrypted by the sealing key of the server, eab.key in data_dir, so that who has both files can use it."`
 	PassphraseValue secret.Secret   `key:"passphrase" source:"env" doc:"The passphrase itself, in place of passphrase_file."`
 	Contacts        []string        `key:"contacts" doc:"Contacts of the account, for example mailto:ca@example.org."`
 	AgreeToTerms    bool            `key:"agree_to_terms" default:"false" doc:"You have read the terms of the CA and agree to them. CAs that have terms make no account without."`
@@ -226,9 +225,6 @@ func warnOfUpstream(name string, u Upstream) (all []string) {
 		if !s.value.Empty() {
 			all = append(all, variable(s.key)+" holds a secret: child processes and crash reports can show it; "+s.key[strings.LastIndexByte(s.key, '.')+1:]+"_file is safer")
 		}
-	}
-	if u.Passphrase() == nil {
-		all = append(all, fmt.Sprintf("%s has an account key without a passphrase: anyone who can read its folder can order and revoke certificates in your name", key))
 	}
 	if u.DNS01.By == DNSUpdate && u.DNS01.KeyName == "" {
 		all = append(all, key+".dns_01 sends updates that are not signed: whoever is in between can change them")
