@@ -88,10 +88,11 @@ func New(cfg Config) (*Client, error) {
 // Close lets go of connections that wait for use.
 func (c *Client) Close() { c.web.Close() }
 
-// complaint reads problem documents.
+// complaint reads problem documents. One that says only what its status says, as
+// gateways write them too, is not of the CA.
 func complaint(body []byte) (code, message string) {
 	var shape struct{ Description, Title, Detail, Type string }
-	if json.Unmarshal(body, &shape) != nil {
+	if json.Unmarshal(body, &shape) != nil || shape.Description == "" && (shape.Type == "" || shape.Type == "about:blank") {
 		return "", ""
 	}
 	for _, text := range []string{shape.Description, shape.Detail, shape.Title} {

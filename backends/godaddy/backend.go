@@ -119,7 +119,11 @@ func (b *Backend) Poll(ctx context.Context, text backends.Ticket) (backends.Resu
 		return backends.Result{}, err
 	}
 	got, err := b.client.Certificate(ctx, t.id)
-	if err != nil {
+	switch {
+	case errors.Is(err, caclient.ErrNotFound) && b.cfg.Now().Sub(t.since) < settled:
+		// It may show late. After that it is an error, for a person to see.
+		return backends.Result{After: b.pause(t), Note: "certificate " + t.id + " does not show at the CA yet"}, nil
+	case err != nil:
 		return backends.Result{}, err
 	}
 	status := strings.ToUpper(got.Status)

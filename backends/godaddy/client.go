@@ -82,13 +82,14 @@ func New(cfg Config) (*Client, error) {
 // Close lets go of connections that wait for use.
 func (c *Client) Close() { c.web.Close() }
 
-// complaint reads the shape of errors, with the field that one is about.
+// complaint reads the shape of errors, with the field that one is about. All of the
+// CA have a code.
 func complaint(body []byte) (code, message string) {
 	var shape struct {
 		Code, Message string
 		Fields        []struct{ Code, Message, Path string }
 	}
-	if json.Unmarshal(body, &shape) != nil {
+	if json.Unmarshal(body, &shape) != nil || shape.Code == "" {
 		return "", ""
 	}
 	for _, f := range shape.Fields {

@@ -214,9 +214,11 @@ const (
 // the body claims about it does not count.
 func (c *Client) failure(call Call, res *http.Response) error {
 	e := &Error{CA: c.cfg.Name, Op: call.Op, Status: res.StatusCode, RetryAfter: c.retryAfter(res.Header.Get("Retry-After"))}
+	ofService := false
 	if body, err := io.ReadAll(io.LimitReader(res.Body, maxMessage)); err == nil {
 		e.Code, e.Message = c.cfg.Complaint(body)
-		if e.Code == "" && e.Message == "" && len(body) > 0 {
+		ofService = e.Code != "" || e.Message != ""
+		if !ofService && len(body) > 0 {
 			// Of a page made for people only that it is one is of use.
 			e.Message = fmt.Sprintf("(%d octets of something else than an error in JSON)", len(body))
 		}
@@ -228,7 +230,7 @@ func (c *Client) failure(call Call, res *http.Response) error {
 		}
 		e.Code, e.Message = Printable(e.Code), Printable(e.Message)
 	}
-	e.Outcome, e.cause = judge(res.StatusCode)
+	e.Outcome, e.cause = judge(res.StatusCode, ofService)
 	if errors.Is(e.cause, ErrThrottled) {
 		e.RetryAfter = or(e.RetryAfter, throttled)
 		c.mu.Lock()

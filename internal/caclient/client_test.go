@@ -96,8 +96,9 @@ func TestPurchaseFresh(t *testing.T) {
 	}
 }
 
-// TestOutcomes: what each status proves (SC-3). Only what is documented as a no is
-// one, and a redirect is not followed (SC-10).
+// TestOutcomes: what each status proves (SC-3), when it comes with an error of the
+// service. Only what is documented as a no is one, and a redirect is not followed
+// (SC-10).
 func TestOutcomes(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]struct {
@@ -114,7 +115,8 @@ func TestOutcomes(t *testing.T) {
 			arrived.Add(1)
 			w.Header().Set("Location", "/v2/elsewhere")
 			w.WriteHeader(status)
-		}))
+			_, _ = io.WriteString(w, "no")
+		}), understands("no"))
 		_, err := c.Do(t.Context(), purchase)
 		if caclient.OutcomeOf(err) != want.outcome || caclient.StatusOf(err) != status || want.is != nil && !errors.Is(err, want.is) {
 			t.Errorf("%d: %s, %v", status, caclient.OutcomeOf(err), err)
@@ -128,6 +130,38 @@ func TestOutcomes(t *testing.T) {
 	})
 	if _, err := c.Do(t.Context(), purchase); caclient.OutcomeOf(err) != caclient.NotSent {
 		t.Errorf("no connection: %v", err)
+	}
+}
+
+// understands reads one word as an error of the service, and nothing else.
+func understands(word string) func(*caclient.Config) {
+	return func(c *caclient.Config) {
+		c.Complaint = func(body []byte) (code, message string) {
+			if string(body) == word {
+				return "", "the CA says " + word
+			}
+			return "", ""
+		}
+	}
+}
+
+// TestPageInFront: a no without a word of the service is of something in front of
+// it, which knows nothing of orders: it refuses no purchase, and nothing is missing
+// because of it (SC-3, SC-10).
+func TestPageInFront(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{400, 404, 422} {
+		for _, body := range []string{"", "<html>not here</html>", `{"message":"no route"}`} {
+			c := client(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(status)
+				_, _ = io.WriteString(w, body)
+			}), understands("no"))
+			_, err := c.Do(t.Context(), purchase)
+			if err == nil || caclient.OutcomeOf(err) != caclient.Unknown || caclient.StatusOf(err) != status ||
+				errors.Is(err, caclient.ErrNotFound) || errors.Is(err, caclient.ErrBadRequest) {
+				t.Errorf("%d with %q: %s, %v", status, body, caclient.OutcomeOf(err), err)
+			}
+		}
 	}
 }
 

@@ -43,7 +43,7 @@ type Config struct {
 	Rates    []Rate
 	Patience time.Duration
 	// Complaint reads the body of an error. What it does not understand it leaves
-	// empty.
+	// empty; when nothing is left, the error is none of the CA, and refuses nothing.
 	Complaint func(body []byte) (code, message string)
 	// Now is the time, time.Now unless set.
 	Now func() time.Time

@@ -13,7 +13,8 @@
 // is made once: nothing here repeats it, and the transport has nothing to repeat
 // it with (SC-5). Its error is NotSent only with proof that no octet of it left,
 // or when the CA says that it turned it away unread; Refused only by a status
-// that is documented as one; and Unknown in all other cases (SC-3).
+// that is documented as one, with an error that [Config.Complaint] understands,
+// because a page of a gateway says nothing of an order; and Unknown in all other cases (SC-3).
 //
 // # What is believed
 //

@@ -25,6 +25,8 @@ var (
 	// ErrUndecodable: the CA answered with success and something else than
 	// what was asked for.
 	ErrUndecodable = errors.New("the answer is not what it should be")
+
+	errNotOurs = errors.New("the answer is not one of the service")
 )
 
 // Outcome is what an error proves about a request that would cost money
@@ -120,8 +122,16 @@ func StatusOf(err error) int {
 }
 
 // judge sorts a status that is no success. Only what is documented as a refusal
-// is one; whatever else comes back may have been decided after the purchase.
-func judge(status int) (Outcome, error) {
+// is one, and comes with an error of the service: a page of something in front of
+// it knows nothing of orders. Whatever else comes back may have been decided after
+// the purchase.
+func judge(status int, ofService bool) (Outcome, error) {
+	switch status {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity:
+		if !ofService {
+			return Unknown, errNotOurs
+		}
+	}
 	switch status {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
 		return Refused, ErrBadRequest

@@ -43,6 +43,9 @@ var faultKinds = []FaultKind{
 	{"redirect", "send the client elsewhere"},
 	{"html", "do it and answer 200 with a page for people"},
 	{"html-502", "do it and answer 502 with a page for people"},
+	{"html-400", "answer 400 with a page for people, and do nothing"},
+	{"html-404", "answer 404 with a page for people, and do nothing"},
+	{"html-422", "answer 422 with a page for people, and do nothing"},
 	{"empty", "do it and answer with nothing"},
 	{"invalid-json", "do it and cut the JSON short"},
 	{"huge", "do it and answer with more than anybody wants"},
@@ -110,6 +113,10 @@ const (
 	page     = "<!DOCTYPE html><html><body><h1>Maintenance</h1><script>alert(1)</script></body></html>"
 	pageType = "text/html;charset=UTF-8"
 )
+
+// inFront are the pages of something in front of the service, which never gets to
+// see the request.
+var inFront = map[string]int{"html-400": http.StatusBadRequest, "html-404": http.StatusNotFound, "html-422": http.StatusUnprocessableEntity}
 
 // bend changes the answer to a request that was carried out.
 func (s *Server) bend(c *Call, f Fault) {

@@ -109,6 +109,8 @@ func (s *Server) serve(e Endpoint, c *Call) (f Fault) {
 		c.status = 0
 	case f.Kind == "status":
 		s.fail(c, f)
+	case inFront[f.Kind] != 0:
+		c.replace(inFront[f.Kind], pageType, page)
 	case f.Kind == "redirect":
 		c.status = http.StatusFound
 		c.header.Set("Location", "http://elsewhere.invalid/"+e.Name)
