@@ -80,7 +80,7 @@ const (
 	// Supersede: the earlier order ends, and the CA is asked for this one.
 	Supersede
 	// TakeOver: the earlier order ends, if it has not, and what the CA has of it
-	// is brought to the key of this one.
+	// is brought to the key of this one. One that is valid stays so.
 	TakeOver
 	// Wait: the order stays ready until the earlier one is over.
 	Wait
@@ -108,7 +108,9 @@ func Reattach(p Profile, o Order, backend string, c Contract, earlier []Earlier,
 			return AttachIssued, i
 		case same && resumable && !e.Unaccepted:
 			return Resume, i
-		case left < 0 && resumable && e.movableTo(o, backend, c):
+		case left < 0 && (resumable || e.serves(p, o, now)) && e.movableTo(o, backend, c):
+			// A young certificate too: its client has lost the key, or never came
+			// for it, and another one for the same request costs nothing.
 			left = i
 		}
 	}

@@ -125,6 +125,25 @@ func TestReattach(t *testing.T) {
 			s.p.Reattach = acme.ReattachSwap
 			s.earlier = []acme.Earlier{was(over(2), func(e *acme.Earlier) { e.GivenUp, e.Movable = now.Add(-24*time.Hour), true })}
 		}, acme.AskAnew, -1},
+		"new key, swap, movable and issued": {func(s *situation) {
+			s.p.Reattach = acme.ReattachSwap
+			s.earlier = []acme.Earlier{was(issued(2), func(e *acme.Earlier) { e.Movable = true })}
+		}, acme.TakeOver, 0},
+		"new key, refuse, movable and issued": {func(s *situation) {
+			s.earlier = []acme.Earlier{was(issued(2), func(e *acme.Earlier) { e.Movable = true })}
+		}, acme.AskAnew, -1},
+		"new key, swap, movable and issued long ago": {func(s *situation) {
+			s.p.Reattach = acme.ReattachSwap
+			s.earlier = []acme.Earlier{was(issued(2), func(e *acme.Earlier) { e.Movable, e.Certificate.IssuedAt = true, now.Add(-25*time.Hour) })}
+		}, acme.AskAnew, -1},
+		"new key, swap, movable, issued and revoked": {func(s *situation) {
+			s.p.Reattach = acme.ReattachSwap
+			s.earlier = []acme.Earlier{was(issued(2), func(e *acme.Earlier) { e.Movable, e.Certificate.Revocation = true, &acme.Revocation{} })}
+		}, acme.AskAnew, -1},
+		"new key, swap, movable and issued behind open": {func(s *situation) {
+			s.p.Reattach = acme.ReattachSwap
+			s.earlier = []acme.Earlier{was(open(3), func(e *acme.Earlier) { e.Movable = true }), was(issued(2), func(e *acme.Earlier) { e.Movable = true })}
+		}, acme.TakeOver, 0},
 		"new key, swap, unsent": {func(s *situation) {
 			s.c.KeyHash[0], s.p.Reattach, s.earlier[0].Sent = 2, acme.ReattachSwap, false
 		}, acme.Supersede, 0},

@@ -45,7 +45,7 @@ func (e *Engine) reattach(tx storage.Tx, o acme.Order, f finalization) (acme.Rea
 		if err != nil {
 			return acme.AskAnew, storage.Submission{}, err
 		}
-		if x.Order.Status == acme.OrderValid && f.profile.ReattachWithin > 0 && sub.Contract.KeyHash == f.contract.KeyHash {
+		if x.Order.Status == acme.OrderValid && f.profile.ReattachWithin > 0 && (x.Movable || sub.Contract.KeyHash == f.contract.KeyHash) {
 			c, err := tx.Certificates().Get(x.Order.Certificate)
 			if err != nil {
 				return acme.AskAnew, storage.Submission{}, err
@@ -157,6 +157,13 @@ func left(sub storage.Submission, now time.Time) storage.Submission {
 // on with what the CA has of it. Nobody else resumes that one afterwards.
 func (e *Engine) takeOver(tx storage.Tx, by acme.OrderID, earlier storage.Submission, sub *storage.Submission) error {
 	sub.TakesOver = movable(earlier)
+	first, err := tx.Orders().Get(earlier.Order)
+	if err != nil {
+		return err
+	}
+	if first.Status == acme.OrderValid { // it has what it wanted, and keeps it
+		return nil
+	}
 	if earlier.GivenUp.IsZero() {
 		return e.supersede(tx, by, earlier)
 	}

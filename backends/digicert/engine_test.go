@@ -265,6 +265,50 @@ func TestFiveDays(t *testing.T) {
 	}
 }
 
+// TestNeverCollected: a certificate is there, and its client comes back without
+// its key, twice, and a server was started anew in between. It gets certificates
+// for its new keys, and nothing is bought again (D9). What was issued stays valid.
+func TestNeverCollected(t *testing.T) {
+	t.Parallel()
+	for name, rule := range map[string]acme.ReattachRule{"swap": acme.ReattachSwap, "refuse": acme.ReattachRefuse} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBridge(t, digicerttest.Config{Processing: time.Minute})
+				b.profile.Reattach, b.profile.ReattachWithin = rule, 24*time.Hour
+				const name = "trust.example.org"
+				var a acme.Account
+				certificates := map[acme.CertificateID]bool{}
+				var all []acme.OrderID
+				for run := range 3 {
+					b.life(func(e *engine.Engine) {
+						if run == 0 {
+							a = b.account(e)
+						}
+						id, err := b.orders(e, a, name)
+						if err != nil {
+							t.Fatal(err)
+						}
+						all = append(all, id)
+						time.Sleep(time.Hour)
+						for i, id := range all {
+							o, _, err := e.Order(t.Context(), a.ID, id)
+							if err != nil || o.Status != acme.OrderValid {
+								t.Errorf("run %d, order %d is %s, %v: %v", run, i, o.Status, err, o.History)
+							}
+							certificates[o.Certificate] = true
+						}
+					})
+				}
+				want := map[acme.ReattachRule]int{acme.ReattachSwap: 1, acme.ReattachRefuse: 3}[rule]
+				if n := len(b.ca.Purchases()); n != want || len(certificates) != 3 {
+					t.Errorf("%d purchases, want %d, and %d certificates", n, want, len(certificates))
+				}
+			})
+		})
+	}
+}
+
 // TestTakenOverInVain: an order that was to take over what was bought and ends
 // before the CA has heard of that, here for a key that the CA does not take, leaves
 // it to the next one. One need is one purchase (D9).
