@@ -32,6 +32,9 @@ func newCertbot(t *testing.T, st setup) client {
 				"dns_rfc2136_server = %s\ndns_rfc2136_port = %s\ndns_rfc2136_name = %s\ndns_rfc2136_secret = %s\ndns_rfc2136_algorithm = HMAC-SHA256\n",
 				host, port, tsigName, tsigSecret))}
 	}
+	if st.rsa {
+		prove = append(prove, "--key-type", "rsa")
+	}
 	showsContact := func(t *testing.T, email string) {
 		t.Helper()
 		if out := certbot(t, "show_account"); !strings.Contains(out, email) {

@@ -18,6 +18,9 @@ func newLego4(t *testing.T, st setup) client {
 		tlsalpn01: {"--tls", "--tls.port", st.tlsAddress()},
 		dns01:     {"--dns", "rfc2136", "--dns.disable-cp", "--dns.resolvers", st.server.Names.address},
 	}[st.challenge]
+	if st.rsa {
+		prove = append(prove, "--key-type", "rsa2048")
+	}
 	lego := func(t *testing.T, names []string, command ...string) {
 		t.Helper()
 		args := slices.Concat(domainFlags("--domains", names), prove, []string{"--server", st.directory,

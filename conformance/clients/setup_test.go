@@ -26,6 +26,7 @@ type setup struct {
 	dir       string  // the client's own
 	challenge string  // how names are proved
 	profile   string  // empty: the directory's default
+	rsa       bool    // the certificate's key is RSA, with certbot and lego 4; else the client chooses
 }
 
 const (

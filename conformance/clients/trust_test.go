@@ -3,14 +3,9 @@
 package clients
 
 import (
-	"bytes"
-	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"acmebridge/conformance/testport"
 )
 
 // certbot and lego get X9 certificates as docs/ecosystems/trust.md has it: through
@@ -66,61 +61,52 @@ func TestTRUST(t *testing.T) {
 	})
 }
 
-// startTRUST starts the imitation, and the server in front of it. Where they listen,
-// and what lets the names of one machine be proved, comes from the environment, as it
-// does on the page.
+// startTRUST starts the imitation of DigiCert, and the server in front of it.
 func startTRUST(t *testing.T) (s server, journal string) {
 	t.Helper()
-	program := filepath.Join(programs, "acmebridge")
-	if _, err := os.Stat(program); err != nil {
-		if err := goBuild(programs, "acmebridge/cmd/acmebridge"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ca, dir := t.TempDir(), t.TempDir()
-	example := write(t, filepath.Join(dir, "trust.yaml"), string(read(t, "../../docs/ecosystems/trust.yaml")))
-	api, listen, httpPort := testport.Address(t), testport.Port(t), testport.Port(t)
-	journal = filepath.Join(ca, "orders.jsonl")
-	roots := filepath.Join(dir, "x9-roots.pem")
-	caEnded := startProcess(t, ca, nil, program, "standin", "digicert", "--listen", api, "--tls-root", roots, "--processing", "5s", "--journal", journal)
-	eventually(t, patience, "the root of the imitation", func() bool {
-		select {
-		case <-caEnded:
-			t.Fatal("the imitation ended before it listened")
-		default:
-		}
-		raw, err := os.ReadFile(roots)
-		return err == nil && bytes.Count(raw, []byte("-----END CERTIFICATE-----\n")) == 2
+	return startEcosystem(t, ecosystem{
+		config: "trust", backend: "x9", path: "/services/v2",
+		imitation:   []string{"digicert", "--tls-root", "DIR/x9-roots.pem", "--processing", "5s"},
+		credentials: map[string]string{"api-key": "digicert-key"},
+		roots:       "x9-roots.pem", api: "x9-roots.pem",
 	})
+}
 
-	write(t, filepath.Join(dir, "api-key"), "digicert-key")
-	env := []string{
-		fmt.Sprintf("ACMEBRIDGE_LISTEN=127.0.0.1:%d", listen), fmt.Sprintf("ACMEBRIDGE_BASE_URL=https://localhost:%d", listen),
-		"ACMEBRIDGE_BACKENDS_X9_URL=https://" + api + "/services/v2", "ACMEBRIDGE_BACKENDS_X9_CA_FILE=" + roots,
-		fmt.Sprintf("ACMEBRIDGE_VALIDATION_HTTP_PORT=%d", httpPort), "ACMEBRIDGE_VALIDATION_ALLOW=127.0.0.0/8,::1/128",
-	}
-	data := filepath.Join(dir, "trust-data")
-	ended := startProcess(t, dir, env, program, "serve", "--config", example)
-	tlsRoot := filepath.Join(data, "tls-root.pem")
-	eventually(t, patience, "the root of the server", func() bool {
-		select {
-		case <-ended:
-			t.Fatal("the server ended before it listened")
-		default:
-		}
-		_, err := os.Stat(tlsRoot)
-		return err == nil
-	})
-	directory := fmt.Sprintf("https://localhost:%d/trust/directory", listen)
-	ready(t, ended, httpClient(t, tlsRoot), directory)
-
-	operate := runner{dir: dir}
-	operate.run(t, program, "member", "create", "vasp-17", "--data", data, "--identifier", ".vasp-17.localhost")
-	return server{
-		EABDirectoryURL: directory, TLSRootPEM: tlsRoot, IssuingRootPEM: roots, HTTPPort: httpPort, Names: startDNS(t),
-		NewEAB: func(t *testing.T) binding {
-			t.Helper()
-			return parseEAB(operate.run(t, program, "eab", "create", "--data", data, "--directory", "trust", "--member", "vasp-17"))
+// The same from GlobalSign and from GoDaddy, for servers alone, with the RSA keys
+// that these want.
+func TestTRUSTServers(t *testing.T) {
+	t.Parallel()
+	for name, e := range map[string]ecosystem{
+		"globalsign": {
+			config: "trust-globalsign", backend: "atlas", path: "/v2",
+			imitation:   []string{"globalsign", "--folder", "DIR/atlas", "--processing", "1s"},
+			credentials: map[string]string{"atlas/api-key": "hvca-key", "atlas/api-secret": "hvca-secret"},
+			roots:       "atlas/roots.pem", api: "atlas/tls-root.pem",
 		},
-	}, journal
+		"godaddy": {
+			config: "trust-godaddy", backend: "daddy",
+			imitation:   []string{"godaddy", "--tls-root", "DIR/daddy/roots.pem", "--processing", "1s"},
+			credentials: map[string]string{"daddy/api-key": "godaddy-key", "daddy/api-secret": "godaddy-secret"},
+			roots:       "daddy/roots.pem", api: "daddy/roots.pem",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, journal := startEcosystem(t, e)
+			for name, client := range map[string]func(*testing.T, setup) client{"certbot": newCertbot, "lego4": newLego4} {
+				t.Run(name, func(t *testing.T) {
+					names := []string{name + ".vasp-17.localhost"}
+					st := newSetup(t, s, s.EABDirectoryURL, s.NewEAB(t))
+					st.rsa = true
+					c := client(t, st)
+					c.issue(t, names)
+					got := load(t, c, names)
+					got.check(t, s.IssuingRootPEM, names)
+					wantPurchases(t, journal, names[0], 1)
+					chainFile, keyFile := c.files(t, names)
+					st.runner().run(t, filepath.Join(programs, "acmebridge"), "identity", "check", "--server", keyFile, chainFile, "--root", s.IssuingRootPEM, "--dns", names[0])
+				})
+			}
+		})
+	}
 }
