@@ -202,6 +202,14 @@ func fillZero(v reflect.Value) {
 				fillZero(v.Index(i))
 			}
 		}
+	case reflect.Array:
+		for i := range v.Len() {
+			fillZero(v.Index(i))
+		}
+	case reflect.Uint8:
+		if v.IsZero() {
+			v.SetUint(77)
+		}
 	case reflect.String:
 		if v.IsZero() {
 			v.SetString("filled")
