@@ -113,5 +113,8 @@ func (e *Engine) cancel(tx storage.Tx, id acme.OrderID, why string) (ended bool,
 	if err := tx.Jobs().Delete(orderJob(id)); err != nil {
 		return false, err
 	}
+	if err := e.leave(tx, o); err != nil {
+		return false, err
+	}
 	return true, e.endBadly(tx, o, acme.Problemf(acme.Unauthorized, "%s", why))
 }

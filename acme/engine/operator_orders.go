@@ -184,6 +184,9 @@ func (o Operator) Abandon(ctx context.Context, id acme.OrderID, reason string) e
 		if err := tx.Jobs().Delete(orderJob(id)); err != nil {
 			return err
 		}
+		if err := o.e.leave(tx, order); err != nil {
+			return err
+		}
 		p := acme.Problemf(acme.Unauthorized, "the operator ended the order: %s", reason)
 		return o.e.endBadly(tx, order, p)
 	}, failpoint.OperatorDecision)

@@ -153,6 +153,23 @@ func left(sub storage.Submission, now time.Time) storage.Submission {
 	return sub
 }
 
+// leave is left for an order that ends before its CA was asked, by a decision of
+// ours.
+func (e *Engine) leave(tx storage.Tx, o acme.Order) error {
+	if o.Submission == "" || o.AttachedTo != "" {
+		return nil
+	}
+	sub, err := tx.Submissions().Get(o.Submission)
+	if err != nil {
+		return err
+	}
+	after := left(sub, e.now())
+	if after.GivenUp.Equal(sub.GivenUp) {
+		return nil
+	}
+	return tx.Submissions().Put(after)
+}
+
 // takeOver ends an earlier order, unless it was given up already, and has sub go
 // on with what the CA has of it. Nobody else resumes that one afterwards.
 func (e *Engine) takeOver(tx storage.Tx, by acme.OrderID, earlier storage.Submission, sub *storage.Submission) error {

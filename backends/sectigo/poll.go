@@ -44,7 +44,7 @@ func (b *Backend) poll(ctx context.Context, t ticket) (backends.Result, error) {
 		return backends.Result{}, backends.RefusedAs(acme.ServerInternal, refusedFailed, says())
 	case StatusBroken:
 		if t.together {
-			return b.broken(ctx, t, says())
+			return b.broken(ctx, t, int64(batch.Size), says())
 		}
 		return backends.Result{}, backends.RefusedAs(acme.BadCSR, refusedCSR, says())
 	case StatusRejected:

@@ -146,7 +146,26 @@ func (b *Backend) Find(ctx context.Context, r backends.Request) (backends.Ticket
 	if !list.Complete {
 		return "", false, errors.New("sectigo: the CA shows a part of its batches only, and the request is not in it, which proves nothing")
 	}
-	return "", false, nil
+	return "", false, b.unseen(ctx, r)
+}
+
+// unseen is an error when the CA shows a certificate for the name of a request
+// that is as young as the request: weaker evidence than a batch, and enough not
+// to send it again (7.3).
+func (b *Backend) unseen(ctx context.Context, r backends.Request) error {
+	if r.Contract.CommonName == "" {
+		return nil
+	}
+	found, err := b.client.Find(ctx, Query{CommonName: r.Contract.CommonName})
+	if err != nil {
+		return err
+	}
+	for _, c := range found.Items {
+		if !c.Created.IsZero() && !c.Created.Before(r.At.Add(-skew)) && strings.EqualFold(c.CommonName, r.Contract.CommonName) {
+			return fmt.Errorf("sectigo: no batch is that of the request, and the CA shows certificate %s for %s, made at %s: it may be the one", printable(c.SerialNumber), printable(c.CommonName), c.Created.Format(time.RFC3339))
+		}
+	}
+	return nil
 }
 
 // lookInto finds out by the public key whether a batch without a name is that

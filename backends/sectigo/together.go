@@ -86,14 +86,16 @@ func isRefused(err error) bool {
 
 // broken finds out whether anything of a broken batch was issued. If not, its
 // requests may be sent one by one: one of them is the one at fault.
-func (b *Backend) broken(ctx context.Context, t ticket, cause error) (backends.Result, error) {
+func (b *Backend) broken(ctx context.Context, t ticket, size int64, cause error) (backends.Result, error) {
 	counts, err := b.client.Processing(ctx, t.batch)
 	switch {
 	case err != nil:
 		return backends.Result{}, err
 	case counts.Success > 0:
 		return b.fetch(ctx, t, StatusPartial)
-	case counts.Active > 0:
+	case counts.Active > 0, counts.Failed < size && b.crowd.swapped(t.batch, t.since, b.cfg.Now()) < partialPatience:
+		// All counts are zero in the beginning, and each of these is paid for when
+		// it is sent again.
 		return backends.Result{After: b.pause(t), Note: fmt.Sprintf("batch %d at the CA: broken, and not over", t.batch)}, nil
 	}
 	return backends.Result{}, backends.RefusedAs(acme.BadCSR, refusedCSR, fmt.Errorf("%w: %w", cause, backends.ErrTogether))

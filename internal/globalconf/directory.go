@@ -1,6 +1,7 @@
 package globalconf
 
 import (
+	"bufio"
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
@@ -51,6 +52,7 @@ var signatures = map[string]crypto.Hash{
 // readDirectory reads a signed directory whose signature is by one of the
 // certificates, and that has not expired.
 func readDirectory(contentType string, body []byte, signers []*x509.Certificate, now time.Time) ([]part, error) {
+	contentType, body = ownHeader(contentType, body)
 	outer, err := multiparts(contentType, body, "multipart/related")
 	if err != nil {
 		return nil, err
@@ -98,9 +100,9 @@ func verify(directory []byte, signature message, signers []*x509.Certificate) er
 		return fmt.Errorf("the signature of the configuration is not in base64: %w", err)
 	}
 	// The line end before the delimiter belongs to the delimiter (RFC 2046,
-	// 5.1.1), and not every signer sees it so. Either way all that is read is
-	// signed.
-	for _, signed := range [][]byte{directory, append(bytes.Clone(directory), "\r\n"...)} {
+	// 5.1.1), and not every signer sees it so; Central Servers put one more
+	// there. Either way all that is read is signed.
+	for _, signed := range [][]byte{directory, append(bytes.Clone(directory), "\r\n"...), bytes.TrimRight(directory, "\r\n")} {
 		h := hash.New()
 		_, _ = h.Write(signed) // a hash takes everything
 		sum := h.Sum(nil)
@@ -125,7 +127,12 @@ func readPart(m message) (p part, err error) {
 	if err != nil && m.header.Get("Content-Identifier") != "" {
 		return p, fmt.Errorf("a part of the configuration has an identifier that cannot be read: %w", err)
 	}
-	p.identifier, p.instance, p.location = strings.ToUpper(identifier), parameters["instance"], m.header.Get("Content-Location")
+	// Central Servers write instance='EX', and the quotes of MIME are others.
+	instance := parameters["instance"]
+	if len(instance) > 1 && strings.HasPrefix(instance, "'") && strings.HasSuffix(instance, "'") {
+		instance = instance[1 : len(instance)-1]
+	}
+	p.identifier, p.instance, p.location = strings.ToUpper(identifier), instance, m.header.Get("Content-Location")
 	algorithm := m.header.Get("Hash-Algorithm-Id")
 	var ok bool
 	if p.hash, ok = hashes[algorithm]; !ok {
@@ -135,6 +142,25 @@ func readPart(m message) (p part, err error) {
 		return p, fmt.Errorf("the hash of %s in the configuration is no hash", p.location)
 	}
 	return p, nil
+}
+
+// ownHeader separates a header that stands at the beginning of a body: Central
+// Servers publish a file that is a whole MIME message, so that the boundary is in
+// the file and not in what HTTP says of it.
+func ownHeader(contentType string, body []byte) (string, []byte) {
+	if bytes.HasPrefix(body, []byte("--")) {
+		return contentType, body
+	}
+	r := bufio.NewReader(bytes.NewReader(body))
+	header, err := textproto.NewReader(r).ReadMIMEHeader()
+	if err != nil || header.Get("Content-Type") == "" {
+		return contentType, body
+	}
+	rest, err := io.ReadAll(r)
+	if err != nil {
+		return contentType, body
+	}
+	return header.Get("Content-Type"), rest
 }
 
 // message is a part of a multipart message.

@@ -5,7 +5,7 @@
 // configuration is and who signs it. At that URL lies a directory, a signed
 // multipart message with the hash of each part; the part that matters here is
 // the one of the shared parameters. The format is X-Road's PR-GCONF, versions 2
-// to 5, of which this needs only what has been the same in all of them.
+// to 6, of which this needs only what has been the same in all of them.
 //
 //	anchor, err := ParseAnchor(file)
 //	shared, err := Download(ctx, client, anchor, now)

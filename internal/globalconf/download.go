@@ -20,7 +20,7 @@ const (
 
 // versions are those of the format that are asked for, the newest first. A
 // source that knows none of them may answer a question that names none.
-var versions = []int{5, 4, 3, 2, 0}
+var versions = []int{6, 5, 4, 3, 2, 0}
 
 // sharedParameters is the identifier of the part.
 const sharedParameters = "SHARED-PARAMETERS"

@@ -48,6 +48,8 @@ func TestDownload(t *testing.T) {
 		"ECDSA":                  {},
 		"RSA":                    {RSA: true},
 		"an older version":       {Version: "2"},
+		"a file with a header":   {AsFile: true},
+		"a file, the end signed": {AsFile: true, SignsLineEnd: true, RSA: true},
 		"no version":             {Version: ""},
 		"lines end with LF":      {Newline: "\n"},
 		"the line end is signed": {SignsLineEnd: true},

@@ -249,7 +249,7 @@ func (r *Responder) issuer(ctx context.Context, id CertID) (*Issuer, error) {
 	if again := r.issuers.Load(); again != k {
 		return again.byID[key], nil // somebody else was faster
 	}
-	next, err := r.read(ctx, now)
+	next, err := r.read(context.WithoutCancel(ctx), now) // for everybody: nobody who hangs up may spoil it
 	switch {
 	case err == nil:
 		r.issuers.Store(next)

@@ -122,8 +122,8 @@ type Directory struct {
 	PreAuthorization bool                     `key:"pre_authorization" default:"false" doc:"Let accounts prove names ahead of any order (newAuthz), by the rules of the first profile; a later order uses what was proved."`
 	TermsOfService   string                   `key:"terms_of_service" doc:"URL of terms that a new account must agree to. Empty: none."`
 	Website          string                   `key:"website" doc:"URL that tells people about this server."`
-	PlainContacts    bool                     `key:"plain_contacts" doc:"Take contacts that are a mail address without mailto:, as X-Road Security Servers send them."`
-	FixedKeys        bool                     `key:"fixed_keys" default:"false" doc:"Refuse to change the keys of accounts. X-Road Security Servers do not store the key that they have changed to, and would make another account every hour."`
+	PlainContacts    bool                     `key:"plain_contacts" doc:"Take contacts that are a mail address without mailto:, as X-Road Security Servers send them. On in directories with a profile for X-Road."`
+	FixedKeys        bool                     `key:"fixed_keys" default:"false" doc:"Refuse to change the keys of accounts. X-Road Security Servers do not store the key that they have changed to, and would make another account every hour. On in directories with a profile for X-Road."`
 }
 
 // ApprovalRequired is the approval rule of a profile whose orders wait for a

@@ -26,8 +26,8 @@ func (c *Config) AcmeDirectories() []acme.Directory {
 			PreAuthorization: d.PreAuthorization,
 			TermsOfService:   d.TermsOfService,
 			Website:          d.Website,
-			PlainContacts:    d.PlainContacts,
-			FixedKeys:        d.FixedKeys,
+			PlainContacts:    d.PlainContacts || c.forXRoad(d),
+			FixedKeys:        d.FixedKeys || c.forXRoad(d),
 		})
 	}
 	return all

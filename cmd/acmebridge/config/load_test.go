@@ -296,8 +296,8 @@ func TestXRoad(t *testing.T) {
 directories:
   xroad: {external_account: required, profiles: [auth, sign], plain_contacts: true, fixed_keys: true}
 profiles:
-  auth: {backend: local, dates: upper_bound, lenient_replaces: true, usages: [client_auth], xroad: {usage: auth}}
-  sign: {backend: local, dates: upper_bound, lenient_replaces: true, xroad: {usage: sign, subject: fivrk}}
+  auth: {backend: local, dates: upper_bound, lenient_replaces: true, authorization: both, usages: [client_auth], xroad: {usage: auth}}
+  sign: {backend: local, dates: upper_bound, lenient_replaces: true, authorization: both, xroad: {usage: sign, subject: fivrk}}
   tls: {backend: local}
 `).AcmeProfiles()
 	for name, want := range map[acme.ProfileName]struct {

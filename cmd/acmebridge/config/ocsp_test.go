@@ -9,7 +9,7 @@ import (
 
 const xroadFile = `
 directories: {xroad: {external_account: required, profiles: [auth]}}
-profiles: {auth: {backend: local, dates: upper_bound, lenient_replaces: true, xroad: {usage: auth}}}
+profiles: {auth: {backend: local, dates: upper_bound, lenient_replaces: true, authorization: both, xroad: {usage: auth}}}
 `
 
 func TestOCSPSource(t *testing.T) {

@@ -30,6 +30,9 @@ func checkXRoad(p Profile, key string, r *report) {
 	if p.XRoad.Usage == acme.XRoadSign && !p.XRoad.Subject.NamesServers() {
 		r.add(key+".xroad.subject", "must be basic_acme or fivrk for signing: CSRs of %s name no server, so no Security Server could prove anything", p.XRoad.Subject)
 	}
+	if p.Authorization == acme.AuthorizeByChallenge {
+		r.add(key+".authorization", "must be both: whoever holds the name of a Security Server is not by that the member that it belongs to")
+	}
 	if p.Authorization == acme.AuthorizeByRegistry || !slices.Contains(p.Challenges, acme.HTTP01) {
 		r.add(key+".challenges", "a Security Server answers http-01 and finalizes only what it had to prove")
 	}
@@ -77,4 +80,10 @@ func checkProductIDs(c *Config, directory string, r *report) {
 		}
 		taken[as] = name
 	}
+}
+
+// forXRoad says whether a directory is for Security Servers, which have habits
+// that no other client has.
+func (c *Config) forXRoad(d Directory) bool {
+	return slices.ContainsFunc(d.Profiles, func(p acme.ProfileName) bool { return c.Profiles[string(p)].XRoad.asked() })
 }

@@ -42,6 +42,9 @@ type Config struct {
 	PartInstance string
 	// Swapped is what lies where the shared parameters should.
 	Swapped string
+	// AsFile publishes a whole MIME message, with its header in the file and the
+	// instance in single quotes, as Central Servers do.
+	AsFile bool
 	// Status answers everything when it is not 0.
 	Status int
 }
@@ -129,6 +132,10 @@ func (s *Source) directory(w http.ResponseWriter) {
 	if instance == "" {
 		instance = s.cfg.Instance
 	}
+	quote := `"`
+	if s.cfg.AsFile {
+		quote = "'"
+	}
 	digest := sha512.Sum512([]byte(s.cfg.Shared))
 	directory := strings.Join([]string{
 		"--inner",
@@ -138,7 +145,7 @@ func (s *Source) directory(w http.ResponseWriter) {
 		"--inner",
 		"Content-type: application/octet-stream",
 		"Content-transfer-encoding: base64",
-		`Content-identifier: SHARED-PARAMETERS; instance="` + instance + `"`,
+		"Content-identifier: SHARED-PARAMETERS; instance=" + quote + instance + quote,
 		"Content-location: /V4/shared-params.xml",
 		"Hash-algorithm-id: http://www.w3.org/2001/04/xmlenc#sha512",
 		"",
@@ -158,6 +165,9 @@ func (s *Source) directory(w http.ResponseWriter) {
 	kind := "ecdsa"
 	if s.cfg.RSA {
 		kind = "rsa"
+	}
+	if s.cfg.AsFile {
+		directory += newline // as Central Servers do, signed or not
 	}
 	var out bytes.Buffer
 	for _, line := range []string{
@@ -180,7 +190,13 @@ func (s *Source) directory(w http.ResponseWriter) {
 	if s.cfg.Spoil != nil {
 		message = s.cfg.Spoil(message)
 	}
-	w.Header().Set("Content-Type", "multipart/related; charset=UTF-8; boundary=outer")
+	const kindOfAll = "multipart/related; charset=UTF-8; boundary=outer"
+	if s.cfg.AsFile {
+		message = "Content-Type: " + kindOfAll + newline + newline + message
+		w.Header().Set("Content-Type", "application/octet-stream")
+	} else {
+		w.Header().Set("Content-Type", kindOfAll)
+	}
 	_, _ = w.Write([]byte(message))
 }
 
