@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -308,18 +309,19 @@ func TestTogetherEndedMeanwhile(t *testing.T) {
 		for which := range 3 {
 			t.Run(fmt.Sprint(name, " ", which), func(t *testing.T) {
 				together(t, 4, func(w *world, _ *batching) { fault(w.fake) }, func(r *run, ca *batching) {
-					var out acme.OrderID // the first is the one whose step does it for all
+					var ended atomic.Value // of acme.OrderID; the first is the one whose step does it for all
 					var once sync.Once
 					ca.meanwhile = func(rs []backends.Request) {
 						once.Do(func() {
-							out = rs[which].Order
-							if err := r.Operator().Abandon(r.w.t.Context(), out, "a mistake"); err != nil {
+							ended.Store(rs[which].Order)
+							if err := r.Operator().Abandon(r.w.t.Context(), rs[which].Order, "a mistake"); err != nil {
 								r.w.t.Error(err)
 							}
 						})
 					}
 					p := r.party(hosts(3)...)
 					time.Sleep(time.Hour)
+					out, _ := ended.Load().(acme.OrderID)
 					r.wantAll(slices.DeleteFunc(slices.Clone(p), func(x placedOrder) bool { return x.id == out }))
 					if o := r.explain(out).Order; o.Status != acme.OrderInvalid {
 						r.w.t.Errorf("it is %s", o.Status)
