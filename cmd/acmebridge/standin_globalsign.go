@@ -85,7 +85,7 @@ func (p *program) standGlobalSign(ctx context.Context, f serviceFlags, cfg globa
 	for _, name := range domains {
 		ca.SetDomain(name, ca.Now().AddDate(1, 0, 0))
 	}
-	if err := f.arrange(ca, func(pattern, kind, reason string) error {
+	if err := f.arrange(ca, "refused", func(pattern, kind, reason string) error {
 		return ca.Plan(pattern, globalsigntest.Outcome{Kind: globalsigntest.Kind(kind), Reason: reason})
 	}); err != nil {
 		return err

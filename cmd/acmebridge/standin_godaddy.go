@@ -75,7 +75,7 @@ func (p *program) standGoDaddy(ctx context.Context, f serviceFlags, cfg godaddyt
 	if err != nil {
 		return err
 	}
-	if err := f.arrange(ca, func(pattern, kind, reason string) error {
+	if err := f.arrange(ca, "refused", func(pattern, kind, reason string) error {
 		return ca.Plan(pattern, godaddytest.Outcome{Kind: godaddytest.Kind(kind), Reason: reason})
 	}); err != nil {
 		return err

@@ -65,8 +65,9 @@ func (f serviceFlags) openJournal() (w io.Writer, closing func() error, err erro
 	return file, file.Close, nil
 }
 
-// arrange does what the command line says about faults and outcomes.
-func (f serviceFlags) arrange(ca imitation, plan func(pattern, kind, reason string) error) error {
+// arrange does what the command line says about faults and outcomes; example is
+// one of the kinds of outcomes.
+func (f serviceFlags) arrange(ca imitation, example string, plan func(pattern, kind, reason string) error) error {
 	for _, text := range f.faults {
 		fault, err := serviceFault(text)
 		if err == nil {
@@ -80,7 +81,7 @@ func (f serviceFlags) arrange(ca imitation, plan func(pattern, kind, reason stri
 		pattern, what, ok := strings.Cut(text, "=")
 		kind, reason, _ := strings.Cut(what, ":")
 		if !ok || pattern == "" {
-			return usage.Errorf("--outcome %q: it should look like '*.bad.example.org=refused:reason'", text)
+			return usage.Errorf("--outcome %q: it should look like '*.bad.example.org=%s:reason'", text, example)
 		}
 		if err := plan(pattern, kind, reason); err != nil {
 			return usage.Errorf("--outcome %q: %w", text, err)

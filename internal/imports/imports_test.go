@@ -59,7 +59,7 @@ var rules = []rule{
 		why: "a stand-in that knows its client would make the same mistakes"},
 	{from: "backends/digicert", ours: []string{"acme", "backends", "internal/egress", "internal/failpoint", "internal/secret"},
 		why: "a client of one CA, and its translation for the engine"},
-	{from: "backends/digicert/digicerttest", why: "a stand-in that knows its client would make the same mistakes"},
+	{from: "backends/digicert/digicerttest", ours: []string{"internal/standin"}, why: "a stand-in that knows its client would make the same mistakes"},
 	{from: "backends/globalsign", ours: []string{"acme", "backends", "internal/caclient", "internal/secret"},
 		why: "a client of one CA, and its translation for the engine"},
 	{from: "backends/globalsign/globalsigntest", ours: []string{"internal/standin"}, why: "a stand-in that knows its client would make the same mistakes"},

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"acmebridge/internal/standin"
 )
 
 // Config says what the service is like. Zero fields have the values named.
@@ -166,26 +168,8 @@ type Outcome struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// Fault is something that goes wrong with a request.
-type Fault struct {
-	// Endpoint is whose requests it meets, "order"; empty meets all.
-	Endpoint string `json:"endpoint,omitempty"`
-	// Kind is what goes wrong: one of FaultKinds.
-	Kind string `json:"kind"`
-	// Status, Code and RetryAfter are those of kind "status" (the request is
-	// not looked at) and "status-after" (it is carried out first).
-	Status     int    `json:"status,omitempty"`
-	Code       string `json:"code,omitempty"`
-	RetryAfter string `json:"retryAfter,omitempty"`
-	// Delay is that of the slow kinds.
-	Delay Duration `json:"delay,omitempty"`
-	// Skip lets that many requests through first; Count is how often it
-	// happens, zero for ever; Probability, when not zero, leaves each time to
-	// chance.
-	Skip        int     `json:"skip,omitempty"`
-	Count       int     `json:"count,omitempty"`
-	Probability float64 `json:"probability,omitempty"`
-}
+// Fault is something that goes wrong with a request, of one of FaultKinds.
+type Fault = standin.Fault
 
 // faultKinds says what each kind does, in words for the help of a command.
 var faultKinds = []struct{ Name, What string }{
@@ -229,19 +213,6 @@ func knownFault(kind string) bool {
 		}
 	}
 	return false
-}
-
-// Duration is a time.Duration that JSON writes as "1m30s".
-type Duration time.Duration
-
-// MarshalText writes it.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-// UnmarshalText reads it.
-func (d *Duration) UnmarshalText(b []byte) error {
-	v, err := time.ParseDuration(string(b))
-	*d = Duration(v)
-	return err
 }
 
 // lockedWriter lets several write whole lines.

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"acmebridge/internal/standin"
 )
 
 // Control is an HTTP interface to what the methods of CA do, for tests in
@@ -59,7 +61,7 @@ func (ca *CA) Control() http.Handler {
 	}))
 	mux.HandleFunc("POST /hold", instruct(func(struct{}) error { ca.Hold(); return nil }))
 	mux.HandleFunc("POST /release", instruct(func(struct{}) error { ca.Release(); return nil }))
-	mux.HandleFunc("POST /advance", instruct(func(given struct{ By Duration }) error { ca.Advance(time.Duration(given.By)); return nil }))
+	mux.HandleFunc("POST /advance", instruct(func(given struct{ By standin.Duration }) error { ca.Advance(time.Duration(given.By)); return nil }))
 	mux.HandleFunc("POST /approve", instruct(func(given struct{ OrderID int64 }) error { return ca.Approve(given.OrderID) }))
 	mux.HandleFunc("POST /reject", instruct(func(given struct{ OrderID int64 }) error { return ca.Reject(given.OrderID) }))
 	mux.HandleFunc("POST /products", instruct(func(given struct{ Names []string }) error { ca.SetProducts(given.Names...); return nil }))

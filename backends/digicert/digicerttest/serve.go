@@ -256,11 +256,6 @@ func (ca *CA) Serve(ctx context.Context, l net.Listener) error {
 	return serveHTTP(ctx, l, ca.Handler())
 }
 
-// ServeControl answers the control port on l until ctx ends.
-func (ca *CA) ServeControl(ctx context.Context, l net.Listener) error {
-	return serveHTTP(ctx, l, ca.Control())
-}
-
 func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 	stopped := context.AfterFunc(ctx, func() { _ = server.Close() })
