@@ -51,6 +51,8 @@ type Backend struct {
 	crowd         crowd
 	shared        shared
 
+	purse purse
+
 	mu      sync.Mutex // guards what is remembered of the account
 	account account
 }
@@ -59,14 +61,9 @@ type Backend struct {
 type account struct {
 	authority Authority
 	seen      time.Time // when the authority was looked up, zero never
-	balance   int64     // what was left, less what was bought since
-	counted   time.Time // when it was asked for, zero never
 }
 
-const (
-	authorityAge = time.Hour
-	balanceAge   = time.Minute
-)
+const authorityAge = time.Hour
 
 var (
 	_ backends.Backend  = (*Backend)(nil)
@@ -156,55 +153,6 @@ func describe(all []Authority) string {
 		parts = append(parts, fmt.Sprintf("profile %d %q", a.ProfileID, printable(a.ProfileName)))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// errBalance: there is nothing left to buy with.
-var errBalance = fmt.Errorf("no certificates are left to this profile; order more, or lower the floor: %w", backends.ErrExhausted)
-
-// errFew: there is enough for some of what should be bought, and not for all.
-var errFew = errors.New("not enough certificates are left to this profile for all of these requests")
-
-// floor is how many have to be left for one more purchase: renewals may use up
-// what is kept for them.
-func (b *Backend) floor(r backends.Request) int64 {
-	if r.Renewal {
-		return 0
-	}
-	return b.cfg.Floor
-}
-
-// reserve makes sure that there are n left, and takes them. It may be wrong,
-// since others buy too; then the CA says so.
-func (b *Backend) reserve(ctx context.Context, authority, floor, n int64) error {
-	b.mu.Lock()
-	left, fresh := b.account.balance, b.cfg.Now().Sub(b.account.counted) < balanceAge
-	b.mu.Unlock()
-	if !fresh {
-		var err error
-		if left, err = b.client.Balance(ctx, authority); err != nil {
-			return err
-		}
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !fresh {
-		b.account.balance, b.account.counted = left, b.cfg.Now()
-	}
-	if b.account.balance > floor && b.account.balance-n < floor {
-		return fmt.Errorf("sectigo: %d left, floor %d: %w", b.account.balance, floor, errFew)
-	}
-	if b.account.balance <= floor {
-		return fmt.Errorf("sectigo: %d left, floor %d: %w", b.account.balance, floor, errBalance)
-	}
-	b.account.balance -= n
-	return nil
-}
-
-// recount forgets what was known of the balance.
-func (b *Backend) recount() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.account.counted = time.Time{}
 }
 
 // Check implements backends.Checker: it surveys, and complains of whatever it

@@ -41,14 +41,15 @@ func (b *Backend) Submit(ctx context.Context, r backends.Request) (backends.Tick
 	if err != nil {
 		return "", backends.NotSent(err)
 	}
-	if err := b.reserve(ctx, authority.ID, b.floor(r), 1); err != nil {
+	taken, err := b.reserve(ctx, authority.ID, b.floor(r), 1)
+	if err != nil {
 		return "", backends.NotSent(err)
 	}
 	batch, err := b.client.Upload(ctx, Upload{
 		ProfileID: authority.ProfileID, BatchName: batchName(r), Params: params, CSRs: [][]byte{r.CSR},
 	})
+	b.purse.settle(taken, b.cfg.Now(), err)
 	if err != nil {
-		b.recount()
 		return "", b.classify(ctx, authority.ID, b.floor(r), err)
 	}
 	t, err := ticketFor(batch.ID, r)

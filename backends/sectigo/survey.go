@@ -66,13 +66,10 @@ func group(prefix string) string { return strings.TrimSuffix(prefix, "/") }
 
 // weigh counts what is left. Whoever buys by hand counts as well.
 func (b *Backend) weigh(ctx context.Context, authority Authority, s *backends.Survey) error {
-	left, err := b.client.Balance(ctx, authority.ID)
+	left, err := b.count(ctx, authority.ID)
 	if err != nil {
 		return err
 	}
-	b.mu.Lock()
-	b.account.balance, b.account.counted = left, b.cfg.Now()
-	b.mu.Unlock()
 	s.Balance = &left
 	f := backends.Finding{Kind: backends.FindingBalance}
 	switch {

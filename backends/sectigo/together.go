@@ -54,15 +54,16 @@ func (b *Backend) SubmitBatch(ctx context.Context, rs []backends.Request) ([]bac
 		return nil, backends.NotSent(err)
 	}
 	u.ProfileID = authority.ProfileID
-	switch err := b.reserve(ctx, authority.ID, floor, int64(len(rs))); {
+	taken, err := b.reserve(ctx, authority.ID, floor, int64(len(rs)))
+	switch {
 	case errors.Is(err, errFew):
 		return nil, fmt.Errorf("%w: %w", err, backends.ErrTogether)
 	case err != nil:
 		return nil, backends.NotSent(err)
 	}
 	batch, err := b.client.Upload(ctx, u)
+	b.purse.settle(taken, b.cfg.Now(), err)
 	if err != nil {
-		b.recount()
 		if err = b.classify(ctx, authority.ID, floor, err); isRefused(err) {
 			return nil, fmt.Errorf("%w: %w", err, backends.ErrTogether)
 		}
