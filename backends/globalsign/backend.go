@@ -32,6 +32,9 @@ type BackendConfig struct {
 	AnyDomain bool
 	// Private: the roots are in no public store.
 	Private bool
+	// Floor is how many certificates of the quota are kept for renewals, where the
+	// CA counts (SC-16). Low is when to begin to complain.
+	Floor, Low int64
 	// MaxValidity is the longest that is asked for; zero leaves it to the policy.
 	MaxValidity time.Duration
 	// Roots are what chains lead to, in DER, and required; Intermediates complete
@@ -53,11 +56,12 @@ type Backend struct {
 }
 
 var (
-	_ backends.Backend = (*Backend)(nil)
-	_ backends.Finder  = (*Backend)(nil)
-	_ backends.Revoker = (*Backend)(nil)
-	_ backends.Rooted  = (*Backend)(nil)
-	_ backends.Checker = (*Backend)(nil)
+	_ backends.Backend  = (*Backend)(nil)
+	_ backends.Finder   = (*Backend)(nil)
+	_ backends.Revoker  = (*Backend)(nil)
+	_ backends.Rooted   = (*Backend)(nil)
+	_ backends.Checker  = (*Backend)(nil)
+	_ backends.Surveyor = (*Backend)(nil)
 )
 
 // NewBackend checks cfg. It does not connect: a CA that is away must not keep
@@ -71,8 +75,8 @@ func NewBackend(cfg BackendConfig) (*Backend, error) {
 		return nil, errors.New("globalsign: a backend needs a client")
 	case len(cfg.Roots) == 0:
 		return nil, errors.New("globalsign: no root: without the roots of the account's hierarchy no chain can be checked")
-	case cfg.MaxValidity < 0:
-		return nil, errors.New("globalsign: no time can be negative")
+	case cfg.MaxValidity < 0 || cfg.Floor < 0 || cfg.Low < 0:
+		return nil, errors.New("globalsign: no time and no number can be negative")
 	}
 	for _, der := range cfg.Roots {
 		if _, err := x509.ParseCertificate(der); err != nil {

@@ -50,6 +50,7 @@ type Config struct {
 // Client speaks with one account. It may be used by several goroutines.
 type Client struct {
 	web   *caclient.Client
+	root  string // of the API
 	login func() (Login, error)
 	now   func() time.Time
 
@@ -82,7 +83,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{web: web, login: cfg.Login, now: cfg.Now}, nil
+	return &Client{web: web, root: cfg.URL, login: cfg.Login, now: cfg.Now}, nil
 }
 
 // Close lets go of connections that wait for use.

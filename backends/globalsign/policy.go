@@ -2,6 +2,7 @@ package globalsign
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -40,6 +41,9 @@ type Policy struct {
 			List []string `json:"list"`
 		} `json:"hash_algorithm"`
 	} `json:"signature"`
+
+	// all are the rules as the CA has them, those that are not known here too.
+	all map[string]json.RawMessage
 }
 
 // Field is the rule for one value.
@@ -68,7 +72,10 @@ type List struct {
 
 // Policy reads the policy of the account.
 func (c *Client) Policy(ctx context.Context) (p Policy, err error) {
-	_, err = c.get(ctx, caclient.Call{Op: "read the validation policy", Path: "validationpolicy"}, &p)
+	reply, err := c.get(ctx, caclient.Call{Op: "read the validation policy", Path: "validationpolicy"}, &p)
+	if err == nil {
+		err = reply.JSON(&p.all)
+	}
 	return p, err
 }
 

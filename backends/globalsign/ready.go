@@ -89,47 +89,18 @@ func (s standing) domainAt(name string, at time.Time) (known, good bool) {
 	return known, false
 }
 
-// covered wants something left to buy with (SC-16).
-func (b *Backend) covered(ctx context.Context) error {
-	left, err := b.client.Quota(ctx)
+// covered wants something left to buy with, and for what is no renewal more than
+// is kept for those (SC-16).
+func (b *Backend) covered(ctx context.Context, renewal bool) error {
+	left, err := b.left(ctx)
 	switch {
 	case err != nil:
 		return backends.NotSent(err)
-	case left != nil && *left <= 0:
+	case left == nil:
+	case *left <= 0:
 		return backends.NotSent(fmt.Errorf("globalsign: the account may issue no more certificates; have its quota raised: %w", backends.ErrExhausted))
-	}
-	return nil
-}
-
-// Check implements backends.Checker: it looks at everything that an order will
-// need, and a month ahead.
-func (b *Backend) Check(ctx context.Context) error {
-	s, err := b.account(ctx, true)
-	if err != nil {
-		return err
-	}
-	if p := s.policy; p.PublicKey != nil && p.PublicKey.Format != "" && p.PublicKey.Format != "PKCS10" && p.KeySignature == "REQUIRED" {
-		return fmt.Errorf("globalsign: %w: its policy wants a proof of possession beside a bare key; have GlobalSign set the format of keys to PKCS10", errAccount)
-	}
-	if _, ok := s.policy.hash(); !ok {
-		return fmt.Errorf("globalsign: %w: its policy has no hash of the SHA-2 family", errAccount)
-	}
-	for _, usages := range b.cfg.Usages {
-		if _, why := s.policy.usages(usages); why != "" {
-			return fmt.Errorf("globalsign: a profile wants something else: %s", why)
-		}
-	}
-	soon := b.cfg.Now().Add(notice)
-	for _, name := range b.cfg.Domains {
-		if _, good := s.domainAt(name, soon); !good {
-			return fmt.Errorf("globalsign: the domain %s has no proof that is good until %s; verify it in Atlas", name, soon.Format(time.DateOnly))
-		}
-	}
-	if err := b.covered(ctx); err != nil {
-		return err
-	}
-	if _, err := b.client.TrustChain(ctx); err != nil {
-		return err
+	case !renewal && *left <= b.cfg.Floor:
+		return backends.NotSent(fmt.Errorf("globalsign: %d left of the quota, and the floor of %d is kept for renewals: %w", *left, b.cfg.Floor, backends.ErrExhausted))
 	}
 	return nil
 }

@@ -192,7 +192,7 @@ func (b *Backend) Submit(ctx context.Context, r backends.Request) (backends.Tick
 			return "", err
 		}
 	}
-	if err := b.covered(ctx); err != nil {
+	if err := b.covered(ctx, r.Renewal); err != nil {
 		return "", err
 	}
 	serial, err := b.client.Order(ctx, w)

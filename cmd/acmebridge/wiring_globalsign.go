@@ -55,6 +55,7 @@ func (p *parts) openGlobalSign(name string) (backends.Backend, error) {
 	}
 	b := globalsign.BackendConfig{
 		Client: client, ServerOnlyFrom: from, Domains: g.Domains, AnyDomain: g.UnverifiedDomains, Private: g.Private, MaxValidity: g.MaxValidity,
+		Floor: int64(g.BalanceFloor), Low: int64(g.BalanceLow),
 		Roots: roots, Intermediates: intermediates, Now: p.now,
 	}
 	for _, profile := range p.cfg.Profiles {

@@ -3,6 +3,7 @@ package caclient
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -253,6 +254,17 @@ func Printable(text string) string {
 		return string(runes[:maxText]) + "..."
 	}
 	return text
+}
+
+// Fact bounds what is kept of a value that is compared with what it was; what is
+// cut off still counts.
+func Fact(text string) string {
+	const most = 200
+	if len(text) <= most {
+		return Printable(text)
+	}
+	sum := sha256.Sum256([]byte(text))
+	return fmt.Sprintf("%s... (%x)", Printable(strings.ToValidUTF8(text[:most], "")), sum[:8])
 }
 
 func (c *Client) retryAfter(header string) time.Duration {

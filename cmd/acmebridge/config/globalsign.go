@@ -25,6 +25,8 @@ type GlobalSign struct {
 	ServerOnlyFrom    string         `key:"server_only_from" doc:"Day, in quotation marks, as '2026-06-15', from which the certificates of the account are for servers only, whatever its policy says. A profile with client_auth is an error from then on, and an order of one is refused. Empty: the policy of the account decides, which is read before each order."`
 	Domains           []string       `key:"domains" doc:"Domains whose proof is looked at ahead of orders. The names of an order are looked at whatever is here."`
 	UnverifiedDomains bool           `key:"unverified_domains" default:"false" doc:"Order for names outside of the domains that the account has proved to the CA. For accounts with private roots."`
+	BalanceFloor      int            `key:"balance_floor" default:"0" min:"0" doc:"How many certificates of the quota are kept for renewals: new orders wait when no more than these are left. Where the account has no quota that it may see, nothing is kept."`
+	BalanceLow        int            `key:"balance_low" default:"10" min:"0" doc:"When to begin to complain: when no more than this many certificates are left."`
 	Private           bool           `key:"private" default:"false" doc:"The roots are in no public store."`
 	RootsFile         string         `key:"roots_file" doc:"PEM file with the roots of the certificates that are issued, and with the intermediate certificates below them. Required."`
 	MaxValidity       time.Duration  `key:"max_validity" default:"0" min:"0" max:"36500d" doc:"The longest validity that is asked for. 0: as long as the policy of the account allows."`
