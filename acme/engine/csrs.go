@@ -52,11 +52,23 @@ type CSRAnswer struct {
 	RetryAfter time.Duration
 }
 
-// opening is an order that is placed by the commit that closes it.
+// opening is an order that is placed by the commit that closes it, and so is
+// the account for it, where it is the first: what is refused leaves nothing.
 type opening struct {
 	order  acme.Order
 	authzs []acme.Authorization
+	owner  csrOwner
 }
+
+// csrOwner is the account that stands for the CSRs of a member; unstored when
+// this is its first CSR.
+type csrOwner struct {
+	acme.Account
+	unstored bool
+}
+
+// errOpened says that another CSR, meanwhile, was the first.
+var errOpened = errors.New("engine: an account for the CSRs of this member was made meanwhile; submit again")
 
 // SubmitCSR orders with a CSR, for the operator.
 func (o Operator) SubmitCSR(ctx context.Context, r CSRRequest) (CSRAnswer, error) {
@@ -91,14 +103,14 @@ func (e *Engine) submitCSR(ctx context.Context, r CSRRequest) (CSRAnswer, error)
 	if p != nil {
 		return CSRAnswer{}, p
 	}
-	owner, err := e.csrAccount(ctx, r)
-	if err != nil {
-		return CSRAnswer{}, err
-	}
-	answer := CSRAnswer{}
+	var answer CSRAnswer
+	var owner csrOwner
 	for n := 0; ; n++ {
+		if owner, err = e.csrAccount(ctx, r); err != nil {
+			return CSRAnswer{}, err
+		}
 		answer.Order, answer.Known, err = e.orderWithCSR(ctx, owner, profile, csr, r)
-		if n == 2 || !errors.Is(err, errRegistryMoved) {
+		if n == 2 || !errors.Is(err, errRegistryMoved) && !errors.Is(err, errOpened) {
 			break
 		}
 	}
@@ -176,54 +188,57 @@ func onlyApplication(m acme.Member, tree acme.IB1Tree) (string, error) {
 	return open[0], nil
 }
 
-// csrAccount returns the account that stands for the CSRs of a member. A crash
-// after it was made leaves an account without orders, which hurts nobody.
-func (e *Engine) csrAccount(ctx context.Context, r CSRRequest) (a acme.Account, err error) {
-	key := acme.CSRAccountKey(r.Directory, r.Member, r.Application)
-	known, found, err := e.AccountByKey(ctx, r.Directory, key)
+// csrAccount returns the account that stands for the CSRs of a member, or one
+// that the commit of the first order stores.
+func (e *Engine) csrAccount(ctx context.Context, r CSRRequest) (csrOwner, error) {
+	known, found, err := e.AccountByKey(ctx, r.Directory, acme.CSRAccountKey(r.Directory, r.Member, r.Application))
 	if err != nil || found {
-		return known, err
+		return csrOwner{Account: known}, err
 	}
 	made, err := acme.CSRAccount(r.Directory, r.Member, r.Application, e.now(), e.cfg.Random)
-	if err != nil {
-		return a, err
+	return csrOwner{made, true}, err
+}
+
+// closer is the holder of the account that an order is closed for. x is nil for
+// one over ACME.
+func (e *Engine) closer(tx storage.Tx, owner acme.AccountID, x *opening) (holder, error) {
+	if x == nil || !x.owner.unstored {
+		return e.holder(tx, owner)
 	}
-	err = e.commit(ctx, func(tx storage.Tx) error {
-		a = made
-		known, err := tx.Accounts().ByKey(r.Directory, key)
-		if err == nil {
-			a = known
-			return nil
-		}
-		if !errors.Is(err, storage.ErrNotFound) {
-			return err
-		}
-		return tx.Accounts().Put(a)
-	}, failpoint.CSRAccount)
-	return a, err
+	switch _, err := tx.Accounts().ByKey(x.owner.Directory, x.owner.KeyHash); {
+	case err == nil:
+		return holder{}, errOpened
+	case !errors.Is(err, storage.ErrNotFound):
+		return holder{}, err
+	}
+	return e.holderOf(tx, x.owner.Account)
 }
 
 // orderWithCSR places and closes an order, unless the CSR has one.
-func (e *Engine) orderWithCSR(ctx context.Context, owner acme.Account, p acme.Profile, csr acme.CSR, r CSRRequest) (o acme.Order, known bool, err error) {
-	identifiers, err := e.namesOfCSR(ctx, owner.ID, p, csr, r)
-	if err != nil {
-		return o, false, err
-	}
-	submitted := r.Submitted
-	var x opening
-	if x.order, x.authzs, err = acme.NewOrder(acme.OrderRequest{Account: owner, Profile: p, Identifiers: identifiers, Submitted: &submitted}, e.now(), e.cfg.Random); err != nil {
-		return o, false, err
-	}
-	f := finalization{order: x.order, profile: p, authority: e.backends[p.Backend], csrHash: sha256.Sum256(csr.Raw), csr: csr, opening: &x}
+func (e *Engine) orderWithCSR(ctx context.Context, owner csrOwner, p acme.Profile, csr acme.CSR, r CSRRequest) (o acme.Order, known bool, err error) {
+	submitted, now := r.Submitted, e.now()
+	x := opening{owner: owner}
+	f := finalization{profile: p, authority: e.backends[p.Backend], csrHash: sha256.Sum256(csr.Raw), csr: csr, opening: &x}
 	err = e.view(ctx, func(tx storage.Tx) error {
-		h, err := e.holder(tx, owner.ID)
+		h, err := e.closer(tx, owner.ID, &x)
 		if err != nil {
+			return err
+		}
+		identifiers, err := h.namesOfCSR(p, csr)
+		if err != nil {
+			return err
+		}
+		if x.order, x.authzs, err = acme.NewOrder(acme.OrderRequest{Account: owner.Account, Profile: p, Identifiers: identifiers, Submitted: &submitted}, now, e.cfg.Random); err != nil {
 			return err
 		}
 		if x.order.MemberVersion, err = h.entitled(p, identifiers); err != nil {
 			return err
 		}
-		o, known, err = e.submittedBefore(tx, f, x.order)
+		f.order = x.order
+		if o, known, err = e.submittedBefore(tx, f, x.order); err != nil || known {
+			return err
+		}
+		f.contract, err = h.contract(f)
 		return err
 	})
 	if err != nil || known {
@@ -232,13 +247,10 @@ func (e *Engine) orderWithCSR(ctx context.Context, owner acme.Account, p acme.Pr
 	if problem := e.mayBegin(ctx, p.Backend); problem != nil {
 		return o, false, problem
 	}
-	if f.contract, err = e.contract(ctx, owner.ID, f); err != nil {
-		return o, false, err
-	}
 	if err := e.view(ctx, func(tx storage.Tx) error { return e.keyFree(tx, f.order, p, csr.KeyHash, f.application()) }); err != nil {
 		return o, false, err
 	}
-	if err := e.lookAtCAA(ctx, owner, f); err != nil {
+	if err := e.lookAtCAA(ctx, owner.Account, f); err != nil {
 		return o, false, err
 	}
 	claim, err := e.claimUnlessRenewal(ctx, f.order)
@@ -249,7 +261,7 @@ func (e *Engine) orderWithCSR(ctx context.Context, owner acme.Account, p acme.Pr
 		claim.Return()
 		return o, false, err
 	}
-	o, err = e.close(ctx, owner, f)
+	o, err = e.close(ctx, owner.Account, f)
 	if known = err == nil && o.ID != f.order.ID; known || err != nil {
 		claim.Return() // nothing came of it
 		return o, known, err
@@ -262,14 +274,14 @@ func (e *Engine) orderWithCSR(ctx context.Context, owner acme.Account, p acme.Pr
 
 // namesOfCSR are the identifiers of the order that a CSR makes: the names in it.
 // Those of a framework stand for an application, which is known without them.
-func (e *Engine) namesOfCSR(ctx context.Context, owner acme.AccountID, p acme.Profile, csr acme.CSR, r CSRRequest) ([]acme.Identifier, error) {
+func (h holder) namesOfCSR(p acme.Profile, csr acme.CSR) ([]acme.Identifier, error) {
 	if p.IB1.Tree.Member() {
-		return e.parseIdentifiers(ctx, owner, p, []acme.Identifier{{Type: acme.DNSIdentifier, Value: r.Application}})
+		return h.parseIdentifiers(p, []acme.Identifier{{Type: acme.DNSIdentifier, Value: h.application()}})
 	}
 	if len(csr.Identifiers) == 0 {
 		return nil, acme.Problemf(acme.BadCSR, "the CSR names nothing that a certificate could be for; put the names into its subject alternative name extension")
 	}
-	return e.parseIdentifiers(ctx, owner, p, csr.Identifiers)
+	return h.parseIdentifiers(p, csr.Identifiers)
 }
 
 // lookAtCAA asks the holders of the names, where the profile wants that. An
@@ -308,6 +320,11 @@ func (e *Engine) place(tx storage.Tx, h holder, f finalization) (o acme.Order, k
 	}
 	if err := e.mayReissue(tx, h, f.profile, o); err != nil {
 		return o, false, err
+	}
+	if f.opening.owner.unstored {
+		if err := tx.Accounts().Put(f.opening.owner.Account); err != nil {
+			return o, false, err
+		}
 	}
 	for _, a := range f.opening.authzs {
 		if err := tx.Authorizations().Put(a); err != nil {

@@ -56,6 +56,15 @@ func (r *run) wantOrders(want int) {
 	}
 }
 
+// wantAccounts counts all accounts there are.
+func (r *run) wantAccounts(want int) {
+	r.w.t.Helper()
+	accounts, _, err := r.Operator().Accounts(r.w.t.Context(), storage.Page{})
+	if err != nil || len(accounts) != want {
+		r.w.t.Errorf("there are %d accounts, want %d (%v)", len(accounts), want, err)
+	}
+}
+
 // TestCSRByRegistry: a CSR whose names the registry gives to a member is an
 // order like any other, and says who brought it.
 func TestCSRByRegistry(t *testing.T) {
@@ -118,8 +127,36 @@ func TestCSRRefused(t *testing.T) {
 		if _, err := r.byHand(fine, func(r *engine.CSRRequest) { r.Submitted.By = "" }); err == nil {
 			r.w.t.Error("a CSR that nobody submits was taken")
 		}
+		r.wantAccounts(1) // that over ACME
 		r.wantOrders(0)
 		r.wantBought(0)
+	})
+}
+
+// TestCSRRefusedLate: what the last look refuses leaves nothing behind either,
+// and does not stand in the way of what is taken later.
+func TestCSRRefusedLate(t *testing.T) {
+	limited(t, engine.Limits{}, byRegistry, func(r *run) {
+		m, err := r.Operator().CreateMember(r.w.t.Context(), acme.Member{ID: "m1", Identifiers: []string{".net"}, Certificates: 1})
+		if err != nil {
+			r.w.t.Fatal(err)
+		}
+		in := func(d acme.DirectoryName) func(*engine.CSRRequest) {
+			return func(r *engine.CSRRequest) { r.Member, r.Directory = "m1", d }
+		}
+		r.submitted(csrFor(r.w.t, newKey(r.w.t), "a.net"), acme.OrderValid, in("default"))
+		csr := csrFor(r.w.t, newKey(r.w.t), "b.net")
+		for range 2 {
+			_, err = r.byHand(csr, in("members"))
+			wantProblem(r.w.t, err, acme.RateLimited)
+		}
+		r.wantAccounts(1)
+		m.Certificates = 2
+		if _, err := r.Operator().UpdateMember(r.w.t.Context(), m); err != nil {
+			r.w.t.Fatal(err)
+		}
+		r.submitted(csr, acme.OrderValid, in("members"))
+		r.wantAccounts(2)
 	})
 }
 
@@ -213,6 +250,7 @@ func TestCSRAtOnce(t *testing.T) {
 			}
 			all.Wait()
 			r.wantOrders(1)
+			r.wantAccounts(1)
 			if certs, _, err := r.Operator().Certificates(r.w.t.Context(), "", storage.Page{}); err != nil || len(certs) != 1 {
 				r.w.t.Errorf("inline %t: %d certificates, %v", inline, len(certs), err)
 			}
@@ -336,6 +374,11 @@ func TestCSROfApplication(t *testing.T) {
 		r := w.start()
 		defer r.end()
 		r.application([]string{reader}, acme.IB1Client, acme.IB1Signing)
+		_, err := r.byHand(bareCSR(t, newKey(t)), func(r *engine.CSRRequest) {
+			r.Member, r.Application, r.Profile = member1, app1+"2", "ib1-client"
+		})
+		wantProblem(t, err, acme.Unauthorized)
+		r.wantAccounts(0)
 		key := newKey(t)
 		asks := func(p acme.ProfileName) func(*engine.CSRRequest) {
 			return func(r *engine.CSRRequest) { r.Member, r.Profile = member1, p }
@@ -345,7 +388,7 @@ func TestCSROfApplication(t *testing.T) {
 		if c := r.explain(x.Order.ID).Certificate; c.Holder == nil || c.Holder.Application != app1 || c.Holder.Roles[0] != reader {
 			t.Errorf("the certificate is for %+v", c.Holder)
 		}
-		_, err := r.byHand(bareCSR(t, key), asks("ib1-signing")) // the key is of the other tree
+		_, err = r.byHand(bareCSR(t, key), asks("ib1-signing")) // the key is of the other tree
 		wantProblem(t, err, acme.BadPublicKey)
 		r.submitted(bareCSR(t, newKey(t)), acme.OrderValid, asks("ib1-signing"))
 		_, err = r.byHand(bareCSR(t, newKey(t)), asks("ib1-client"), func(r *engine.CSRRequest) { r.Application = app1 + "2" })

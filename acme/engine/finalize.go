@@ -413,7 +413,7 @@ type closing struct {
 // closed: of any number of requests at once, one closes it (SP-11), and only
 // while account, external key, member and authorizations are in force (SP-9).
 func (e *Engine) stillFinalizable(tx storage.Tx, owner acme.AccountID, f finalization) (c closing, err error) {
-	h, err := e.holder(tx, owner)
+	h, err := e.closer(tx, owner, f.opening)
 	if err != nil {
 		return c, err
 	}

@@ -70,23 +70,30 @@ func (e *Engine) checkHosts(m acme.Member) error {
 // stands for it.
 func (e *Engine) parseIdentifiers(ctx context.Context, owner acme.AccountID, p acme.Profile, sent []acme.Identifier) (ids []acme.Identifier, err error) {
 	if !p.IB1.Tree.Member() {
-		ids, problem := acme.ParseIdentifiers(sent, p.Identifiers)
-		return ids, orProblem(problem, nil)
+		return holder{}.parseIdentifiers(p, sent)
 	}
 	err = e.view(ctx, func(tx storage.Tx) error {
 		h, err := e.holder(tx, owner)
 		if err != nil {
 			return err
 		}
-		if _, _, err := h.framework(p); err != nil {
-			return err
-		}
-		a, _ := h.member.Application(h.application())
-		var problem *acme.Problem
-		ids, problem = acme.ParseApplication(sent, a)
-		return orProblem(problem, nil)
+		ids, err = h.parseIdentifiers(p, sent)
+		return err
 	})
 	return ids, err
+}
+
+func (h holder) parseIdentifiers(p acme.Profile, sent []acme.Identifier) ([]acme.Identifier, error) {
+	if !p.IB1.Tree.Member() {
+		ids, problem := acme.ParseIdentifiers(sent, p.Identifiers)
+		return ids, orProblem(problem, nil)
+	}
+	if _, _, err := h.framework(p); err != nil {
+		return nil, err
+	}
+	a, _ := h.member.Application(h.application())
+	ids, problem := acme.ParseApplication(sent, a)
+	return ids, orProblem(problem, nil)
 }
 
 // onlyProfile is the profile of an order that names none and whose account is
@@ -116,18 +123,25 @@ func (e *Engine) onlyProfile(tx storage.Tx, k acme.ExternalAccountKey) (acme.Pro
 
 // contract says what a certificate has to be.
 func (e *Engine) contract(ctx context.Context, owner acme.AccountID, f finalization) (c acme.Contract, err error) {
+	if f.profile.Subject != acme.SubjectRegistry && f.profile.IB1.Tree == "" {
+		return holder{}.contract(f) // it says nothing of whom it is for
+	}
+	err = e.view(ctx, func(tx storage.Tx) error {
+		h, err := e.holder(tx, owner)
+		if err == nil {
+			c, err = h.contract(f)
+		}
+		return err
+	})
+	return c, err
+}
+
+func (h holder) contract(f finalization) (c acme.Contract, err error) {
 	var to acme.IB1Holder
 	var handle string
 	var names acme.SubjectNames
 	if f.profile.Subject == acme.SubjectRegistry {
-		err := e.view(ctx, func(tx storage.Tx) error {
-			h, err := e.holder(tx, owner)
-			if err == nil {
-				names, err = h.names(f.profile)
-			}
-			return err
-		})
-		if err != nil {
+		if names, err = h.names(f.profile); err != nil {
 			return c, err
 		}
 		if p := names.CheckRequestedNames(f.csr.Subject); p != nil {
@@ -135,14 +149,7 @@ func (e *Engine) contract(ctx context.Context, owner acme.AccountID, f finalizat
 		}
 	}
 	if f.profile.IB1.Tree != "" {
-		err := e.view(ctx, func(tx storage.Tx) error {
-			h, err := e.holder(tx, owner)
-			if err == nil {
-				to, handle, err = h.framework(f.profile)
-			}
-			return err
-		})
-		if err != nil {
+		if to, handle, err = h.framework(f.profile); err != nil {
 			return c, err
 		}
 	}

@@ -78,11 +78,18 @@ func (h holder) application() string {
 // holder returns the account as stored, if it may still order: it, the external
 // account key it hangs on and the member it acts for must be in force at this
 // very moment (SP-9).
-func (e *Engine) holder(tx storage.Tx, id acme.AccountID) (h holder, err error) {
-	if h.account, err = tx.Accounts().Get(id); err != nil {
-		return h, err
+func (e *Engine) holder(tx storage.Tx, id acme.AccountID) (holder, error) {
+	a, err := tx.Accounts().Get(id)
+	if err != nil {
+		return holder{}, err
 	}
-	if p := AccountStanding(h.account); p != nil {
+	return e.holderOf(tx, a)
+}
+
+// holderOf is holder for an account that may not be stored yet.
+func (e *Engine) holderOf(tx storage.Tx, a acme.Account) (h holder, err error) {
+	h.account = a
+	if p := AccountStanding(a); p != nil {
 		return h, p
 	}
 	if h.member, err = loadMember(tx, h.account.Member); err != nil {

@@ -43,7 +43,6 @@ var (
 	NewAuthorization  = Write{"FP-37", "FP-37-after"}
 	Advice            = Write{"FP-40", "FP-40-after"}
 	Agree             = Write{"FP-41", "FP-41-after"}
-	CSRAccount        = Write{"FP-42", "FP-42-after"}
 	NoteRefusal       = Write{"FP-43", "FP-43-after"}
 	Apart             = Write{"FP-44", "FP-44-after"}
 )
@@ -54,7 +53,7 @@ func Writes() []Write {
 		Finalize, Intent, Ticket, Quarantine, Deliver, RevokeIntent, RevokeResult, NewAccount, KeyChange,
 		Settle, Reconcile, PublishNumber, Publish, NewOrder, UpdateAccount, Deactivate, Respond, Expire,
 		Claim, Reschedule, Fail, ExternalKey, Rescue, Cancel, OperatorDecision, SchedulePublisher, Enforce, CheckCAA, NewAuthorization,
-		Advice, Agree, CSRAccount, NoteRefusal, Apart,
+		Advice, Agree, NoteRefusal, Apart,
 	}
 }
 
