@@ -48,6 +48,9 @@ type Sighting struct {
 	At    time.Time
 	// Over says that there is nothing in it to take care of.
 	Over bool
+	// Elsewhere says that it bears the mark of another server on the account, so
+	// that nothing here need know of it.
+	Elsewhere bool
 }
 
 // FindingKind sorts findings. The kinds are few and fixed, because metrics are

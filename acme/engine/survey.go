@@ -261,6 +261,7 @@ func (e *Engine) orphans(ctx context.Context, seen []backends.Sighting) (orphans
 		for _, r := range seen {
 			sub, err := tx.Submissions().ByKey(r.Key)
 			switch {
+			case errors.Is(err, storage.ErrNotFound) && r.Elsewhere: // it is known there
 			case errors.Is(err, storage.ErrNotFound), err == nil && (met[r.Key+r.Batch] || sub.Batch != r.Batch):
 				orphans = append(orphans, r)
 			case err != nil:

@@ -288,6 +288,7 @@ func TestOrphans(t *testing.T) {
 		w.fake.set(func(f *fakeCA) {
 			shows.others = []backends.Sighting{
 				{Key: "0123", Label: "batch 77"}, {Key: "4567", Label: "batch 78", Over: true}, {Key: f.purchases[0].Key, Label: "the first of two"},
+				{Key: "89ab", Label: "of another server", Elsewhere: true},
 			}
 		})
 		time.Sleep(2 * time.Hour)

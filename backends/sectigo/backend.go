@@ -17,6 +17,10 @@ import (
 // BackendConfig says how a client is used as a backend.
 type BackendConfig struct {
 	Client *Client // required
+	// Server is a mark of this server in the names of its batches, a few letters
+	// and digits: what bears another one belongs to another server on the account.
+	// Empty: there is no other.
+	Server string
 	// Profile names the profile, with or without the number of its template at
 	// the end; ProfileID is its number. One of them is required.
 	Profile   string
@@ -89,6 +93,9 @@ func NewBackend(cfg BackendConfig) (*Backend, error) {
 		return nil, errors.New("sectigo: numbers and times cannot be negative")
 	case cfg.Batch < 0 || cfg.Batch > MaxBatch || cfg.BatchWait < 0 || cfg.BatchWait > MaxBatchWait:
 		return nil, fmt.Errorf("sectigo: at most %d requests can go in one upload, and wait for each other for at most %s", MaxBatch, MaxBatchWait)
+	}
+	if err := checkServer(cfg.Server); err != nil {
+		return nil, err
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

@@ -46,7 +46,7 @@ func (b *Backend) Submit(ctx context.Context, r backends.Request) (backends.Tick
 		return "", backends.NotSent(err)
 	}
 	batch, err := b.client.Upload(ctx, Upload{
-		ProfileID: authority.ProfileID, BatchName: batchName(r), Params: params, CSRs: [][]byte{r.CSR},
+		ProfileID: authority.ProfileID, BatchName: b.batchName(r), Params: params, CSRs: [][]byte{r.CSR},
 	})
 	b.purse.settle(taken, b.cfg.Now(), err)
 	if err != nil {
@@ -124,7 +124,7 @@ func (b *Backend) Find(ctx context.Context, r backends.Request) (backends.Ticket
 	var unnamed []Batch
 	for i, batch := range list.Batches {
 		switch {
-		case batch.Name == batchName(r):
+		case isNameOf(batch.Name, r):
 			// Of two, which never should be, the first is the one to adopt.
 			if found == nil || batch.ID < found.ID {
 				found = &list.Batches[i]

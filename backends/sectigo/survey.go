@@ -191,7 +191,7 @@ func (b *Backend) sight(ctx context.Context, s *backends.Survey) error {
 	}
 	slices.SortFunc(list.Batches, func(a, b Batch) int { return int(a.ID - b.ID) })
 	for _, batch := range list.Batches {
-		key, ours := strings.CutPrefix(batch.Name, batchPrefix)
+		server, key, ours := readName(batch.Name)
 		if !ours {
 			continue
 		}
@@ -201,7 +201,7 @@ func (b *Backend) sight(ctx context.Context, s *backends.Survey) error {
 		}
 		status := batch.Canonical()
 		s.Requests = append(s.Requests, backends.Sighting{
-			Key: key, Batch: together, At: batch.Created.Time, Label: fmt.Sprintf("batch %d, %q, %s", batch.ID, printable(batch.Name), status),
+			Key: key, Batch: together, Elsewhere: server != "" && server != b.cfg.Server, At: batch.Created.Time, Label: fmt.Sprintf("batch %d, %q, %s", batch.ID, printable(batch.Name), status),
 			Over: status == StatusRevoked || status == StatusRejected || status == StatusBroken || status == StatusFailed,
 		})
 	}

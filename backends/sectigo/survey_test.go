@@ -171,6 +171,63 @@ func TestSurveyRequests(t *testing.T) {
 	}
 }
 
+// TestServersShareAnAccount: what another server has bought is that one's to take
+// care of, what bears no mark is from before there were marks, and each server
+// finds what it has bought under its earlier names too (SC-7).
+func TestServersShareAnAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sectigotest.Config{})
+	as := func(mark string) *sectigo.Backend {
+		return w.backend(t, w.client, func(c *sectigo.BackendConfig) { c.Server = mark })
+	}
+	bought := map[string]backends.Request{}
+	for _, mark := range []string{"", "one", "two"} {
+		bought[mark] = w.request()
+		if _, err := as(mark).Submit(t.Context(), bought[mark]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	whole := w.request()
+	whole.Batch = whole.Key + "-1"
+	if _, err := as("two").SubmitBatch(t.Context(), []backends.Request{whole}); err != nil {
+		t.Fatal(err)
+	}
+	for mark, own := range map[string]backends.Request{"one": bought["one"], "two": bought["two"]} {
+		b := as(mark)
+		s, err := b.Survey(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys := map[string]bool{}
+		for _, r := range s.Requests {
+			keys[r.Key] = !r.Elsewhere
+			if r.Elsewhere == (r.Key == own.Key || r.Key == bought[""].Key || r.Key == whole.Key && mark == "two") {
+				t.Errorf("%s sees %+v", mark, r)
+			}
+			if (r.Key == whole.Key) != (r.Batch == whole.Batch) {
+				t.Errorf("the batch of several: %+v", r)
+			}
+		}
+		if len(keys) != 4 {
+			t.Errorf("%s sees %v", mark, s.Requests)
+		}
+		// The address of a server may change, and what it bought is still its own.
+		for _, r := range []backends.Request{bought[""], bought["one"], bought["two"], whole} {
+			if ticket, found, err := b.Find(t.Context(), r); err != nil || !found || ticket == "" {
+				t.Errorf("%s looks for what was bought: %v, %v", mark, found, err)
+			}
+		}
+		if _, found, err := b.Find(t.Context(), w.request()); err != nil || found {
+			t.Errorf("what nobody bought: %v, %v", found, err)
+		}
+	}
+	for _, mark := range []string{"a.b", "a b", "thirteenchars"} {
+		if _, err := sectigo.NewBackend(sectigo.BackendConfig{Client: w.client, ProfileID: profile, Roots: [][]byte{{}}, Server: mark}); err == nil || !strings.Contains(err.Error(), "mark") {
+			t.Errorf("%q: %v", mark, err)
+		}
+	}
+}
+
 // TestFloorIsForRenewals: what is kept for renewals, renewals may have (SC-16).
 func TestFloorIsForRenewals(t *testing.T) {
 	t.Parallel()

@@ -78,9 +78,3 @@ func ticketFor(batch int64, r backends.Request) (ticket, error) {
 }
 
 func serialOf(c acme.Certificate) *big.Int { return new(big.Int).SetBytes(c.Serial) }
-
-// batchName is how a request is found again. The prefix tells people whose it
-// is.
-func batchName(r backends.Request) string { return batchPrefix + or(r.Batch, r.Key) }
-
-const batchPrefix = "acme-"

@@ -41,7 +41,7 @@ func (b *Backend) SubmitBatch(ctx context.Context, rs []backends.Request) ([]bac
 		return nil, backends.NotSent(errors.New("sectigo: requests that go together need a name"))
 	}
 	floor := int64(0)
-	u := Upload{BatchName: batchName(rs[0]), Params: b.cfg.Params}
+	u := Upload{BatchName: b.batchName(rs[0]), Params: b.cfg.Params}
 	for _, r := range rs {
 		if !b.MayJoin(r) {
 			return nil, fmt.Errorf("sectigo: one of the CSRs has to go alone: %w", backends.ErrTogether)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -67,10 +69,18 @@ func (p *parts) openSectigo(name string) (backends.Backend, error) {
 		return nil, fmt.Errorf("params: %w", err)
 	}
 	return sectigo.NewBackend(sectigo.BackendConfig{
-		Client: client, Profile: s.ProfileName, ProfileID: int64(s.ProfileID), Roots: roots, Intermediates: intermediates,
+		Client: client, Server: mark(p.cfg.BaseURL), Profile: s.ProfileName, ProfileID: int64(s.ProfileID), Roots: roots, Intermediates: intermediates,
 		Params: params, Floor: int64(s.BalanceFloor), Low: int64(s.BalanceLow), MaxValidity: s.MaxValidity, Now: p.now,
 		Batch: s.Batch.Size, BatchWait: s.Batch.Wait,
 	})
+}
+
+// mark tells apart servers that share an account at a CA. It is made of where
+// clients find the server, so that a server which was set up again after it lost
+// its data takes what it left behind for its own.
+func mark(baseURL string) string {
+	sum := sha256.Sum256([]byte(baseURL))
+	return hex.EncodeToString(sum[:4])
 }
 
 // readRoots reads the certificates of a CA: those that signed themselves are
