@@ -494,6 +494,19 @@ func TestImportMembers(t *testing.T) {
 		if err != nil || len(all) != 3 {
 			t.Errorf("%d members, %v: a bad list was taken in part", len(all), err)
 		}
+		// Unless that is wanted.
+		bad := []acme.Member{{ID: "m1", Attributes: map[string]string{"": "x"}}, {ID: "m2", Name: "new"}, {ID: "m9", Profiles: []acme.ProfileName{"bogus"}}, {ID: "m2"}, {ID: "m8"}}
+		got, err := operator.ImportMembers(ctx, bad, engine.ImportMode{SkipRefused: true})
+		var refused []acme.MemberID
+		for _, x := range got.Refused {
+			refused = append(refused, x.ID)
+		}
+		if err != nil || !slices.Equal(refused, []acme.MemberID{"m1", "m9", "m2"}) || !slices.Equal(got.Created, []acme.MemberID{"m8"}) || !slices.Equal(got.Changed, []acme.MemberID{"m2"}) {
+			t.Errorf("%+v, %v", got, err)
+		}
+		if m, err = operator.Member(ctx, "m1"); err != nil || m.Version != 1 || len(m.Identifiers) != 1 {
+			t.Errorf("what was refused was taken: %+v, %v", m, err)
+		}
 	})
 }
 

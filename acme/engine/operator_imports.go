@@ -14,6 +14,9 @@ import (
 type ImportMode struct {
 	// DryRun says what would happen, and changes nothing.
 	DryRun bool
+	// SkipRefused leaves members out that the registry does not take, and brings
+	// in the others; without it the list is taken as a whole or not at all.
+	SkipRefused bool
 	// Signer is a name of the key that signed the list, empty when nobody has to
 	// have signed it, and IssuedAt is when that was, zero when it does not say.
 	Signer   string

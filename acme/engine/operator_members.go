@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"acmebridge/acme"
 	"acmebridge/internal/failpoint"
@@ -173,26 +174,41 @@ type Import struct {
 	// Removed members are gone for good, so what the import says of them was
 	// passed over.
 	Removed []acme.MemberID
+	// Refused were left out, with ImportMode.SkipRefused.
+	Refused []Refused
+}
+
+// Refused is an entry of a list that the registry does not take, and why.
+type Refused struct {
+	ID  acme.MemberID
+	Why error
 }
 
 // ImportMembers brings the registry up to date with a list, all of it or
-// nothing. Members that the list does not name stay as they are, and so does
-// the status of those that it names.
+// nothing unless the mode says otherwise. Members that the list does not name
+// stay as they are, and so does the status of those that it names.
 func (o Operator) ImportMembers(ctx context.Context, members []acme.Member, mode ImportMode) (done Import, err error) {
-	checked := make([]acme.Member, len(members))
+	var checked []acme.Member
+	var malformed []Refused
 	named := map[acme.MemberID]bool{}
 	for i, m := range members {
-		if checked[i], err = o.checkMember(m); err != nil {
+		next, err := o.checkMember(m)
+		if err == nil && named[m.ID] {
+			err = fmt.Errorf("member %s is in the list twice", m.ID)
+		}
+		switch {
+		case err == nil:
+			checked = append(checked, next)
+			named[m.ID] = true
+		case mode.SkipRefused:
+			malformed = append(malformed, Refused{m.ID, err})
+		default:
 			return done, fmt.Errorf("entry %d: %w", i+1, err)
 		}
-		if named[m.ID] {
-			return done, fmt.Errorf("entry %d: member %s is in the list twice", i+1, m.ID)
-		}
-		named[m.ID] = true
 	}
 	var written []acme.Member
 	err = o.bringIn(ctx, "members", mode, func(tx storage.Tx) error {
-		done, written = Import{}, nil
+		done, written = Import{Refused: slices.Clone(malformed)}, nil
 		for _, m := range checked {
 			stored, err := loadMember(tx, m.ID)
 			if err != nil {
@@ -210,12 +226,12 @@ func (o Operator) ImportMembers(ctx context.Context, members []acme.Member, mode
 				continue
 			default:
 				before := *stored
-				var p *acme.Problem
-				if m, p = acme.CheckMember(before.WithContent(m, o.e.now())); p != nil {
-					return p
-				}
-				if err := o.e.checkHosts(m); err != nil {
-					return err
+				if m, err = o.checkContent(before.WithContent(m, o.e.now())); err != nil {
+					if !mode.SkipRefused {
+						return err
+					}
+					done.Refused = append(done.Refused, Refused{before.ID, err})
+					continue
 				}
 				done.Changed = append(done.Changed, m.ID)
 				if m.Narrowed(before) {
@@ -276,13 +292,19 @@ func (o Operator) newMember(m acme.Member) acme.Member {
 	return m
 }
 
-// checkMember returns the content of a record in its one form.
-func (o Operator) checkMember(m acme.Member) (acme.Member, error) {
+// checkContent returns the content of a record in its one form.
+func (o Operator) checkContent(m acme.Member) (acme.Member, error) {
 	m, p := acme.CheckMember(m)
 	if p != nil {
 		return m, p
 	}
-	if err := o.e.checkHosts(m); err != nil {
+	return m, o.e.checkHosts(m)
+}
+
+// checkMember does the same for a record that comes from outside.
+func (o Operator) checkMember(m acme.Member) (acme.Member, error) {
+	m, err := o.checkContent(m)
+	if err != nil {
 		return m, err
 	}
 	for _, name := range m.Profiles {

@@ -13,6 +13,9 @@ import (
 type ImportMode struct {
 	// DryRun changes nothing, and the answer says what would have been done.
 	DryRun bool
+	// SkipRefused leaves members out that the registry does not take, and the
+	// answer names them. It is for members only.
+	SkipRefused bool
 	// Signer names the key that signed the list, and IssuedAt is when; empty and
 	// zero when nobody has to have signed it, or it does not say when.
 	Signer   string
@@ -24,6 +27,9 @@ func (m ImportMode) Path(path string) string {
 	query := url.Values{}
 	if m.DryRun {
 		query.Set("dry_run", "true")
+	}
+	if m.SkipRefused {
+		query.Set("skip_refused", "true")
 	}
 	if m.Signer != "" {
 		query.Set("signer", m.Signer)
@@ -41,9 +47,11 @@ const maxSigner = 128
 
 func importMode(r *http.Request) (mode engine.ImportMode, err error) {
 	query := r.URL.Query()
-	if text := query.Get("dry_run"); text != "" {
-		if mode.DryRun, err = strconv.ParseBool(text); err != nil {
-			return mode, badRequest("dry_run is true or false")
+	for name, into := range map[string]*bool{"dry_run": &mode.DryRun, "skip_refused": &mode.SkipRefused} {
+		if text := query.Get(name); text != "" {
+			if *into, err = strconv.ParseBool(text); err != nil {
+				return mode, badRequest("%s is true or false", name)
+			}
 		}
 	}
 	if mode.Signer = query.Get("signer"); len(mode.Signer) > maxSigner {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -82,6 +83,14 @@ type Import struct {
 	Removed   []string `json:"removed"`
 	// Narrowed have less than before, so some of their certificates are revoked.
 	Narrowed []string `json:"narrowed,omitempty"`
+	// Refused were left out, with ImportMode.SkipRefused.
+	Refused []Refused `json:"refused,omitempty"`
+}
+
+// Refused is a member of a list that the registry does not take.
+type Refused struct {
+	Member string `json:"member"`
+	Reason string `json:"reason"`
 }
 
 // uploads is the path that may carry more than others.
@@ -163,7 +172,16 @@ func (h *handler) importMembers(r *http.Request) (any, error) {
 		return nil, err
 	}
 	done, err := h.Operator.ImportMembers(r.Context(), members, mode)
-	return Import{Created: texts(done.Created), Changed: texts(done.Changed), Unchanged: texts(done.Unchanged), Removed: texts(done.Removed), Narrowed: texts(done.Narrowed)}, err
+	in := Import{Created: texts(done.Created), Changed: texts(done.Changed), Unchanged: texts(done.Unchanged), Removed: texts(done.Removed), Narrowed: texts(done.Narrowed)}
+	for _, x := range done.Refused {
+		why := x.Why.Error()
+		var p *acme.Problem
+		if errors.As(x.Why, &p) {
+			why = p.Detail
+		}
+		in.Refused = append(in.Refused, Refused{string(x.ID), why})
+	}
+	return in, err
 }
 
 func (h *handler) withProgress(ctx context.Context, m acme.Member) (any, error) {

@@ -156,7 +156,7 @@ func TestBadSharedParameters(t *testing.T) {
 		"cannot be read":           "",
 		"name no instance":         globalconftest.Document(" "),
 		"no class or no code":      globalconftest.Document("EX", globalconftest.Entry{Class: "GOV"}),
-		"colon or slash":           globalconftest.Document("EX", globalconftest.Entry{Class: "GOV", Code: "1:2"}),
+		"colon or slash":           globalconftest.Document("EX:1", globalconftest.Entry{Class: "GOV", Code: "1"}),
 		"there twice":              globalconftest.Document("EX", globalconftest.Entry{Class: "GOV", Code: "1"}, globalconftest.Entry{Class: "GOV", Code: "1"}),
 		`XML id "id0"`:             strings.Replace(document, `id="id1"`, `id="id0"`, 1),
 		"which is no member":       strings.Replace(document, "<owner>id0<", "<owner>id9<", 1),
@@ -166,6 +166,21 @@ func TestBadSharedParameters(t *testing.T) {
 		if _, err := globalconf.ParseShared([]byte(bad)); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("got %v, want %q", err, says)
 		}
+	}
+}
+
+// TestRefusedMember: one that cannot be written as INSTANCE:CLASS:CODE does not
+// keep the others out, also where it owns their server.
+func TestRefusedMember(t *testing.T) {
+	t.Parallel()
+	s, err := globalconf.ParseShared([]byte(globalconftest.Document("EX",
+		globalconftest.Entry{Class: "GOV", Code: "1:2", Owns: map[string]string{"ss1": "ss1.example.org"}},
+		globalconftest.Entry{Class: "GO/V", Code: "1"},
+		globalconftest.Entry{Class: "COM", Code: "2", Uses: []string{"ss1"}},
+	)))
+	if err != nil || len(s.Refused) != 2 || s.Refused[0].Code != "1:2" || s.Refused[1].Class != "GO/V" ||
+		len(s.Members) != 1 || len(s.Members[0].Servers) != 1 || s.Members[0].Servers[0].Address != "ss1.example.org" {
+		t.Errorf("%+v, %v", s, err)
 	}
 }
 

@@ -14,6 +14,9 @@ import (
 type Shared struct {
 	Instance string
 	Members  []Member
+	// Refused are members whose identifier cannot be written as
+	// INSTANCE:CLASS:CODE, because a part of it has a colon or slash.
+	Refused []Member
 }
 
 // Member is a registered member.
@@ -68,6 +71,9 @@ func ParseShared(text []byte) (Shared, error) {
 	if in.Instance == "" {
 		return Shared{}, errors.New("the shared parameters name no instance; is this another file?")
 	}
+	if strings.ContainsAny(in.Instance, separators) {
+		return Shared{}, fmt.Errorf("the instance %q has a colon or slash in its name, which separates the parts of an identifier", in.Instance)
+	}
 	out := Shared{Instance: in.Instance}
 	byID := map[string]int{} // of members, and of their subsystems
 	seen := map[[2]string]bool{}
@@ -76,8 +82,6 @@ func ParseShared(text []byte) (Shared, error) {
 		switch {
 		case member.Class == "" || member.Code == "":
 			return Shared{}, fmt.Errorf("the %d. member has no class or no code", i+1)
-		case strings.ContainsAny(in.Instance+member.Class+member.Code, ":/"):
-			return Shared{}, fmt.Errorf("member %s of class %s has a colon or slash in its identifier, which separates the parts of one", member.Code, member.Class)
 		case seen[[2]string{member.Class, member.Code}]:
 			return Shared{}, fmt.Errorf("member %s of class %s is there twice", member.Code, member.Class)
 		}
@@ -117,8 +121,20 @@ func ParseShared(text []byte) (Shared, error) {
 			}
 		}
 	}
+	all := out.Members
+	out.Members = nil
+	for _, m := range all {
+		if strings.ContainsAny(m.Class+m.Code, separators) {
+			out.Refused = append(out.Refused, m)
+		} else {
+			out.Members = append(out.Members, m)
+		}
+	}
 	return out, nil
 }
+
+// separators are between the parts of an identifier, as people write it.
+const separators = ":/"
 
 // decode reads one document, and wants nothing after it.
 func decode(text []byte, into any) error {
