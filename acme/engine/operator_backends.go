@@ -45,7 +45,8 @@ func (o Operator) Survey(ctx context.Context, name string) (Standing, error) {
 
 // AcceptProfile agrees to what the profile of a backend was last seen to be: what
 // the operator has been shown, and not what it may have become since. Where
-// nothing was seen in this run, whatever is seen next is agreed on.
+// nothing was seen in this run, and no drift in an earlier one, whatever is seen
+// next is agreed on.
 func (o Operator) AcceptProfile(ctx context.Context, name string) (Standing, error) {
 	a, err := o.looking(name)
 	if err != nil {

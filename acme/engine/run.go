@@ -70,6 +70,9 @@ func (e *Engine) prepareRun(ctx context.Context) error {
 	if err := e.rescue(ctx); err != nil {
 		return fmt.Errorf("engine: rescue jobs of an earlier run: %w", err)
 	}
+	if err := e.recall(ctx); err != nil {
+		return fmt.Errorf("engine: recall what CAs were taken for: %w", err)
+	}
 	if err := e.schedulePublications(ctx); err != nil {
 		return fmt.Errorf("engine: schedule publications: %w", err)
 	}

@@ -12,8 +12,8 @@ import (
 )
 
 // standing is what is known of a CA: what the last look at it found, and what
-// its calls have told since. Nothing of it is stored but what was agreed on; a
-// restart looks again.
+// its calls have told since. Nothing of it is stored but what was agreed on, and
+// a drift from that; a restart looks again.
 type standing struct {
 	surveying sync.Mutex    // one look at a time
 	asked     time.Duration // for how long the CA asked to be left alone; guarded by surveying
@@ -94,11 +94,21 @@ func (a *authority) current() Standing {
 	return v
 }
 
+// recall is what a run begins with.
+func (s *standing) recall(agreed agreement, drift []string, found ...backends.Finding) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.agreed, s.drift, s.found = agreed, drift, found
+}
+
 // proposal is what was last seen, as something to agree on.
 func (s *standing) proposal(now time.Time) agreement {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.survey.Facts) == 0 {
+	switch {
+	case len(s.agreed.Seen) > 0: // what the drift that is told of is from, be it an earlier run's
+		return agreement{Subject: s.agreed.Subject, Facts: s.agreed.Seen, At: now}
+	case len(s.survey.Facts) == 0:
 		return agreement{}
 	}
 	return agreement{Subject: s.survey.Subject, Facts: backends.Agree(s.agreed.Facts, s.survey), At: now}

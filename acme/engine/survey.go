@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -19,7 +20,8 @@ import (
 // after that, and sooner while something stops purchases there: that costs a few
 // calls and spares clients a wait. What the facts of a profile were when it was
 // first seen, or when a person agreed to them, is stored; anything else is a
-// drift, and nothing is bought until a person has looked (SC-19).
+// drift, and nothing is bought until a person has looked (SC-19). The drift is
+// stored too.
 
 const (
 	surveyUsual = time.Hour
@@ -35,6 +37,25 @@ type agreement struct {
 	Subject string            `cbor:"1,keyasint,omitempty"`
 	Facts   map[string]string `cbor:"2,keyasint,omitempty"`
 	At      time.Time         `cbor:"3,keyasint,omitzero"`
+	// Seen is what it was last seen to be where that is a drift, so that a run
+	// whose first look finds nobody in knows of it.
+	Seen map[string]string `cbor:"4,keyasint,omitempty"`
+}
+
+// known is what the profile was when it was last seen.
+func (a agreement) known() map[string]string {
+	if len(a.Seen) > 0 {
+		return a.Seen
+	}
+	return a.Facts
+}
+
+// drift is how what was seen differs from what was agreed on.
+func (a agreement) drift() []string {
+	if len(a.Seen) == 0 {
+		return nil
+	}
+	return backends.Drift(a.Facts, backends.Survey{Facts: a.Seen})
 }
 
 func agreementOf(backend string) string { return "agreed/" + backend }
@@ -56,6 +77,40 @@ func putAgreement(tx storage.Tx, backend string, a agreement) error {
 		return err
 	}
 	return tx.Meta().Put(agreementOf(backend), value)
+}
+
+// recall takes up the drifts that an earlier run saw: nobody has agreed to them,
+// and it may be a while until the CA can be looked at again (SC-19).
+func (e *Engine) recall(ctx context.Context) error {
+	return e.view(ctx, func(tx storage.Tx) error {
+		for name, a := range e.backends {
+			if a.surveyor == nil {
+				continue
+			}
+			agreed, err := loadAgreement(tx, name)
+			switch {
+			case errors.Is(err, storage.ErrDamaged): // then nobody knows what may be bought
+				a.standing.recall(agreement{}, nil, backends.Finding{
+					Kind: backends.FindingDrift, Stops: backends.StopAll,
+					Text: fmt.Sprintf("what the profile was taken for cannot be read (%v). Nothing is bought until 'acmebridge backend accept %s' agrees to what it is", err, name),
+				})
+			case err != nil:
+				return err
+			case len(agreed.drift()) > 0:
+				a.standing.recall(agreed, agreed.drift(), a.drifted(agreed.drift()))
+			default:
+				a.standing.recall(agreed, nil)
+			}
+		}
+		return nil
+	})
+}
+
+func (a *authority) drifted(how []string) backends.Finding {
+	return backends.Finding{
+		Kind: backends.FindingDrift, Stops: backends.StopAll,
+		Text: fmt.Sprintf("the CA has changed the profile: %s. Nothing is bought until 'acmebridge backend accept %s' agrees to that, or the CA takes it back", strings.Join(how, "; "), a.name),
+	}
 }
 
 // watchCAs looks at the CAs until ctx ends. The caller waits with the function
@@ -125,10 +180,7 @@ func (e *Engine) survey(ctx context.Context, a *authority) error {
 	}
 	found := slices.Clone(seen.Findings)
 	if len(drift) > 0 {
-		found = append(found, backends.Finding{
-			Kind: backends.FindingDrift, Stops: backends.StopAll,
-			Text: fmt.Sprintf("the CA has changed the profile: %s. Nothing is bought until 'acmebridge backend accept %s' agrees to that, or the CA takes it back", strings.Join(drift, "; "), a.name),
-		})
+		found = append(found, a.drifted(drift))
 	}
 	for _, r := range seen.Requests {
 		if !r.Over {
@@ -222,7 +274,9 @@ func (e *Engine) raise(a *authority, found []backends.Finding) {
 }
 
 // compare holds what is seen against what was agreed on. What is seen for the
-// first time is agreed on; so is what could not be seen before.
+// first time is agreed on; so is what could not be seen before. A drift is kept
+// with the agreement until it is taken back, and one that has gone out of sight
+// is not.
 func (e *Engine) compare(ctx context.Context, a *authority, seen backends.Survey) (agreed agreement, drift []string, err error) {
 	if a.surveyor == nil || len(seen.Facts) == 0 {
 		return agreement{}, nil, nil
@@ -234,20 +288,24 @@ func (e *Engine) compare(ctx context.Context, a *authority, seen backends.Survey
 	if err != nil {
 		return agreed, nil, err
 	}
-	same := agreed.Subject == seen.Subject && len(agreed.Facts) > 0
-	if same {
-		if drift = backends.Drift(agreed.Facts, seen); len(drift) > 0 {
+	next := agreement{Subject: seen.Subject, Facts: seen.Facts, At: e.now()}
+	if agreed.Subject == seen.Subject && len(agreed.Facts) > 0 {
+		is := backends.Agree(agreed.known(), seen)
+		drift = backends.Drift(agreed.Facts, backends.Survey{Facts: is})
+		switch {
+		case len(drift) > 0:
+			next.Facts, next.At, next.Seen = agreed.Facts, agreed.At, is
+		case len(is) == len(agreed.Facts):
+			next.Facts, next.At = agreed.Facts, agreed.At
+		default:
+			next.Facts = is
+		}
+		if maps.Equal(next.Facts, agreed.Facts) && maps.Equal(next.Seen, agreed.Seen) {
 			return agreed, drift, nil
 		}
 	}
-	next := agreement{Subject: seen.Subject, Facts: seen.Facts, At: e.now()}
-	if same {
-		if next.Facts = backends.Agree(agreed.Facts, seen); len(next.Facts) == len(agreed.Facts) {
-			return agreed, nil, nil
-		}
-	}
 	err = e.commit(ctx, func(tx storage.Tx) error { return putAgreement(tx, a.name, next) }, failpoint.Agree)
-	return next, nil, err
+	return next, drift, err
 }
 
 // orphans are the requests that nothing here knows of (SC-7), and of requests

@@ -146,6 +146,104 @@ func TestProfileDrift(t *testing.T) {
 	})
 }
 
+// TestDriftOutlivesARestart: a drift that was seen stops purchases in the next
+// run too, also while the CA cannot be looked at there, or shows less of itself
+// than before. What a person agrees to then is what was seen (SC-19).
+func TestDriftOutlivesARestart(t *testing.T) {
+	unreachable := func(s *sights) { s.err = errors.New("connection refused") }
+	for name, blind := range map[string]func(*sights){
+		"unreachable": unreachable,
+		"out of sight": func(s *sights) {
+			s.facts, s.unseen = map[string]string{"account/name": "us"}, []string{"profile"}
+		},
+	} {
+		for _, restart := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, ", started anew ", restart), func(t *testing.T) {
+				w, shows := newSurveyed(t)
+				drifted := map[string]string{"profile/ca": "Issuing CA 2", "account/name": "us"}
+				shows.facts["account/name"] = "us"
+				synctest.Test(t, func(t *testing.T) {
+					w.t = t
+					r := w.start()
+					a := r.account()
+					open := r.ready(a, "open.example.org")
+					w.fake.set(func(f *fakeCA) { f.notSent = 1 })
+					waiting := r.finalizes(a, r.ready(a, "waiting.example.org"), newKey(t))
+					w.fake.set(func(*fakeCA) { shows.facts = drifted })
+					if _, err := r.Operator().Survey(t.Context(), "ca"); err != nil {
+						t.Fatal(err)
+					}
+					w.fake.set(func(*fakeCA) { blind(shows) })
+					if restart {
+						r.end()
+						r = w.start()
+					}
+					defer func() { r.end() }()
+					time.Sleep(6 * time.Hour)
+					if w.fake.bought() != 0 {
+						t.Fatal("bought under a profile that has changed")
+					}
+					r.wantStatus(a, waiting.ID, acme.OrderProcessing)
+					r.refusesOrders(a, "has changed this profile")
+					_, _, err := r.Finalize(t.Context(), a, open.ID, csrFor(t, newKey(t), "open.example.org"))
+					wantStopped(t, err, "has changed this profile")
+					if s := r.standing(); len(s.Drift) != 1 || !strings.Contains(s.Drift[0], `is "Issuing CA 2"`) {
+						t.Errorf("drift %q", s.Drift)
+					}
+
+					if s, err := r.Operator().AcceptProfile(t.Context(), "ca"); err != nil || s.Has(backends.FindingDrift) {
+						t.Errorf("%+v, %v", s, err)
+					}
+					time.Sleep(30 * time.Minute)
+					r.wantStatus(a, waiting.ID, acme.OrderValid)
+
+					// Agreed to is what was seen, not what comes into sight next.
+					w.fake.set(func(*fakeCA) {
+						shows.facts, shows.unseen, shows.err = map[string]string{"profile/ca": "Issuing CA 3", "account/name": "us"}, nil, nil
+					})
+					time.Sleep(2 * time.Hour)
+					r.refusesOrders(a, "has changed this profile")
+					w.fake.set(func(*fakeCA) { shows.facts = drifted })
+					time.Sleep(5 * time.Minute)
+					r.end()
+					w.fake.set(func(*fakeCA) { unreachable(shows) })
+					r = w.start()
+					time.Sleep(time.Minute)
+					r.order(a, "again.example.org") // it was taken back, and that was kept as well
+				})
+			})
+		}
+	}
+}
+
+// TestDamagedAgreement: when nobody can read what the profile was taken for,
+// nothing is bought until a person agrees to what it is.
+func TestDamagedAgreement(t *testing.T) {
+	w, _ := newSurveyed(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		a := r.account()
+		r.end()
+		err := w.store.Update(t.Context(), func(tx storage.Tx) error { return tx.Meta().Put("agreed/ca", []byte("not a record")) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		r = w.start()
+		defer r.end()
+		time.Sleep(6 * time.Hour)
+		r.refusesOrders(a, "has changed this profile")
+		if _, err := r.Operator().AcceptProfile(t.Context(), "ca"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		r.order(a, "a.example.org")
+		if s := r.standing(); s.AgreedAt.IsZero() || len(s.Findings) != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 // TestDriftBeforeTheFirstLook: a profile that was edited while no server ran is
 // noticed before anything is bought, however long the look takes.
 func TestDriftBeforeTheFirstLook(t *testing.T) {
