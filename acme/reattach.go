@@ -59,6 +59,8 @@ type Earlier struct {
 	// was to take over, so nothing of its own is there to be resumed.
 	GivenUp    time.Time
 	Unaccepted bool
+	// Refused says that it was to take over what the CA had, and the CA would not.
+	Refused bool
 	// Certificate is what came of it, nil while nothing has.
 	Certificate *Certificate
 }
@@ -93,8 +95,9 @@ const (
 // One need is one purchase: only a profile that says so explicitly gets a
 // second one while the first is open (D8, D9).
 func Reattach(p Profile, o Order, backend string, c Contract, earlier []Earlier, now time.Time) (Reattachment, int) {
-	open, opens, left := -1, 0, -1
+	open, opens, left, refused := -1, 0, -1, false
 	for i, e := range earlier {
+		refused = refused || e.Refused
 		same := e.Backend == backend && sameRequest(o, c, e)
 		resumable := e.Order.Status == OrderInvalid && !e.GivenUp.IsZero() && now.Before(e.GivenUp.Add(p.ReattachWithin))
 		switch {
@@ -108,9 +111,10 @@ func Reattach(p Profile, o Order, backend string, c Contract, earlier []Earlier,
 			return AttachIssued, i
 		case same && resumable && !e.Unaccepted:
 			return Resume, i
-		case left < 0 && (resumable || e.serves(p, o, now)) && e.movableTo(o, backend, c):
+		case left < 0 && (resumable || !refused && e.serves(p, o, now)) && e.movableTo(o, backend, c):
 			// A young certificate too: its client has lost the key, or never came
-			// for it, and another one for the same request costs nothing.
+			// for it, and another one for the same request costs nothing. Where the
+			// CA has said no to that since, it is bought: nothing is open any more.
 			left = i
 		}
 	}

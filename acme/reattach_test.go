@@ -144,6 +144,37 @@ func TestReattach(t *testing.T) {
 			s.p.Reattach = acme.ReattachSwap
 			s.earlier = []acme.Earlier{was(open(3), func(e *acme.Earlier) { e.Movable = true }), was(issued(2), func(e *acme.Earlier) { e.Movable = true })}
 		}, acme.TakeOver, 0},
+		"new key, swap, issued, and refused since": {func(s *situation) {
+			s.p.Reattach = acme.ReattachSwap
+			s.earlier = []acme.Earlier{
+				was(over(3), func(e *acme.Earlier) { e.Refused = true }), was(issued(2), func(e *acme.Earlier) { e.Movable = true }),
+			}
+		}, acme.AskAnew, -1},
+		"new key, swap, refused before it was issued": {func(s *situation) {
+			s.p.Reattach = acme.ReattachSwap
+			s.earlier = []acme.Earlier{
+				was(issued(2), func(e *acme.Earlier) { e.Movable = true }), was(over(3), func(e *acme.Earlier) { e.Refused = true }),
+			}
+		}, acme.TakeOver, 0},
+		"new key, swap, refused while it may be open": {func(s *situation) {
+			s.p.Reattach = acme.ReattachSwap
+			s.earlier = []acme.Earlier{
+				was(over(3), func(e *acme.Earlier) {
+					e.Refused, e.Movable, e.Unaccepted, e.GivenUp = true, true, true, now.Add(-time.Hour)
+				}), over(2),
+			}
+		}, acme.TakeOver, 0},
+		"new key, swap, refused, and another one open": {func(s *situation) {
+			s.p.Reattach = acme.ReattachSwap
+			s.earlier = []acme.Earlier{
+				was(open(4), func(e *acme.Earlier) { e.Movable = true }), was(over(3), func(e *acme.Earlier) { e.Refused = true }),
+				was(issued(2), func(e *acme.Earlier) { e.Movable = true }),
+			}
+		}, acme.TakeOver, 0},
+		"the key of what is issued, refused for another since": {func(s *situation) {
+			s.p.Reattach = acme.ReattachSwap
+			s.earlier = []acme.Earlier{was(over(3), func(e *acme.Earlier) { e.Refused = true }), issued(1)}
+		}, acme.AttachIssued, 1},
 		"new key, swap, unsent": {func(s *situation) {
 			s.c.KeyHash[0], s.p.Reattach, s.earlier[0].Sent = 2, acme.ReattachSwap, false
 		}, acme.Supersede, 0},

@@ -150,6 +150,9 @@ type Submission struct {
 	// Alone says that the request is not sent together with others any more,
 	// because one of those it was sent with spoiled it for all.
 	Alone bool `cbor:"24,keyasint,omitempty"`
+	// Refused says that the CA would not let the request take over what TakesOver
+	// names.
+	Refused bool `cbor:"25,keyasint,omitempty"`
 }
 
 // BlockedKey is a key that may never be used again, and why.

@@ -37,7 +37,7 @@ func (e *Engine) stepPoll(ctx context.Context, j storage.Job) error {
 	}
 	if detail, refused := backends.RefusalDetail(err); refused {
 		e.refused(l.order, l.authority.name, err)
-		l.says = refusalNote(err)
+		l.refused(err)
 		return e.fail(ctx, l, refusedByCA(detail, err))
 	}
 	l.authority.learn(err)

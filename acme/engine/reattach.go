@@ -34,9 +34,10 @@ func (e *Engine) reattach(tx storage.Tx, o acme.Order, f finalization) (acme.Rea
 	}
 	earlier := make([]acme.Earlier, 0, len(subs))
 	kept := subs[:0]
+	issued := map[string]bool{} // by ticket
 	for _, sub := range subs {
 		x := acme.Earlier{Backend: sub.Backend, Contract: sub.Contract, Sent: !sub.SentAt.IsZero() || sub.Resent, Approved: sub.Approval != nil, GivenUp: sub.GivenUp}
-		x.Unaccepted = sub.Ticket == ""
+		x.Unaccepted, x.Refused = sub.Ticket == "", sub.Refused
 		x.Movable = f.authority.traits.TakesOver && movable(sub) != ""
 		x.Order, err = tx.Orders().Get(sub.Order)
 		if errors.Is(err, storage.ErrNotFound) {
@@ -52,7 +53,13 @@ func (e *Engine) reattach(tx storage.Tx, o acme.Order, f finalization) (acme.Rea
 			}
 			x.Certificate = &c
 		}
+		issued[sub.Ticket] = x.Order.Status == acme.OrderValid
 		earlier, kept = append(earlier, x), append(kept, sub)
+	}
+	for i, sub := range kept {
+		if sub.Refused && issued[sub.TakesOver] {
+			earlier[i].Movable = false // there is nothing open that it could have left
+		}
 	}
 	became, i := acme.Reattach(f.profile, o, f.authority.name, f.contract, earlier, e.now())
 	if i < 0 {

@@ -120,7 +120,7 @@ func (e *Engine) stepSubmit(ctx context.Context, j storage.Job) error {
 	}
 	if detail, refused := backends.RefusalDetail(err); refused {
 		e.refused(l.order, l.authority.name, err)
-		l.says = refusalNote(err)
+		l.refused(err)
 		return e.fail(ctx, l, refusedByCA(detail, err))
 	}
 	l.authority.learn(err)
@@ -220,6 +220,12 @@ func (a *authority) learn(err error) {
 	case errors.Is(err, backends.ErrExhausted):
 		a.heard(backends.FindingBalance, backends.StopNew, err)
 	}
+}
+
+// refused takes in that the CA says no.
+func (l *loaded) refused(err error) {
+	l.says = refusalNote(err)
+	l.sub.Refused = l.sub.TakesOver != ""
 }
 
 // refusalNote keeps the CA's own words for the operator (SC-18).
