@@ -330,7 +330,7 @@ func (e *Engine) closeQueued(ctx context.Context, owner acme.Account, f finaliza
 		e.launch(j)
 	default:
 		if became != acme.Resume {
-			e.meet(j)
+			e.meet(j, f.order.Profile)
 		}
 		e.nudge()
 	}

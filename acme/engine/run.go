@@ -136,7 +136,7 @@ func (e *Engine) dispatch(ctx context.Context) (time.Duration, error) {
 			return 0, err
 		}
 		for _, j := range claimed {
-			e.meet(j)
+			e.meet(j, "")
 		}
 		for _, j := range claimed {
 			e.launch(j)

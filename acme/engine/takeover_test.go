@@ -22,7 +22,9 @@ type reissuing struct {
 	taken   []backends.Request
 }
 
-func (f *reissuing) Traits() backends.Traits { return backends.Traits{HonoursNotAfter: true, TakesOver: true} }
+func (f *reissuing) Traits() backends.Traits {
+	return backends.Traits{HonoursNotAfter: true, TakesOver: true}
+}
 
 func (f *reissuing) Submit(ctx context.Context, r backends.Request) (backends.Ticket, error) {
 	if r.TakesOver == "" {

@@ -29,12 +29,15 @@ type company struct {
 	size int
 	wait time.Duration
 
-	mu      sync.Mutex
-	waiting map[storage.JobID]bool // guarded by mu
+	mu sync.Mutex
+	// waiting has the profile of each, by which they go; "" is not known yet.
+	// Guarded by mu.
+	waiting map[storage.JobID]acme.ProfileName
 }
 
-// meet makes a job known to those that go to the same CA.
-func (e *Engine) meet(j storage.Job) {
+// meet makes a job known to those that go to the same CA. Its profile is "" where
+// nobody has looked.
+func (e *Engine) meet(j storage.Job, profile acme.ProfileName) {
 	a := e.backends[j.Backend]
 	if j.Kind != storage.JobSubmit || a == nil || a.batcher == nil {
 		return
@@ -42,9 +45,20 @@ func (e *Engine) meet(j storage.Job) {
 	a.company.mu.Lock()
 	defer a.company.mu.Unlock()
 	if a.company.waiting == nil {
-		a.company.waiting = map[storage.JobID]bool{}
+		a.company.waiting = map[storage.JobID]acme.ProfileName{}
 	}
-	a.company.waiting[j.ID] = true
+	if profile != "" || a.company.waiting[j.ID] == "" {
+		a.company.waiting[j.ID] = profile
+	}
+}
+
+// know takes in the profile of a job that is still waiting.
+func (c *company) know(id storage.JobID, profile acme.ProfileName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, waits := c.waiting[id]; waits {
+		c.waiting[id] = profile
+	}
 }
 
 // leave forgets jobs. They are known again when they are taken the next time.
@@ -56,12 +70,15 @@ func (c *company) leave(ids []storage.JobID) {
 	}
 }
 
-// others are the jobs but one, those first whose orders are oldest.
-func (c *company) others(than storage.JobID) []storage.JobID {
+// others are the jobs but one that may be of that profile, those first whose
+// orders are oldest.
+func (c *company) others(than storage.JobID, profile acme.ProfileName) []storage.JobID {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	all := slices.Sorted(maps.Keys(c.waiting))
-	return slices.DeleteFunc(all, func(id storage.JobID) bool { return id == than })
+	return slices.DeleteFunc(all, func(id storage.JobID) bool {
+		return id == than || c.waiting[id] != "" && c.waiting[id] != profile
+	})
 }
 
 // batchKey is what all go under that are sent along with sub. No two are equal,
@@ -79,7 +96,7 @@ func (e *Engine) companyOf(tx storage.Tx, l loaded) (with []loaded, out []storag
 		return nil, nil, err
 	}
 	all := []loaded{l}
-	for _, id := range l.authority.company.others(l.job.ID) {
+	for _, id := range l.authority.company.others(l.job.ID, l.order.Profile) {
 		if len(all) == l.authority.company.size {
 			break
 		}
@@ -87,6 +104,8 @@ func (e *Engine) companyOf(tx storage.Tx, l loaded) (with []loaded, out []storag
 		switch {
 		case err != nil:
 			return nil, nil, err
+		case !ok && m.order.Profile != "" && m.order.Profile != l.order.Profile:
+			l.authority.company.know(id, m.order.Profile) // it waits for others of its own
 		case !ok:
 			out = append(out, id)
 		case !slices.ContainsFunc(all, m.resembles):

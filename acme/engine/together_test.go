@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"acmebridge/acme"
+	"acmebridge/acme/engine"
 	"acmebridge/backends"
 	"acmebridge/storage"
 )
@@ -174,6 +175,62 @@ func (r *run) party(names ...string) (p party) {
 		p = append(p, placedOrder{x.account, o.ID})
 	}
 	return p
+}
+
+// TestTogetherByProfile: orders of two profiles that come by turns fill their
+// uploads as if they had come one profile after the other; no upload has both.
+// So it is after a restart, when nobody remembers who waits.
+func TestTogetherByProfile(t *testing.T) {
+	const size = 4
+	for _, restart := range []bool{false, true} {
+		t.Run(fmt.Sprint("started anew ", restart), func(t *testing.T) {
+			together(t, size, func(w *world, _ *batching) {
+				w.change = func(c *engine.Config) {
+					other := w.profile
+					other.Name = "other"
+					c.Profiles["other"] = other
+					c.Directories[0].Profiles = append(c.Directories[0].Profiles, "other")
+				}
+			}, func(r *run, ca *batching) {
+				type ready struct {
+					account acme.Account
+					order   acme.Order
+				}
+				var all []ready
+				for i, n := range hosts(2 * size) {
+					a := r.account()
+					o, err := r.NewOrder(r.w.t.Context(), a, engine.OrderRequest{Identifiers: dns(n), Profile: []acme.ProfileName{"tls", "other"}[i%2]})
+					if err != nil {
+						r.w.t.Fatal(err)
+					}
+					if _, _, err := r.Respond(r.w.t.Context(), a, o.Authorizations[0], acme.HTTP01); err != nil {
+						r.w.t.Fatal(err)
+					}
+					all = append(all, ready{a, r.wantStatus(a, o.ID, acme.OrderReady)})
+				}
+				var p party
+				for _, x := range all {
+					o := r.finalizes(x.account, x.order, newKey(r.w.t))
+					p = append(p, placedOrder{x.account, o.ID})
+				}
+				if restart {
+					r.end()
+					*r = *r.w.start()
+				}
+				time.Sleep(10 * time.Minute)
+				r.wantAll(p)
+				ca.boughtOnce(r.w.t, 2*size)
+				if got := ca.sizes(); !slices.Equal(got, []int{size, size}) {
+					r.w.t.Errorf("uploads %v", ca.uploads)
+				}
+				for _, x := range ca.purchases {
+					if x.Contract.Profile != ca.purchases[0].Contract.Profile && x.Batch == ca.purchases[0].Batch {
+						r.w.t.Errorf("an upload has orders of %s and %s", ca.purchases[0].Contract.Profile, x.Contract.Profile)
+					}
+				}
+			})
+		})
+	}
 }
 
 func hosts(n int) (names []string) {
