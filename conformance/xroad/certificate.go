@@ -1,7 +1,6 @@
 package xroad
 
 import (
-	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
@@ -9,7 +8,6 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"time"
 )
@@ -121,33 +119,4 @@ func RenewalID(c *x509.Certificate) (string, error) {
 		return "", err
 	}
 	return b64(c.AuthorityKeyId) + "." + b64(raw.Bytes), nil
-}
-
-// RenewalInfo asks when to renew a certificate. Nobody signs that.
-func (s *SecurityServer) RenewalInfo(ctx context.Context, c *x509.Certificate) (start, end time.Time, err error) {
-	url, err := s.resource(ctx, "renewalInfo")
-	if err != nil {
-		return start, end, err
-	}
-	id, err := RenewalID(c)
-	if err != nil {
-		return start, end, err
-	}
-	a, err := s.request(ctx, http.MethodGet, url+"/"+id, "application/json", nil)
-	if err != nil {
-		return start, end, err
-	}
-	if a.Status != http.StatusOK {
-		return start, end, &Refusal{a}
-	}
-	o, err := a.object()
-	if err != nil {
-		return start, end, err
-	}
-	window, _ := o["suggestedWindow"].(map[string]any)
-	if start, err = time.Parse(time.RFC3339, fmt.Sprint(window["start"])); err != nil {
-		return start, end, err
-	}
-	end, err = time.Parse(time.RFC3339, fmt.Sprint(window["end"]))
-	return start, end, err
 }

@@ -35,50 +35,28 @@ type Issued struct {
 	Order string // its URL
 }
 
-// Order takes a key to its certificate, as a person does by a click.
+// Order takes a key to its certificate, as a person does by a click. The button is
+// there when the directory can be read, and the member has a credential. At the end
+// it is planned when to renew, which no order fails by.
 func (s *SecurityServer) Order(ctx context.Context, k Key) (*Issued, error) {
+	s.agent, s.session = acme4j, session{url: s.cfg.DirectoryURL}
+	if err := s.discover(ctx); err != nil {
+		return nil, seen("fetching_metadata_error", err)
+	}
+	if s.credential.KID == "" {
+		return nil, seen("eab_credentials_missing", errNoCredential) // also where none is required
+	}
 	s.agent = "X-Road/7.8.0 " + acme4j
 	if _, err := s.Login(ctx, false); err != nil {
 		return nil, seen("account_creation_failure", err)
 	}
-	return s.flow(ctx, k, "", s.finalizeAgent(k))
-}
-
-// Renew is one certificate of the hourly job. It has a new key and another agent,
-// without any profile id, and looks at the renewal information first; due says
-// whether that says that it is time.
-func (s *SecurityServer) Renew(ctx context.Context, old *x509.Certificate, k Key) (issued *Issued, due bool, err error) {
-	s.agent = acme4j
-	for range 2 { // for the key of the account, and for the information
-		if _, err := s.Login(ctx, true); err != nil {
-			return nil, false, seen("account_creation_failure", err)
-		}
-	}
-	start, _, err := s.RenewalInfo(ctx, old)
+	issued, err := s.flow(ctx, k, "", s.finalizeAgent(k))
 	if err != nil {
-		return nil, false, seen("fetching_renewal_info_failure", err)
+		return nil, err
 	}
-	if time.Now().Before(start) {
-		return nil, false, nil
-	}
-	issued, err = s.RenewNow(ctx, old, k)
-	return issued, true, err
-}
-
-// RenewNow is the part of the job that orders.
-func (s *SecurityServer) RenewNow(ctx context.Context, old *x509.Certificate, k Key) (*Issued, error) {
 	s.agent = acme4j
-	if _, err := s.Login(ctx, true); err != nil {
-		return nil, seen("account_creation_failure", err)
-	}
-	if _, err := s.resource(ctx, "renewalInfo"); err != nil {
-		return nil, seen("order_creation_failure", err) // acme4j refuses on its own
-	}
-	id, err := RenewalID(old)
-	if err != nil {
-		return nil, seen("order_creation_failure", err)
-	}
-	return s.flow(ctx, k, id, s.agent)
+	s.plan(ctx, issued.Leaf)
+	return issued, nil
 }
 
 // finalizeAgent carries the profile id of the Central Server. That of signing alone
@@ -149,7 +127,11 @@ func (s *SecurityServer) flow(ctx context.Context, k Key, replaces, finalizeAgen
 			return nil, seen("order_finalization_failure", err)
 		}
 	}
-	if order, err = s.await(ctx, location, "order", nil); err != nil {
+	// The answer to finalize is forgotten, so it looks before it begins to wait.
+	if _, order, err = s.post(ctx, location, ""); err == nil {
+		order, err = s.await(ctx, location, "order", order, nil)
+	}
+	if err != nil {
 		return nil, seen("certificate_failure", err)
 	}
 	return s.download(ctx, location, fmt.Sprint(order["certificate"]))
@@ -181,9 +163,7 @@ func (s *SecurityServer) prove(ctx context.Context, authorization map[string]any
 	if err != nil {
 		return seen("challenge_trigger_failure", err)
 	}
-	if o["status"] != "valid" {
-		_, err = s.await(ctx, url, "challenge", same)
-	}
+	_, err = s.await(ctx, url, "challenge", o, same)
 	return seen("authorization_failure", err)
 }
 
@@ -206,10 +186,9 @@ func challengeOf(authorization map[string]any) (found map[string]any, err error)
 // errNegative is a sleep into the past, which ends an order without a word.
 var errNegative = errors.New("timeout value is negative")
 
-// await looks five times, with five seconds or Retry-After between two looks. It
-// sleeps after the look that ends it too.
-func (s *SecurityServer) await(ctx context.Context, url, what string, check func(map[string]any) error) (map[string]any, error) {
-	var o map[string]any
+// await looks five times, with five seconds or Retry-After between two looks, unless
+// what it was told already ends it. It sleeps after the look that ends it too.
+func (s *SecurityServer) await(ctx context.Context, url, what string, o map[string]any, check func(map[string]any) error) (map[string]any, error) {
 	for range 5 {
 		switch o["status"] {
 		case "valid":
@@ -217,6 +196,7 @@ func (s *SecurityServer) await(ctx context.Context, url, what string, check func
 		case "invalid":
 			return nil, fmt.Errorf("the %s is invalid: %v", what, o["error"])
 		}
+		begun := time.Now()
 		a, next, err := s.post(ctx, url, "")
 		if err == nil && check != nil {
 			err = check(next)
@@ -226,16 +206,12 @@ func (s *SecurityServer) await(ctx context.Context, url, what string, check func
 		}
 		o = next
 		pause := 5 * time.Second
-		if text := a.Header.Get("Retry-After"); text != "" {
-			seconds, err := strconv.Atoi(text)
+		if a.Header.Get("Retry-After") != "" {
+			again, err := a.retryAfter()
 			if err != nil {
-				return nil, fmt.Errorf("Retry-After %q: %w", text, err)
+				return nil, err
 			}
-			date, err := http.ParseTime(a.Header.Get("Date"))
-			if err != nil {
-				date = a.At
-			}
-			if pause = date.Add(time.Duration(seconds) * time.Second).Sub(a.At); pause < 0 {
+			if pause = again.Sub(begun); pause < 0 {
 				return nil, errNegative
 			}
 			// It would sleep through this one, with a person before its screen.
@@ -251,6 +227,25 @@ func (s *SecurityServer) await(ctx context.Context, url, what string, check func
 		return o, nil
 	}
 	return nil, fmt.Errorf("the %s is still %v after 5 looks", what, o["status"])
+}
+
+// retryAfter is the moment that Retry-After names: a date, or seconds after that of
+// the answer.
+func (a *Answer) retryAfter() (time.Time, error) {
+	text := a.Header.Get("Retry-After")
+	seconds, err := strconv.Atoi(text)
+	if err != nil {
+		at, err := http.ParseTime(text)
+		if err != nil {
+			return at, fmt.Errorf("Retry-After %q: %w", text, err)
+		}
+		return at, nil
+	}
+	date, err := http.ParseTime(a.Header.Get("Date"))
+	if err != nil {
+		date = a.At
+	}
+	return date.Add(time.Duration(seconds) * time.Second), nil
 }
 
 func (s *SecurityServer) download(ctx context.Context, order, url string) (*Issued, error) {

@@ -4,9 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -190,17 +187,6 @@ func (b *bridge) securityServer(t testing.TB, c xroad.Credential, sleep func(con
 	return s
 }
 
-func authSubject(host string) []xroad.Attribute {
-	return []xroad.Attribute{{Type: xroad.Country, Value: "FI"}, {Type: xroad.Organization, Value: "Member One"}, {Type: xroad.SerialNumber, Value: "5550001"}, {Type: xroad.CommonName, Value: host}}
-}
-
-func signSubject() []xroad.Attribute {
-	return []xroad.Attribute{
-		{Type: xroad.Country, Value: "FI"}, {Type: xroad.Organization, Value: "Member One"}, {Type: xroad.BusinessCategory, Value: "COM"},
-		{Type: xroad.SerialNumber, Value: "5550001"}, {Type: xroad.CommonName, Value: "Member One"},
-	}
-}
-
 // TestServe has a Security Server order both of its certificates from a server as
 // it is delivered, and activate them: case 31. The answer to the first question,
 // right after the download, has to be good and fresh.
@@ -316,13 +302,4 @@ func TestRestart(t *testing.T) {
 	if again, err := s.Login(t.Context(), true); err != nil || again.Status != http.StatusOK {
 		t.Error(again, err)
 	}
-}
-
-func signer(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
 }

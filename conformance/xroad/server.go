@@ -37,18 +37,21 @@ type Credential struct {
 // SecurityServer is one member at one Security Server. It is not safe for
 // concurrent use.
 type SecurityServer struct {
-	// Key is the key of its account, as the keystore on its disk has it.
-	Key *rsa.PrivateKey
+	// Key is the key of its account, as the keystore on its disk has it, and KeyEnds
+	// the end of the certificate that it is wrapped in there. In the two weeks before,
+	// each cycle of the renewal job changes it.
+	Key     *rsa.PrivateKey
+	KeyEnds time.Time
 
 	cfg         Config
 	credential  Credential
 	account     string
 	agent       string
-	nonce       string
-	directory   map[string]any
-	keepUntil   time.Time
-	directories int // how often the directory was read
+	session     session
+	directories int // how often the directory was asked for
 	requests    int
+	planned     time.Time
+	unplanned   error
 }
 
 // New makes a Security Server with an account key of its own.
@@ -70,7 +73,9 @@ func New(cfg Config) (*SecurityServer, error) {
 		}
 	}
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	return &SecurityServer{Key: key, cfg: cfg, agent: acme4j}, err
+	return &SecurityServer{
+		Key: key, KeyEnds: time.Now().AddDate(0, 0, 365), cfg: cfg, agent: acme4j, session: session{url: cfg.DirectoryURL},
+	}, err
 }
 
 // Use changes the credential that accounts are bound by.
@@ -83,25 +88,38 @@ func (s *SecurityServer) Account() string { return s.account }
 func (s *SecurityServer) Requests() (all, directories int) { return s.requests, s.directories }
 
 // UseNonce makes the next request use that nonce.
-func (s *SecurityServer) UseNonce(nonce string) { s.nonce = nonce }
+func (s *SecurityServer) UseNonce(nonce string) { s.session.nonce = nonce }
 
-// Login sends newAccount, which comes before everything. An order agrees to terms
-// and is bound if the directory requires it; the renewal job does not agree, and is
-// bound always.
+// Planned is when the last certificate is to be renewed, as the Security Server
+// shows it: when the CA says, and otherwise two weeks before its end, with why.
+func (s *SecurityServer) Planned() (time.Time, error) { return s.planned, s.unplanned }
+
+// Login sends newAccount, which comes before everything, in a session of its own. An
+// order agrees to terms and is bound if the directory requires it; the renewal job
+// does not agree, and is bound always.
 func (s *SecurityServer) Login(ctx context.Context, renewal bool) (*Answer, error) {
-	url, err := s.resource(ctx, "newAccount")
-	if err != nil {
-		return nil, err
+	s.session = session{url: s.cfg.DirectoryURL}
+	if renewal && s.credential.KID == "" {
+		return nil, errNoCredential
 	}
 	var members []string
 	if !renewal {
+		// The scheme was another one until here, and what is put together again has
+		// host, port and path.
+		s.session.url, _, _ = strings.Cut(s.cfg.DirectoryURL, "?")
+		if err := s.discover(ctx); err != nil {
+			return nil, err
+		}
 		members = append(members, `"termsOfServiceAgreed":true`)
 	}
 	if s.cfg.Contact != "" {
 		members = append(members, fmt.Sprintf(`"contact":[%q]`, s.cfg.Contact))
 	}
-	meta, _ := s.directory["meta"].(map[string]any)
-	if required, _ := meta["externalAccountRequired"].(bool); (required || renewal) && s.credential.KID != "" {
+	url, err := s.resource(ctx, "newAccount")
+	if err != nil {
+		return nil, err
+	}
+	if (renewal || s.bound()) && s.credential.KID != "" {
 		members = append(members, `"externalAccountBinding":`+binding(s.credential, url, &s.Key.PublicKey))
 	}
 	s.account = ""
@@ -113,6 +131,16 @@ func (s *SecurityServer) Login(ctx context.Context, renewal bool) (*Answer, erro
 		return nil, errors.New("newAccount: no Location")
 	}
 	return a, nil
+}
+
+// errNoCredential is a member without an entry in acme.yml.
+var errNoCredential = errors.New("acme.yml has no credential for the member at this CA")
+
+// bound says whether the directory wants accounts bound.
+func (s *SecurityServer) bound() bool {
+	meta, _ := s.session.directory["meta"].(map[string]any)
+	required, _ := meta["externalAccountRequired"].(bool)
+	return required
 }
 
 // RollOver changes the key of the account. The new key lives in memory alone, and
@@ -136,7 +164,7 @@ func (s *SecurityServer) RollOver(ctx context.Context) error {
 }
 
 // Challenges is the listener of the acme-challenge port. Members on one host share
-// it.
+// it. The zero value answers where its ServeHTTP is called.
 type Challenges struct {
 	server  *http.Server
 	mu      sync.Mutex
@@ -146,7 +174,7 @@ type Challenges struct {
 
 // Listen answers challenges at ln until Close.
 func Listen(ln net.Listener) *Challenges {
-	c := &Challenges{answers: map[string]string{}}
+	c := &Challenges{}
 	c.server = &http.Server{Handler: c, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = c.server.Serve(ln) }() // ends with Close
 	return c
@@ -187,6 +215,9 @@ func (c *Challenges) put(token string, k *rsa.PublicKey) (remove func()) {
 	sum := sha256.Sum256([]byte(jwk(k)))
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.answers == nil {
+		c.answers = map[string]string{}
+	}
 	c.answers[token] = token + "." + b64(sum[:])
 	return func() {
 		c.mu.Lock()

@@ -69,7 +69,7 @@ func (r *Refusal) Error() string {
 	return fmt.Sprintf("HTTP %d", r.Status) // all that is left without a problem document
 }
 
-func (s *SecurityServer) request(ctx context.Context, method, url, accept string, body []byte) (*Answer, error) {
+func (s *SecurityServer) request(ctx context.Context, method, url, accept string, body []byte, more ...string) (*Answer, error) {
 	// Neither limit can be configured.
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -82,8 +82,17 @@ func (s *SecurityServer) request(ctx context.Context, method, url, accept string
 	} {
 		r.Header.Set(name, value)
 	}
+	for i := 0; i+1 < len(more); i += 2 {
+		r.Header.Set(more[i], more[i+1])
+	}
 	if body != nil {
 		r.Header.Set("Content-Type", "application/jose+json")
+	}
+	if r.URL.Scheme == "http" {
+		// Java would rather speak HTTP/2, and asks for it in each request.
+		r.Header.Set("Connection", "Upgrade, HTTP2-Settings")
+		r.Header.Set("Upgrade", "h2c")
+		r.Header.Set("HTTP2-Settings", "AAEAAEAAAAIAAAAAAAMAAABkAAQBAAAAAAUAAEAA")
 	}
 	got, err := s.cfg.HTTP.Do(r)
 	if err != nil {
@@ -100,34 +109,67 @@ func (s *SecurityServer) request(ctx context.Context, method, url, accept string
 		if !isBase64URL(nonce) {
 			return nil, fmt.Errorf("the nonce %q is not base64url", nonce)
 		}
-		s.nonce = nonce
+		s.session.nonce = nonce
 	}
 	return a, nil
 }
 
-// discover reads the directory, unless it was told to keep it for a while.
+// session is what acme4j knows of a server, and forgets with the next login: the
+// directory, and a nonce.
+type session struct {
+	url       string // of the directory
+	directory map[string]any
+	keepUntil time.Time
+	modified  string // Last-Modified of the directory
+	nonce     string
+}
+
+// discover reads the directory before each use, unless the server has said for how
+// long it may be kept.
 func (s *SecurityServer) discover(ctx context.Context) error {
-	if time.Now().Before(s.keepUntil) {
+	known := &s.session
+	if time.Now().Before(known.keepUntil) {
 		return nil
 	}
-	a, err := s.request(ctx, http.MethodGet, s.cfg.DirectoryURL, "application/json", nil)
+	var unless []string
+	if known.modified != "" {
+		unless = []string{"If-Modified-Since", known.modified}
+	}
+	a, err := s.request(ctx, http.MethodGet, known.url, "application/json", nil, unless...)
 	if err != nil {
 		return err
+	}
+	s.directories++
+	if a.Status == http.StatusNotModified && known.modified != "" {
+		return nil
 	}
 	if a.Status != http.StatusOK {
 		return &Refusal{a}
 	}
-	if s.directory, err = a.object(); err != nil {
+	if known.directory, err = a.object(); err != nil {
 		return err
 	}
-	s.directories++
+	known.modified, known.keepUntil = a.Header.Get("Last-Modified"), expiration(a)
+	return nil
+}
+
+// expiration is until when an answer may be kept: by max-age, or else by Expires.
+func expiration(a *Answer) (until time.Time) {
 	for directive := range strings.SplitSeq(a.Header.Get("Cache-Control"), ",") {
-		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
-		if seconds, err := strconv.Atoi(value); err == nil && strings.EqualFold(name, "max-age") {
-			s.keepUntil = time.Now().Add(time.Duration(seconds) * time.Second)
+		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
+		switch name {
+		case "no-cache", "no-store", "must-revalidate":
+			return time.Time{}
+		case "max-age":
+			if seconds, err := strconv.Atoi(value); err == nil && seconds > 0 {
+				until = a.At.Add(time.Duration(seconds) * time.Second)
+			}
 		}
 	}
-	return nil
+	if until.IsZero() {
+		until, _ = http.ParseTime(a.Header.Get("Expires")) // one that is no date is none
+	}
+	return until
 }
 
 // resource is an entry of the directory.
@@ -135,7 +177,7 @@ func (s *SecurityServer) resource(ctx context.Context, name string) (string, err
 	if err := s.discover(ctx); err != nil {
 		return "", err
 	}
-	url, _ := s.directory[name].(string)
+	url, _ := s.session.directory[name].(string)
 	if url == "" {
 		return "", fmt.Errorf("the directory has no %s", name)
 	}
@@ -143,7 +185,7 @@ func (s *SecurityServer) resource(ctx context.Context, name string) (string, err
 }
 
 func (s *SecurityServer) takeNonce(ctx context.Context) (string, error) {
-	if s.nonce == "" {
+	if s.session.nonce == "" {
 		url, err := s.resource(ctx, "newNonce")
 		if err != nil {
 			return "", err
@@ -152,12 +194,12 @@ func (s *SecurityServer) takeNonce(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if a.Status != http.StatusOK && a.Status != http.StatusNoContent || s.nonce == "" {
+		if a.Status != http.StatusOK && a.Status != http.StatusNoContent || s.session.nonce == "" {
 			return "", fmt.Errorf("newNonce: HTTP %d without a nonce", a.Status)
 		}
 	}
-	nonce := s.nonce
-	s.nonce = ""
+	nonce := s.session.nonce
+	s.session.nonce = ""
 	return nonce, nil
 }
 

@@ -50,13 +50,23 @@ func TestPebble(t *testing.T) {
 	key := xroad.AuthKey(signer, subject, "ss1.localhost", "ss1.localhost")
 
 	var seen *xroad.Error
-	if _, err := s.Order(t.Context(), key); !errors.As(err, &seen) || seen.Code != "account_creation_failure" {
+	if _, err := s.Order(t.Context(), key); !errors.As(err, &seen) || seen.Code != "eab_credentials_missing" {
+		t.Errorf("without a credential: %v", err)
+	}
+	var refusal *xroad.Refusal
+	if _, err := s.Login(t.Context(), false); !errors.As(err, &refusal) {
 		t.Errorf("without a binding: %v", err)
 	}
 	s.Use(xroad.Credential{KID: "kid-1", MAC: mac})
 	issued, err := s.Order(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if at, err := s.Planned(); err != nil || !at.Before(issued.Leaf.NotAfter) {
+		t.Errorf("its renewal is planned for %s: %v", at, err)
+	}
+	if _, due, err := s.Renew(t.Context(), issued.Leaf, xroad.Key{}); due || err != nil {
+		t.Errorf("the renewal job: due %t, %v", due, err)
 	}
 	if len(issued.Chain) < 2 || issued.Leaf.DNSNames[0] != "ss1.localhost" {
 		t.Errorf("chain of %d, names %v", len(issued.Chain), issued.Leaf.DNSNames)
