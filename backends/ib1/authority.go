@@ -66,7 +66,7 @@ func (f *Framework) CreateRoot(t Tree, signer crypto.Signer, i Issuance) (*x509.
 	template := authorityTemplate(f.RootName(t), i, rootValidity)
 	template.MaxPathLen = -1
 	template.SubjectKeyId, template.AuthorityKeyId = id, id
-	return sign(template, template, signer.Public(), signer, func(c *x509.Certificate) error {
+	return sign(rootKind, template, template, signer.Public(), signer, func(c *x509.Certificate) error {
 		return f.checkRoot(t, c, true)
 	})
 }
@@ -129,7 +129,7 @@ func (a *Authority) CreateIssuer(key crypto.PublicKey, i Issuance) (*x509.Certif
 	template.Policies = []x509.OID{anyPolicy}
 	template.CRLDistributionPoints = []string{f.url(CRLName(a.tree, a.cert))}
 	template.IssuingCertificateURL = []string{f.url(CAName(a.tree, a.cert))}
-	return sign(template, a.cert, key, a.signer, func(c *x509.Certificate) error {
+	return sign(issuerKind, template, a.cert, key, a.signer, func(c *x509.Certificate) error {
 		return f.checkIssuer(a.tree, a.cert, c)
 	})
 }

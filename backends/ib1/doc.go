@@ -14,10 +14,10 @@
 //
 // # Nothing is signed that does not fit
 //
-// Every certificate is made twice: once with a key that is thrown away, and,
-// only when that rehearsal fits its profile to the byte and lies within the
-// validity of what is above it, with the real one. What is promised is not
-// clipped: when an issuer ends too soon for a full validity, [ErrRotate] says so
+// Every certificate is rehearsed with a key that nobody trusts. Only when the
+// rehearsal fits its profile to the byte, lies within the validity of what is
+// above it, and zlint objects to nothing but what the specification of IB1 wants,
+// the real key signs the very same contents. What is promised is not clipped: when an issuer ends too soon for a full validity, [ErrRotate] says so
 // instead.
 //
 // # Rotation

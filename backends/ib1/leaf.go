@@ -68,7 +68,7 @@ func (a *Authority) IssueMember(h Holder, key crypto.PublicKey, i Issuance) (*x5
 		return nil, err
 	}
 	template.CRLDistributionPoints = []string{a.framework.url(a.ListOf(i.Serial))}
-	return sign(template, a.cert, key, a.signer, func(c *x509.Certificate) error {
+	return sign(a.tree.leafKind(), template, a.cert, key, a.signer, func(c *x509.Certificate) error {
 		return a.checkMember(c, h)
 	})
 }
@@ -105,7 +105,7 @@ func (a *Authority) IssueServer(names []string, key crypto.PublicKey, i Issuance
 		return nil, err
 	}
 	template.Policies = []x509.OID{validated} // domain validated, which is how they are got
-	return sign(template, a.cert, key, a.signer, a.checkServer)
+	return sign(a.tree.leafKind(), template, a.cert, key, a.signer, a.checkServer)
 }
 
 // leaf is what all certificates that are no CA's have in common.

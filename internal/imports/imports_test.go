@@ -68,7 +68,7 @@ var rules = []rule{
 	{from: "backends/godaddy/godaddytest", ours: []string{"internal/standin"}, why: "a stand-in that knows its client would make the same mistakes"},
 	{from: "backends/upstream", ours: []string{"acme", "backends", "internal/keyfile"}, others: []string{"golang.org/x/crypto/acme", "github.com/miekg/dns"},
 		why: "an ACME client with one account, and its translation for the engine"},
-	{from: "backends/ib1", ours: []string{"backends/ib1/extension", "internal/country"}, others: []string{"golang.org/x/crypto/cryptobyte"},
+	{from: "backends/ib1", ours: []string{"backends/ib1/extension", "internal/country"}, others: []string{"golang.org/x/crypto/cryptobyte", "github.com/zmap/zlint/v3", "github.com/zmap/zcrypto"},
 		why: "certificates are made of values, and nothing is kept"},
 	{from: "backends/ib1/ceremony", ours: []string{"backends/ib1", "internal/keyfile"},
 		why: "a folder on a machine without a network"},

@@ -222,6 +222,9 @@ func (f *Folder) importIssuer(t ib1.Tree, cert, root *x509.Certificate) (int, er
 	if _, err := f.framework.OpenIssuer(t, root, cert, nil); err != nil {
 		return 0, err
 	}
+	if err := ib1.LintIssuer(cert); err != nil {
+		return 0, err
+	}
 	if p := f.framework.Phase(t, cert, f.cfg.Now()); p != ib1.Active && p != ib1.NotYet {
 		return 0, fmt.Errorf("the issuer is %s, so it cannot sign certificates of full validity any more: have a new one signed", p)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/big"
 
+	"acmebridge/acme"
 	"acmebridge/backends"
 	"acmebridge/backends/ib1"
 )
@@ -31,6 +32,10 @@ func (c *CA) IssueServer(names []string, r backends.Request) ([][]byte, error) {
 
 func (c *CA) issue(name ib1.Tree, r backends.Request, make func(*ib1.Authority, ib1.Issuance, any) (*x509.Certificate, error)) ([][]byte, error) {
 	chain, err := c.issueFor(name, r, make)
+	if errors.Is(err, ib1.ErrLint) || errors.Is(err, ib1.ErrProfile) {
+		// The same comes of every repetition, until the registry says otherwise.
+		err = backends.RefusedAs(acme.ServerInternal, "the certificate would not be what the rules of the framework demand, so it was not signed; ask the operator", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ib1: issue for request %s: %w", r.Key, err)
 	}

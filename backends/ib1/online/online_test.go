@@ -159,6 +159,22 @@ func TestIssue(t *testing.T) {
 	}
 }
 
+// TestIssueLinted: what only the linter objects to is refused for good. The
+// client learns that, and the operator which lint it was.
+func TestIssueLinted(t *testing.T) {
+	t.Parallel()
+	h := holder()
+	h.Organization = "Fish &amp; Chips Ltd"
+	_, err := newPlace(t, ib1.Client).open().IssueMember(ib1.Client, h, request(t, 1, birth))
+	detail, refused := backends.RefusalDetail(err)
+	if !refused || backends.RefusalType(err) != acme.ServerInternal || strings.Contains(detail, "lint") || strings.Contains(detail, "key") {
+		t.Errorf("the client is told %q of %v", detail, err)
+	}
+	if !errors.Is(err, ib1.ErrLint) || !strings.Contains(err.Error(), "e_subj_contains_html_entities") {
+		t.Errorf("the operator is told %v", err)
+	}
+}
+
 // TestSignCRL: entries are those of the list's own key, whatever else is revoked
 // or odd about them, and what was noted in the folder.
 func TestSignCRL(t *testing.T) {
