@@ -25,6 +25,19 @@ type Finder interface {
 	Find(ctx context.Context, r Request) (t Ticket, found bool, err error)
 }
 
+// Reissuer is a backend whose CA issues again, for nothing, what it did not issue
+// as it was ordered. A request is given to it at most once, but for a lost request
+// that cannot be found.
+type Reissuer interface {
+	// Reissue asks for the same certificate again, under the same order. It gets
+	// the request, the ticket that it has, and the leaf that is wrong, in DER. The
+	// ticket that it returns takes the place of the other, and Poll never delivers
+	// that leaf for it. Errors mean what those of Submit do.
+	Reissue(ctx context.Context, r Request, t Ticket, wrong []byte) (Ticket, error)
+	// FindReissue looks for that when the reply was lost, as Find does.
+	FindReissue(ctx context.Context, r Request, t Ticket, wrong []byte) (again Ticket, found bool, err error)
+}
+
 // Batcher is a backend that can ask for several certificates with one call. It
 // is a Finder too. The engine decides which requests go together.
 type Batcher interface {

@@ -153,6 +153,24 @@ type Submission struct {
 	// Refused says that the CA would not let the request take over what TakesOver
 	// names.
 	Refused bool `cbor:"25,keyasint,omitempty"`
+	// Reissue is set when the CA issued something else than was ordered, and is
+	// asked to issue it again. That is tried once.
+	Reissue *Reissue `cbor:"26,keyasint,omitempty"`
+}
+
+// Reissue is a second certificate for a request whose first one was wrong.
+type Reissue struct {
+	// Wrong is the chain that is not what was ordered, as evidence. It is never
+	// served.
+	Wrong [][]byte `cbor:"1,keyasint,omitempty"`
+	// SentAt is when the CA was last about to be asked; unless Done, nobody knows
+	// what became of that.
+	SentAt time.Time `cbor:"2,keyasint,omitzero"`
+	// Resent says that the CA is asked once more, because it does not show that it
+	// was asked before. It is good for once (SC-4).
+	Resent bool `cbor:"3,keyasint,omitempty"`
+	// Done says that the CA has accepted: the Ticket is that of the reissue.
+	Done bool `cbor:"4,keyasint,omitempty"`
 }
 
 // BlockedKey is a key that may never be used again, and why.

@@ -145,6 +145,8 @@ type authority struct {
 	traits  backends.Traits
 	issuer  backends.Issuer
 	finder  backends.Finder
+	// reissuer is nil for a CA that issues once.
+	reissuer backends.Reissuer
 	// batcher is nil where each request goes alone; company is for where not.
 	batcher backends.Batcher
 	company company
@@ -239,6 +241,7 @@ func newAuthority(name string, b backends.Backend) (*authority, error) {
 	a := &authority{name: name, backend: b, traits: b.Traits(), standing: newStanding()}
 	a.issuer, _ = b.(backends.Issuer)
 	a.finder, _ = b.(backends.Finder)
+	a.reissuer, _ = b.(backends.Reissuer)
 	a.continuer, _ = b.(backends.Continuer)
 	if batcher, ok := b.(backends.Batcher); ok && a.finder != nil && a.continuer == nil {
 		if size, wait := batcher.Batching(); size > 1 {

@@ -523,6 +523,10 @@ func (e *Engine) mismatch(o acme.Order, sub storage.Submission, cause error) *ac
 	e.Counters.Quarantined.Add(1)
 	e.log.Error("the CA issued something else than was ordered; it is quarantined", "event", "order.quarantined",
 		"order", o.ID, "account", o.Account, "member", o.Member, "backend", sub.Backend, "submission", sub.ID, "cause", cause)
+	return notAsOrdered(o)
+}
+
+func notAsOrdered(o acme.Order) *acme.Problem {
 	return acme.Problemf(acme.ServerInternal,
 		"the certificate that was issued is not what was ordered, so it was not delivered; ask the operator about order %s", o.ID)
 }

@@ -26,6 +26,9 @@ func (e *Engine) stepPoll(ctx context.Context, j storage.Job) error {
 	if len(l.sub.Quarantine) > 0 {
 		return e.judge(ctx, l) // an earlier run got this far
 	}
+	if again := l.sub.Reissue; again != nil && !again.Done {
+		return e.reissue(ctx, l)
+	}
 	call, cancel := context.WithTimeout(ctx, e.cfg.CallTimeout)
 	defer cancel()
 	result, err := l.ask(call)
@@ -131,7 +134,7 @@ func (e *Engine) jitter(d time.Duration) time.Duration {
 func (e *Engine) judge(ctx context.Context, l loaded) error {
 	leaf, err := e.check(l)
 	if err != nil {
-		return e.fail(ctx, l, e.mismatch(l.order, l.sub, err))
+		return e.wrong(ctx, l, err)
 	}
 	cert, err := e.newCertificate(l.order, l.sub, leaf)
 	if err != nil {

@@ -68,11 +68,12 @@ type Backend struct {
 }
 
 var (
-	_ backends.Backend = (*Backend)(nil)
-	_ backends.Finder  = (*Backend)(nil)
-	_ backends.Revoker = (*Backend)(nil)
-	_ backends.Rooted  = (*Backend)(nil)
-	_ backends.Checker = (*Backend)(nil)
+	_ backends.Backend  = (*Backend)(nil)
+	_ backends.Finder   = (*Backend)(nil)
+	_ backends.Reissuer = (*Backend)(nil)
+	_ backends.Revoker  = (*Backend)(nil)
+	_ backends.Rooted   = (*Backend)(nil)
+	_ backends.Checker  = (*Backend)(nil)
 )
 
 // NewBackend checks cfg. It does not connect: a CA that is away must not keep

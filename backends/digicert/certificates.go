@@ -56,11 +56,11 @@ func readPEM(content []byte) (certs []*x509.Certificate, err error) {
 	return certs, nil
 }
 
-// leafFor is the certificate for a key, by the hash of that; nil when there is
-// none.
-func leafFor(certs []*x509.Certificate, key [32]byte) *x509.Certificate {
+// leafFor is the certificate for the key of a request, and never one that is known
+// to be wrong; nil when there is none.
+func leafFor(certs []*x509.Certificate, t ticket) *x509.Certificate {
 	for _, cert := range certs {
-		if !cert.IsCA && sha256.Sum256(cert.RawSubjectPublicKeyInfo) == key {
+		if !cert.IsCA && sha256.Sum256(cert.RawSubjectPublicKeyInfo) == t.key && !t.isWrong(cert.SerialNumber) {
 			return cert
 		}
 	}

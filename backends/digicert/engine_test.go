@@ -411,38 +411,129 @@ func TestRejectedHeir(t *testing.T) {
 	})
 }
 
-// TestWrongIsNotDelivered: what the CA issues otherwise than ordered was paid
-// for, and nobody gets it (D10, SC-9).
-func TestWrongIsNotDelivered(t *testing.T) {
+// TestWrongIsIssuedAgain: what the CA issues otherwise than ordered was paid for,
+// and nobody gets it (D10, SC-9). The CA issues it again for nothing, once.
+func TestWrongIsIssuedAgain(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []digicerttest.Kind{
 		digicerttest.DropName, digicerttest.AddName, digicerttest.WrongKey, digicerttest.NoClient, digicerttest.NoServer, digicerttest.Outlived,
 	} {
-		t.Run(string(kind), func(t *testing.T) {
+		for name, c := range map[string]struct {
+			then   digicerttest.Kind
+			status acme.OrderStatus
+		}{
+			"then right": {digicerttest.Ready, acme.OrderValid}, "twice": {kind, acme.OrderInvalid},
+			"then withdrawn": {digicerttest.Rejected, acme.OrderInvalid}, "then never": {digicerttest.Stuck, acme.OrderInvalid},
+		} {
+			if (c.then == digicerttest.Stuck || c.then == digicerttest.Rejected) && kind != digicerttest.NoClient {
+				continue
+			}
+			t.Run(string(kind)+" "+name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					b := newBridge(t, digicerttest.Config{Processing: time.Minute})
+					b.ca.Next(digicerttest.Outcome{Kind: kind, Reissue: c.then})
+					b.life(func(e *engine.Engine) {
+						a := b.account(e)
+						bad, err := b.orders(e, a, "a.example.org")
+						if err != nil {
+							t.Fatal(err)
+						}
+						good, err := b.orders(e, a, "b.example.org")
+						if err != nil {
+							t.Fatal(err)
+						}
+						wait := 2 * time.Hour
+						if c.then == digicerttest.Stuck {
+							wait = 15 * 24 * time.Hour
+						}
+						time.Sleep(wait)
+						if status, why := b.status(e, a, bad); status != c.status {
+							t.Errorf("the wrong one is %s: %s", status, why)
+						}
+						if status, why := b.status(e, a, good); status != acme.OrderValid {
+							t.Errorf("the other one is %s: %s", status, why)
+						}
+					})
+					if bought, again := len(b.ca.Purchases()), b.ca.Count("reissue"); bought != 2 || again != 2 { // a request and what it did
+						t.Errorf("%d purchases, and %d events of reissues", bought, again)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestHeirIsIssuedAgain: who takes over what was bought has its own certificate
+// issued again when that one is wrong, once.
+func TestHeirIsIssuedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t, digicerttest.Config{Processing: time.Minute})
+		b.ca.Next(digicerttest.Outcome{Kind: digicerttest.Ready, Reissue: digicerttest.WrongKey})
+		b.life(func(e *engine.Engine) {
+			a := b.account(e)
+			for i, want := range []acme.OrderStatus{acme.OrderValid, acme.OrderInvalid} {
+				id, err := b.orders(e, a, "a.example.org")
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(2 * time.Hour)
+				if status, why := b.status(e, a, id); status != want {
+					t.Errorf("order %d is %s: %s", i, status, why)
+				}
+			}
+		})
+		if bought, again := len(b.ca.Purchases()), len(b.ca.Journal("reissue")); bought != 1 || again != 2 {
+			t.Errorf("%d purchases and %d reissues", bought, again)
+		}
+	})
+}
+
+// TestReissueInTrouble: whatever happens to the request for a reissue, and to the
+// server meanwhile, there is one, and the order has its certificate.
+func TestReissueInTrouble(t *testing.T) {
+	t.Parallel()
+	for name, faults := range map[string][]digicerttest.Fault{
+		"the reply is lost":      {{Endpoint: "reissue", Kind: "reset-after", Count: 1}},
+		"the request is lost":    {{Endpoint: "reissue", Kind: "reset-before", Count: 1}},
+		"done, and an error":     {{Endpoint: "reissue", Kind: "status-after", Status: 500, Count: 1}},
+		"a page for people":      {{Endpoint: "reissue", Kind: "html-502", Count: 1}},
+		"not done, with a page":  {{Endpoint: "reissue", Kind: "html-400", Count: 1}},
+		"a pause is wanted":      {{Endpoint: "reissue", Kind: "status", Status: 429, RetryAfter: "90", Count: 2}},
+		"and nothing is shown":   {{Endpoint: "reissue", Kind: "reset-after", Count: 1}, {Endpoint: "reissues", Kind: "status", Status: 500, Count: 4}},
+		"and the wrong one came": {{Endpoint: "download", Kind: "sibling", Skip: 1, Count: 3}},
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				b := newBridge(t, digicerttest.Config{Processing: time.Minute})
-				b.ca.Next(digicerttest.Outcome{Kind: kind})
+				b.ca.Next(digicerttest.Outcome{Kind: digicerttest.NoClient})
+				for _, f := range faults {
+					if err := b.ca.Break(f); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var a acme.Account
+				var id acme.OrderID
 				b.life(func(e *engine.Engine) {
-					a := b.account(e)
-					bad, err := b.orders(e, a, "a.example.org")
-					if err != nil {
+					a = b.account(e)
+					var err error
+					if id, err = b.orders(e, a, "a.example.org"); err != nil {
 						t.Fatal(err)
-					}
-					good, err := b.orders(e, a, "b.example.org")
-					if err != nil {
-						t.Fatal(err)
-					}
-					time.Sleep(time.Hour)
-					if status, why := b.status(e, a, bad); status != acme.OrderInvalid {
-						t.Errorf("the wrong one is %s: %s", status, why)
-					}
-					if status, why := b.status(e, a, good); status != acme.OrderValid {
-						t.Errorf("the other one is %s: %s", status, why)
 					}
 				})
-				if n := len(b.ca.Purchases()); n != 2 {
-					t.Errorf("%d purchases", n)
+				for range 30 { // each a restart
+					b.life(func(*engine.Engine) { time.Sleep(20 * time.Second) })
+				}
+				b.life(func(e *engine.Engine) {
+					time.Sleep(time.Hour)
+					if status, why := b.status(e, a, id); status != acme.OrderValid {
+						t.Errorf("it is %s: %s", status, why)
+					}
+				})
+				if bought, again := len(b.ca.Purchases()), len(b.ca.Journal("reissue")); bought != 1 || again != 1 {
+					t.Errorf("%d purchases and %d reissues", bought, again)
 				}
 			})
 		})

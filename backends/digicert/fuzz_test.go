@@ -16,6 +16,7 @@ func FuzzTicket(f *testing.F) {
 	for _, seed := range []string{
 		"", "d1.1.2.3.4", "d1.900001.1772366400.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.0",
 		"d1.900001.1772366400.47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU.1.sc.", "b1.1.1.1.1",
+		"d2.900001.1772366400.47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU.0.1f00", "d2.1.1.AAAA.0.-1",
 	} {
 		f.Add(seed)
 	}

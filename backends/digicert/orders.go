@@ -185,6 +185,7 @@ func (c *Client) ByReference(ctx context.Context, reference string) ([]Change, e
 // the same order.
 type Reissued struct {
 	ID     Number
+	Serial string `json:"serial_number"`
 	Status string
 	CSR    string
 }

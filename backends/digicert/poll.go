@@ -181,30 +181,21 @@ func (b *Backend) fetch(ctx context.Context, t ticket, certificate int64) (backe
 	if err != nil {
 		return backends.Result{}, err
 	}
-	if leaf := leafFor(certs, t.key); leaf != nil {
+	if leaf := leafFor(certs, t); leaf != nil {
 		return b.chain(leaf, certs), nil
 	}
 	reissues, err := b.client.Reissues(ctx, t.order)
 	if err != nil {
 		return backends.Result{}, err
 	}
-	for _, r := range reissues {
-		spki, err := publicKeyOf(r.CSR)
-		if err != nil || sha256.Sum256(spki) != t.key {
-			continue
-		}
-		if r.ID == 0 {
-			return backends.Result{After: b.pause(t), Note: fmt.Sprintf("order %d: being reissued for the new key", t.order)}, nil
-		}
-		if certs, err = b.client.Download(ctx, int64(r.ID)); err != nil {
-			return backends.Result{}, err
-		}
-		if leaf := leafFor(certs, t.key); leaf != nil {
-			return b.chain(leaf, certs), nil
-		}
-		return backends.Result{}, fmt.Errorf("digicert: order %d: the CA has sent another certificate than %d, for another key", t.order, r.ID)
+	if r, found := reissueFor(reissues, t); found {
+		return b.fetchReissue(ctx, t, r)
 	}
 	switch {
+	case t.wrong != nil && b.cfg.Now().Sub(t.since) < settled:
+		return backends.Result{After: b.pause(t), Note: fmt.Sprintf("order %d: to be issued again, which the CA does not show yet", t.order)}, nil
+	case t.wrong != nil:
+		return backends.Result{}, backends.Refused(refusedAgain, fmt.Errorf("digicert: order %d has no reissue any more", t.order))
 	case t.public != nil:
 		return b.reissue(ctx, t)
 	case len(reissues) > 0:
@@ -215,7 +206,7 @@ func (b *Backend) fetch(ctx context.Context, t ticket, certificate int64) (backe
 	if certs, err = b.client.Download(ctx, certificate); err != nil {
 		return backends.Result{}, err
 	}
-	leaf := leafFor(certs, t.key)
+	leaf := leafFor(certs, t)
 	if leaf == nil {
 		leaf = onlyLeaf(certs)
 	}
@@ -223,6 +214,35 @@ func (b *Backend) fetch(ctx context.Context, t ticket, certificate int64) (backe
 		return backends.Result{}, fmt.Errorf("digicert: order %d: certificate %d cannot be told from those above it", t.order, certificate)
 	}
 	return b.chain(leaf, certs), nil
+}
+
+// reissueFor is the reissue for the key of a request, done or under way.
+func reissueFor(list []Reissued, t ticket) (Reissued, bool) {
+	for _, r := range list {
+		if spki, err := publicKeyOf(r.CSR); err == nil && sha256.Sum256(spki) == t.key && !t.isWrong(serialNumber(r.Serial)) {
+			return r, true
+		}
+	}
+	return Reissued{}, false
+}
+
+// fetchReissue gets the certificate of a reissue, when it has one. One that the CA
+// itself lists as that, for whatever key it is, is handed on to be judged.
+func (b *Backend) fetchReissue(ctx context.Context, t ticket, r Reissued) (backends.Result, error) {
+	if r.ID == 0 {
+		return backends.Result{After: b.pause(t), Note: fmt.Sprintf("order %d: being reissued", t.order)}, nil
+	}
+	certs, err := b.client.Download(ctx, int64(r.ID))
+	if err != nil {
+		return backends.Result{}, err
+	}
+	if leaf := leafFor(certs, t); leaf != nil {
+		return b.chain(leaf, certs), nil
+	}
+	if leaf, listed := onlyLeaf(certs), serialNumber(r.Serial); leaf != nil && listed != nil && leaf.SerialNumber.Cmp(listed) == 0 {
+		return b.chain(leaf, certs), nil
+	}
+	return backends.Result{}, fmt.Errorf("digicert: order %d: the CA has sent another certificate than %d, for another key", t.order, r.ID)
 }
 
 // reissue asks for the certificate again, with the same names, so that the one

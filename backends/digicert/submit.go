@@ -25,6 +25,7 @@ const (
 	refusedByPerson = "the request was rejected at the certificate authority"
 	refusedCanceled = "the request was cancelled at the certificate authority; place a new order"
 	refusedGone     = "the certificate authority has issued the certificate and revoked it; place a new order"
+	refusedAgain    = "the certificate authority has issued something else than was ordered, and does not issue it again"
 	refusedLost     = "the certificate authority does not know the request any more; place a new order"
 )
 

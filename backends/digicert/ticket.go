@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/big"
 	"strconv"
 	"strings"
 	"time"
@@ -24,16 +25,29 @@ type ticket struct {
 	// to be brought to this one; nil otherwise. usages go with it.
 	public []byte
 	usages string // s, c or sc
+	// wrong is the serial number of the certificate that was not what was ordered,
+	// when the order was issued again for that; nil otherwise.
+	wrong *big.Int
 }
 
-// ticketForm is the first field of a ticket; another one means that this
-// program cannot read it.
-const ticketForm = "d1"
+// The first field of a ticket says how to read it: as that of an order, or of one
+// that is issued again. Another one means that this program cannot.
+const (
+	ticketForm  = "d1"
+	reissueForm = "d2"
+)
 
 func (t ticket) String() backends.Ticket {
 	enc := base64.RawURLEncoding.EncodeToString
-	fields := []string{ticketForm, strconv.FormatInt(t.order, 10), strconv.FormatInt(t.since.Unix(), 10), enc(t.key[:]), strconv.Itoa(t.twins)}
-	if t.public != nil {
+	form := ticketForm
+	if t.wrong != nil {
+		form = reissueForm
+	}
+	fields := []string{form, strconv.FormatInt(t.order, 10), strconv.FormatInt(t.since.Unix(), 10), enc(t.key[:]), strconv.Itoa(t.twins)}
+	switch {
+	case t.wrong != nil:
+		fields = append(fields, t.wrong.Text(16))
+	case t.public != nil:
 		fields = append(fields, t.usages, enc(t.public))
 	}
 	return backends.Ticket(strings.Join(fields, "."))
@@ -41,7 +55,9 @@ func (t ticket) String() backends.Ticket {
 
 func readTicket(text backends.Ticket) (t ticket, err error) {
 	fields := strings.Split(string(text), ".")
-	if len(fields) != 5 && len(fields) != 7 || fields[0] != ticketForm {
+	switch form, n := fields[0], len(fields); {
+	case form == ticketForm && (n == 5 || n == 7), form == reissueForm && n == 6:
+	default:
 		return t, fmt.Errorf("digicert: %q is no ticket of this backend", text)
 	}
 	var since int64
@@ -52,6 +68,11 @@ func readTicket(text backends.Ticket) (t ticket, err error) {
 	key, err := base64.RawURLEncoding.DecodeString(fields[3])
 	if err == nil && copy(t.key[:], key) != len(t.key) || len(key) > len(t.key) {
 		err = errors.New("the hash of the key is damaged")
+	}
+	if len(fields) == 6 {
+		if t.wrong = serialNumber(fields[5]); t.wrong == nil {
+			errs[3] = errors.New("it has no serial number")
+		}
 	}
 	if len(fields) == 7 {
 		t.usages = fields[5]
@@ -73,6 +94,15 @@ func readTicket(text backends.Ticket) (t ticket, err error) {
 // ticketFor is that of a request as an order.
 func ticketFor(order int64, r backends.Request) ticket {
 	return ticket{order: order, since: r.At, key: sha256.Sum256(r.PublicKey)}
+}
+
+// serialNumber reads one as the CA and our tickets write it; nil when it is none.
+func serialNumber(text string) *big.Int {
+	n, ok := new(big.Int).SetString(text, 16)
+	if !ok || n.Sign() <= 0 {
+		return nil
+	}
+	return n
 }
 
 // takeOver is that of a request that brings an order to its own key.

@@ -17,6 +17,7 @@ func silent(issue string) map[failpoint.Point]string {
 		refusal  = "a note for orders by X-Road Security Servers, of which there are none in this life; nothing depends on it"
 		agree    = "for CAs whose profiles can change, which this one's cannot; the engine's own tests crash there"
 		apart    = "for CAs that are asked for several certificates at once; the engine's own tests crash there"
+		reissue  = "for CAs that issue again for nothing what was wrong; the engine's own tests crash there"
 		advice   = "for CAs that say when to renew, which this one does not; the engine's own tests crash there"
 	)
 	if issue == "queued" {
@@ -27,32 +28,41 @@ func silent(issue string) map[failpoint.Point]string {
 			failpoint.Agree.Before: agree, failpoint.Agree.After: agree,
 			failpoint.NoteRefusal.Before: refusal, failpoint.NoteRefusal.After: refusal,
 			failpoint.Apart.Before: apart, failpoint.Apart.After: apart,
+			failpoint.SetAside.Before: reissue, failpoint.SetAside.After: reissue,
+			failpoint.ReissueIntent.Before: reissue, failpoint.ReissueIntent.After: reissue,
+			failpoint.ReissueTicket.Before: reissue, failpoint.ReissueTicket.After: reissue,
 		}
 	}
 	const inline = "only where issuing is a job: an inline issuer answers within finalize"
 	return map[failpoint.Point]string{
-		failpoint.DownloadHalf:       download,
-		failpoint.CheckCAA.Before:    caa,
-		failpoint.CheckCAA.After:     caa,
-		failpoint.AskAdvice:          advice,
-		failpoint.Advice.Before:      advice,
-		failpoint.Agree.Before:       agree,
-		failpoint.Agree.After:        agree,
-		failpoint.Advice.After:       advice,
-		failpoint.NoteRefusal.Before: refusal,
-		failpoint.NoteRefusal.After:  refusal,
-		failpoint.Ticket.Before:      inline,
-		failpoint.Ticket.After:       inline,
-		failpoint.Quarantine.Before:  inline,
-		failpoint.Quarantine.After:   inline,
-		failpoint.Reconcile.Before:   inline,
-		failpoint.Reconcile.After:    inline,
-		failpoint.Sent:               inline,
-		failpoint.PollRead:           inline,
-		failpoint.Fail.Before:        inline + ", and a local CA refuses only when its own certificate is about to end",
-		failpoint.Fail.After:         inline + ", and a local CA refuses only when its own certificate is about to end",
-		failpoint.Apart.Before:       apart,
-		failpoint.Apart.After:        apart,
+		failpoint.DownloadHalf:         download,
+		failpoint.CheckCAA.Before:      caa,
+		failpoint.CheckCAA.After:       caa,
+		failpoint.AskAdvice:            advice,
+		failpoint.Advice.Before:        advice,
+		failpoint.Agree.Before:         agree,
+		failpoint.Agree.After:          agree,
+		failpoint.Advice.After:         advice,
+		failpoint.NoteRefusal.Before:   refusal,
+		failpoint.NoteRefusal.After:    refusal,
+		failpoint.Ticket.Before:        inline,
+		failpoint.Ticket.After:         inline,
+		failpoint.Quarantine.Before:    inline,
+		failpoint.Quarantine.After:     inline,
+		failpoint.Reconcile.Before:     inline,
+		failpoint.Reconcile.After:      inline,
+		failpoint.Sent:                 inline,
+		failpoint.PollRead:             inline,
+		failpoint.Fail.Before:          inline + ", and a local CA refuses only when its own certificate is about to end",
+		failpoint.Fail.After:           inline + ", and a local CA refuses only when its own certificate is about to end",
+		failpoint.Apart.Before:         apart,
+		failpoint.Apart.After:          apart,
+		failpoint.SetAside.Before:      reissue,
+		failpoint.SetAside.After:       reissue,
+		failpoint.ReissueIntent.Before: reissue,
+		failpoint.ReissueIntent.After:  reissue,
+		failpoint.ReissueTicket.Before: reissue,
+		failpoint.ReissueTicket.After:  reissue,
 	}
 }
 

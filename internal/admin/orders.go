@@ -276,10 +276,14 @@ func viewAuthorization(a acme.Authorization) Authorization {
 }
 
 func viewSubmission(s storage.Submission) Submission {
+	quarantined := len(s.Quarantine)
+	if s.Reissue != nil {
+		quarantined += len(s.Reissue.Wrong)
+	}
 	return Submission{
 		ID: string(s.ID), Key: s.Key, Batch: s.Batch, Order: string(s.Order), Account: string(s.Account), Backend: s.Backend,
 		CreatedAt: timeOf(s.CreatedAt), SentAt: timeOf(s.SentAt), Attempts: s.Attempts, Ticket: s.Ticket,
-		Deadline: timeOf(s.Deadline), Evidence: s.Evidence, Misses: s.Misses, Quarantined: len(s.Quarantine),
+		Deadline: timeOf(s.Deadline), Evidence: s.Evidence, Misses: s.Misses, Quarantined: quarantined,
 		KeyHash: hex.EncodeToString(s.Contract.KeyHash[:]), ApproveBy: timeOf(s.ApproveBy), Approval: viewApproval(s.Approval),
 	}
 }

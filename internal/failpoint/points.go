@@ -45,6 +45,9 @@ var (
 	Agree             = Write{"FP-41", "FP-41-after"}
 	NoteRefusal       = Write{"FP-43", "FP-43-after"}
 	Apart             = Write{"FP-44", "FP-44-after"}
+	SetAside          = Write{"FP-45", "FP-45-after"}
+	ReissueIntent     = Write{"FP-46", "FP-46-after"}
+	ReissueTicket     = Write{"FP-47", "FP-47-after"}
 )
 
 // Writes lists them all.
@@ -53,7 +56,7 @@ func Writes() []Write {
 		Finalize, Intent, Ticket, Quarantine, Deliver, RevokeIntent, RevokeResult, NewAccount, KeyChange,
 		Settle, Reconcile, PublishNumber, Publish, NewOrder, UpdateAccount, Deactivate, Respond, Expire,
 		Claim, Reschedule, Fail, ExternalKey, Rescue, Cancel, OperatorDecision, SchedulePublisher, Enforce, CheckCAA, NewAuthorization,
-		Advice, Agree, NoteRefusal, Apart,
+		Advice, Agree, NoteRefusal, Apart, SetAside, ReissueIntent, ReissueTicket,
 	}
 }
 

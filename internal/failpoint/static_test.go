@@ -38,6 +38,8 @@ var callPoints = map[string]struct{ before, after []string }{
 	"engine/submit.go stepSubmit Submit":          {[]string{"Intent"}, []string{"Sent", "Ticket", "Fail", "Reschedule"}},
 	"engine/together.go sendTogether SubmitBatch": {[]string{"Intent"}, []string{"Sent", "Ticket", "Apart", "Reschedule"}},
 	"engine/submit.go reconcile Find":             {[]string{"Claim"}, []string{"Reconcile", "Reschedule"}},
+	"engine/reissue.go sendReissue Reissue":       {[]string{"ReissueIntent"}, []string{"Sent", "ReissueTicket", "Fail", "Reschedule"}},
+	"engine/reissue.go findReissue FindReissue":   {[]string{"Claim"}, []string{"ReissueTicket", "Fail", "Reschedule"}},
 	"engine/poll.go ask Poll":                     {[]string{"Claim"}, []string{"PollRead", "Quarantine", "Fail", "Reschedule"}},
 	"engine/poll.go ask Continue":                 {[]string{"Ticket", "Claim"}, []string{"PollRead", "Quarantine", "Fail", "Reschedule"}},
 	"engine/revoke.go stepRevoke Revoke":          {[]string{"Claim"}, []string{"RevokeSent", "RevokeResult"}},
@@ -414,7 +416,7 @@ func asksCA(method string, on ast.Expr) bool {
 		return false
 	}
 	switch sel.Sel.Name + "." + method {
-	case "backend.Submit", "batcher.SubmitBatch", "backend.Poll", "continuer.Continue", "issuer.Issue", "finder.Find", "revoker.Revoke", "crls.SignCRL", "informer.RenewalInfo", "surveyor.Survey", "checker.Check":
+	case "backend.Submit", "batcher.SubmitBatch", "backend.Poll", "continuer.Continue", "issuer.Issue", "finder.Find", "reissuer.Reissue", "reissuer.FindReissue", "revoker.Revoke", "crls.SignCRL", "informer.RenewalInfo", "surveyor.Survey", "checker.Check":
 		return true
 	}
 	return false

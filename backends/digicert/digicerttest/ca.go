@@ -110,7 +110,7 @@ func (ca *CA) Plan(pattern string, o Outcome) error {
 	if _, err := path.Match(pattern, ""); err != nil {
 		return fmt.Errorf("digicerttest: the pattern %q: %w", pattern, err)
 	}
-	if err := checkKind(o.Kind); err != nil {
+	if err := o.check(); err != nil {
 		return err
 	}
 	ca.mu.Lock()
@@ -119,9 +119,11 @@ func (ca *CA) Plan(pattern string, o Outcome) error {
 	return nil
 }
 
-func checkKind(k Kind) error {
-	if !slices.Contains(Kinds(), k) {
-		return fmt.Errorf("digicerttest: there is no outcome %q", k)
+func (o Outcome) check() error {
+	for _, k := range []Kind{o.Kind, or(o.Reissue, Ready)} {
+		if !slices.Contains(Kinds(), k) {
+			return fmt.Errorf("digicerttest: there is no outcome %q", k)
+		}
 	}
 	return nil
 }

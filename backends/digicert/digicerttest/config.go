@@ -162,10 +162,12 @@ func Kinds() []Kind {
 	return []Kind{Ready, Stuck, Rejected, Canceled, Revoked, Approved, Pickup, Strange, Upper, DropName, AddName, WrongKey, NoClient, NoServer, Outlived}
 }
 
-// Outcome is what becomes of an order, and why.
+// Outcome is what becomes of an order, and why. Reissue is what becomes of its
+// reissues, Ready unless set.
 type Outcome struct {
-	Kind   Kind   `json:"kind"`
-	Reason string `json:"reason,omitempty"`
+	Kind    Kind   `json:"kind"`
+	Reason  string `json:"reason,omitempty"`
+	Reissue Kind   `json:"reissue,omitempty"`
 }
 
 // Fault is something that goes wrong with a request, of one of FaultKinds.

@@ -47,7 +47,7 @@ func (ca *CA) Control() http.Handler {
 	mux.HandleFunc("DELETE /faults", instruct(func(struct{}) error { ca.Mend(); return nil }))
 	mux.HandleFunc("POST /faults", instruct(ca.Break))
 	mux.HandleFunc("POST /next", instruct(func(o Outcome) error {
-		if err := checkKind(o.Kind); err != nil {
+		if err := o.check(); err != nil {
 			return err
 		}
 		ca.Next(o)

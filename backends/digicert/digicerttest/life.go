@@ -79,7 +79,7 @@ func (ca *CA) settle() {
 		case ca.held:
 		case o.stage == pending && !o.is(Stuck) && !now.Before(o.working.Add(ca.cfg.Processing)):
 			ca.end(o, o.outcome)
-		case o.reissue != nil && !now.Before(o.reissue.since.Add(ca.cfg.Processing)):
+		case o.reissue != nil && o.outcome.Reissue != Stuck && !now.Before(o.reissue.since.Add(ca.cfg.Processing)):
 			ca.endReissue(o)
 		}
 	}
@@ -128,7 +128,11 @@ func (ca *CA) endReissue(o *order) {
 		}
 	}
 	o.reissue, o.updated = nil, ca.now()
-	if err := ca.issue(o, w, Ready); err == nil {
+	kind := or(o.outcome.Reissue, Ready)
+	if kind == Rejected {
+		return // and the order shows what it had
+	}
+	if err := ca.issue(o, w, kind); err == nil {
 		o.wish = w
 	}
 }
