@@ -14,10 +14,10 @@ import (
 	"acmebridge/storage"
 )
 
-// reissuing is a fakeCA whose certificates are for other names than was ordered,
+// mending is a fakeCA whose certificates are for other names than was ordered,
 // and that issues again for nothing. What it was asked to issue again counts, and
 // no reply that gets lost makes it forget.
-type reissuing struct {
+type mending struct {
 	searchable
 
 	// Guarded by fakeCA.mu.
@@ -32,7 +32,7 @@ type reissuing struct {
 
 const otherName = "other.example.org"
 
-func (b *reissuing) Poll(ctx context.Context, t backends.Ticket) (backends.Result, error) {
+func (b *mending) Poll(ctx context.Context, t backends.Ticket) (backends.Result, error) {
 	first, turn, _ := strings.Cut(string(t), "+")
 	b.mu.Lock()
 	b.mutate = nil
@@ -53,7 +53,7 @@ func (b *reissuing) Poll(ctx context.Context, t backends.Ticket) (backends.Resul
 	return b.searchable.Poll(ctx, backends.Ticket(first))
 }
 
-func (b *reissuing) Reissue(_ context.Context, _ backends.Request, t backends.Ticket, wrong []byte) (backends.Ticket, error) {
+func (b *mending) Reissue(_ context.Context, _ backends.Request, t backends.Ticket, wrong []byte) (backends.Ticket, error) {
 	if b.meanwhile != nil {
 		b.meanwhile()
 	}
@@ -78,7 +78,7 @@ func (b *reissuing) Reissue(_ context.Context, _ backends.Request, t backends.Ti
 	return t + "+a", nil
 }
 
-func (b *reissuing) FindReissue(_ context.Context, _ backends.Request, t backends.Ticket, _ []byte) (backends.Ticket, bool, error) {
+func (b *mending) FindReissue(_ context.Context, _ backends.Request, t backends.Ticket, _ []byte) (backends.Ticket, bool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.down {
@@ -91,23 +91,23 @@ func (b *reissuing) FindReissue(_ context.Context, _ backends.Request, t backend
 // for nothing, once, and what was wrong stays in quarantine (SC-8, SC-9).
 func TestReissue(t *testing.T) {
 	for name, c := range map[string]struct {
-		is     func(*reissuing)
+		is     func(*mending)
 		status acme.OrderStatus
 		again  int // how often the CA was made to issue again
 		kept   int // chains in quarantine
 	}{
-		"first wrong, then right": {func(b *reissuing) { b.wrong = 1 }, acme.OrderValid, 1, 1},
-		"wrong twice":             {func(b *reissuing) { b.wrong = 2 }, acme.OrderInvalid, 1, 2},
-		"the reply is lost":       {func(b *reissuing) { b.wrong, b.lose = 1, 1 }, acme.OrderValid, 1, 1},
-		"the request is lost":     {func(b *reissuing) { b.wrong, b.drop = 1, 1 }, acme.OrderValid, 1, 1},
-		"it is lost for ever":     {func(b *reissuing) { b.wrong, b.drop = 1, 9 }, acme.OrderInvalid, 0, 1},
-		"it does not leave":       {func(b *reissuing) { b.wrong, b.away = 1, 5 }, acme.OrderValid, 1, 1},
-		"the CA does not":         {func(b *reissuing) { b.wrong, b.refuses = 1, true }, acme.OrderInvalid, 0, 1},
-		"the order is blocked":    {func(b *reissuing) { b.wrong = 1 }, acme.OrderInvalid, 0, 1},
+		"first wrong, then right": {func(b *mending) { b.wrong = 1 }, acme.OrderValid, 1, 1},
+		"wrong twice":             {func(b *mending) { b.wrong = 2 }, acme.OrderInvalid, 1, 2},
+		"the reply is lost":       {func(b *mending) { b.wrong, b.lose = 1, 1 }, acme.OrderValid, 1, 1},
+		"the request is lost":     {func(b *mending) { b.wrong, b.drop = 1, 1 }, acme.OrderValid, 1, 1},
+		"it is lost for ever":     {func(b *mending) { b.wrong, b.drop = 1, 9 }, acme.OrderInvalid, 0, 1},
+		"it does not leave":       {func(b *mending) { b.wrong, b.away = 1, 5 }, acme.OrderValid, 1, 1},
+		"the CA does not":         {func(b *mending) { b.wrong, b.refuses = 1, true }, acme.OrderInvalid, 0, 1},
+		"the order is blocked":    {func(b *mending) { b.wrong = 1 }, acme.OrderInvalid, 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			ca := &reissuing{searchable: searchable{w.fake}}
+			ca := &mending{searchable: searchable{w.fake}}
 			c.is(ca)
 			w.backend = ca
 			synctest.Test(t, func(t *testing.T) {
@@ -161,7 +161,7 @@ func TestReissueCrash(t *testing.T) {
 		crashed := false
 		for _, applied := range []bool{false, true} {
 			w := newWorld(t)
-			ca := &reissuing{searchable: searchable{w.fake}, wrong: 1}
+			ca := &mending{searchable: searchable{w.fake}, wrong: 1}
 			w.backend = ca
 			w.profile.ResubmitOnDoubt = true
 			memory := w.store
