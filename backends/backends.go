@@ -57,6 +57,9 @@ type Request struct {
 	// Renewal says that a certificate takes the place of one that is about to
 	// end: what a backend holds back, it holds back for these (SC-16).
 	Renewal bool
+	// Replaces, when not empty, is the RFC 9773 id of the certificate that this one
+	// takes the place of, as its client said. This backend has issued that.
+	Replaces string
 	// At is when the order was finalized. A backend that signs by itself takes
 	// the time from here, so that signing twice gives the same certificate.
 	At time.Time

@@ -73,3 +73,20 @@ func (e *Engine) markReplaced(tx storage.Tx, certID string, o acme.Order) error 
 	c.ReplacedBy = o.ID
 	return tx.Certificates().Put(c)
 }
+
+// replacedAt is the id of the certificate that an order replaces, where the
+// backend that it goes to has issued that one too: to any other CA it says nothing.
+func replacedAt(tx storage.Tx, o acme.Order, backend string) (certID string, err error) {
+	aki, serial, p := acme.ParseCertID(o.Replaces)
+	if o.Replaces == "" || p != nil {
+		return "", nil
+	}
+	c, err := tx.Certificates().ByCertID(aki, serial)
+	if errors.Is(err, storage.ErrNotFound) {
+		return "", nil
+	}
+	if err != nil || c.Backend != backend {
+		return "", err
+	}
+	return acme.CertID(c.AuthorityKeyID, c.Serial), nil
+}

@@ -1,9 +1,11 @@
 package engine_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"acmebridge/acme"
 	"acmebridge/acme/engine"
@@ -167,4 +169,60 @@ func historyOf(o acme.Order) (all []string) {
 		all = append(all, h.What)
 	}
 	return all
+}
+
+// TestReplacesIsToldToTheCA: a CA hears what an order replaces, where it has issued
+// that itself, and of no other CA's certificates.
+func TestReplacesIsToldToTheCA(t *testing.T) {
+	w := newWorld(t)
+	w.backend = w.fake
+	w.change = func(c *engine.Config) {
+		second := c.Profiles["tls"]
+		second.Name, second.Backend = "second", "other"
+		c.Profiles["second"], c.Backends["other"] = second, w.ca
+		for i := range c.Directories {
+			c.Directories[i].Profiles = []acme.ProfileName{"tls", "second"}
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.end()
+		a := r.account()
+		issue := func(request engine.OrderRequest) acme.Certificate {
+			t.Helper()
+			request.Identifiers = dns("a.net")
+			o, err := r.NewOrder(t.Context(), a, request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, id := range o.Authorizations {
+				if _, _, err := r.Respond(t.Context(), a, id, acme.HTTP01); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, _, err = r.Finalize(t.Context(), a, o.ID, csrFor(t, newKey(t), "a.net")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			c, _, err := r.Certificate(t.Context(), a.ID, r.wantStatus(a, o.ID, acme.OrderValid).Certificate)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		first := issue(engine.OrderRequest{})
+		foreign := issue(engine.OrderRequest{Profile: "second"})
+		issue(engine.OrderRequest{Profile: "tls", Replaces: certIDOf(first)})
+		issue(engine.OrderRequest{Profile: "tls", Replaces: certIDOf(foreign)})
+		var told []string
+		w.fake.set(func(f *fakeCA) {
+			for _, p := range f.purchases {
+				told = append(told, p.Replaces)
+			}
+		})
+		if want := []string{"", certIDOf(first), ""}; !slices.Equal(told, want) {
+			t.Errorf("the CA was told %q, want %q", told, want)
+		}
+	})
 }

@@ -25,6 +25,8 @@ type loaded struct {
 	authority *authority
 	// renewal is what mayStillBuy found out.
 	renewal bool
+	// replaces is what a CA may be told that the certificate replaces.
+	replaces string
 	// says is what the CA said to a refusal, in its own words, for the operator.
 	says string
 }
@@ -37,7 +39,10 @@ func (e *Engine) load(ctx context.Context, j storage.Job) (l loaded, err error) 
 		if l.order, err = tx.Orders().Get(acme.OrderID(j.Subject)); err != nil {
 			return err
 		}
-		l.sub, err = tx.Submissions().Get(l.order.Submission)
+		if l.sub, err = tx.Submissions().Get(l.order.Submission); err != nil {
+			return err
+		}
+		l.replaces, err = replacedAt(tx, l.order, l.sub.Backend)
 		return err
 	})
 	if err != nil {
@@ -56,7 +61,7 @@ func (l loaded) request() (backends.Request, error) {
 		return backends.Request{}, p
 	}
 	r := request(l.order, l.sub, csr.SPKI)
-	r.Renewal = l.renewal
+	r.Renewal, r.Replaces = l.renewal, l.replaces
 	return r, nil
 }
 

@@ -37,6 +37,7 @@ type session struct {
 	key         *ecdsa.PrivateKey
 	http        Doer
 	newNonce    string
+	newOrder    string
 	renewalInfo string // empty: the CA says nothing of renewals
 }
 

@@ -154,7 +154,7 @@ func (s *session) discover(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	s.newNonce = directory.NonceURL
+	s.newNonce, s.newOrder = directory.NonceURL, directory.OrderURL
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -52,6 +53,8 @@ type middle struct {
 	bend     func(*x509.Certificate) // the next certificate that is fetched
 	wrong    map[string][]byte       // certificates that were bent, by path
 	requests map[string]int          // by path
+	replaced []string                // what each newOrder that came through says that it replaces
+	bare     bool                    // the directory has no renewalInfo
 }
 
 func newMiddle(t *testing.T, w *world) *middle {
@@ -103,6 +106,9 @@ func (m *middle) refused(w http.ResponseWriter, r *http.Request) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.requests[r.URL.Path]++
+	if r.URL.Path == newOrderPath {
+		m.replaced = append(m.replaced, replacedBy(r))
+	}
 	if m.status == 0 || r.Method != http.MethodPost {
 		return false
 	}
@@ -114,6 +120,34 @@ func (m *middle) refused(w http.ResponseWriter, r *http.Request) bool {
 	w.WriteHeader(m.status)
 	fmt.Fprintf(w, `{"type":"urn:ietf:params:acme:error:%s","detail":"not now, see https://middle.example"}`, m.problem)
 	return true
+}
+
+// replacedBy is what a newOrder says that it replaces. It leaves the request whole.
+func replacedBy(r *http.Request) string {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(err)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	var jws struct{ Payload string }
+	var order struct{ Replaces string }
+	if err := json.Unmarshal(body, &jws); err != nil {
+		panic(err)
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(jws.Payload)
+	if err == nil {
+		err = json.Unmarshal(payload, &order)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return order.Replaces
+}
+
+// told is what the orders since the last call said that they replace.
+func (m *middle) told() (all []string) {
+	m.set(func() { all, m.replaced = m.replaced, nil })
+	return all
 }
 
 // reply is what becomes of a reply of Pebble's.
@@ -143,6 +177,9 @@ func (m *middle) reply(resp *http.Response) error {
 }
 
 func (m *middle) change(resp *http.Response, path string, body []byte) []byte {
+	if m.bare && resp.Request.Method == http.MethodGet {
+		body = bytes.Replace(body, []byte(`"renewalInfo"`), []byte(`"renewalNothing"`), 1)
+	}
 	isOrder := strings.HasPrefix(path, orderPath) || strings.HasPrefix(path, finalizePath)
 	if isOrder && m.slow {
 		var o map[string]any

@@ -4,82 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	xacme "golang.org/x/crypto/acme"
 
-	"acmebridge/acme"
 	"acmebridge/backends"
 )
-
-// Submit implements backends.Backend: it places an order, which buys nothing.
-// Whatever goes wrong, short of a refusal, may therefore be tried again.
-func (b *Backend) Submit(ctx context.Context, r backends.Request) (backends.Ticket, error) {
-	url, err := b.place(ctx, r)
-	if err == nil {
-		return backends.Ticket(url), nil
-	}
-	err = fmt.Errorf("upstream: place order %s: %w", r.Order, err)
-	if isRefusal(err) {
-		return "", err
-	}
-	return "", backends.NotSent(err)
-}
-
-// maxTicket bounds the URL of an order: it is the ticket.
-const maxTicket = 2048
-
-func (b *Backend) place(ctx context.Context, r backends.Request) (url string, err error) {
-	s, err := b.session(ctx)
-	if err != nil {
-		return "", err
-	}
-	identifiers, err := wireIdentifiers(r.Contract.Identifiers)
-	if err != nil {
-		return "", err
-	}
-	var options []xacme.OrderOption
-	if b.cfg.Profile != "" {
-		options = append(options, xacme.WithOrderIssuanceProfile(xacme.ProfileName(b.cfg.Profile)))
-	}
-	if b.cfg.SendNotAfter {
-		options = append(options, xacme.WithOrderNotAfter(r.Contract.NotAfter))
-	}
-	// An order that inherits a proof is made anew, once the proof is gone.
-	for range 3 {
-		o, err := s.AuthorizeOrder(ctx, identifiers, options...)
-		if err != nil {
-			return "", b.settle(s, err)
-		}
-		if !b.web.oursText(o.URI) || len(o.URI) > maxTicket {
-			return "", fmt.Errorf("%w: an order", errOrigin)
-		}
-		inherited, err := b.adopt(ctx, s, o.URI, o.AuthzURLs, o.Expires, r)
-		if err != nil {
-			return "", err
-		}
-		if !inherited {
-			return o.URI, nil
-		}
-	}
-	return "", errors.New("the CA keeps giving the order authorizations that were proved for somebody else")
-}
-
-// wireIdentifiers translates names. An IP address has one spelling on the wire.
-func wireIdentifiers(all []acme.Identifier) (ids []xacme.AuthzID, err error) {
-	for _, id := range all {
-		switch id.Type {
-		case acme.DNSIdentifier:
-			ids = append(ids, xacme.AuthzID{Type: "dns", Value: id.Value})
-		case acme.IPIdentifier:
-			ids = append(ids, xacme.AuthzID{Type: "ip", Value: net.ParseIP(id.Value).String()})
-		default:
-			return nil, backends.Refused("the certificate authority does not issue for names of type "+string(id.Type), nil)
-		}
-	}
-	return ids, nil
-}
 
 // Poll implements backends.Backend. It looks and does nothing.
 func (b *Backend) Poll(ctx context.Context, t backends.Ticket) (backends.Result, error) {
