@@ -112,17 +112,17 @@ func (b *Backend) Poll(ctx context.Context, text backends.Ticket) (backends.Resu
 	if err != nil {
 		return backends.Result{}, err
 	}
-	got, err := b.client.Certificate(ctx, t.serial)
+	got, err := b.client.Certificate(ctx, t.ID)
 	switch {
 	case errors.Is(err, ErrNotYet):
-		return backends.Result{After: b.pause(t), Note: "certificate " + t.serial + " is being made"}, nil
-	case errors.Is(err, caclient.ErrNotFound) && b.cfg.Now().Sub(t.since) < settled:
+		return backends.Result{After: b.pause(t), Note: "certificate " + t.ID + " is being made"}, nil
+	case errors.Is(err, caclient.ErrNotFound) && b.cfg.Now().Sub(t.Since) < settled:
 		// It may show late. After that it is an error, for a person to see.
-		return backends.Result{After: b.pause(t), Note: "certificate " + t.serial + " does not show at the CA yet"}, nil
+		return backends.Result{After: b.pause(t), Note: "certificate " + t.ID + " does not show at the CA yet"}, nil
 	case err != nil:
 		return backends.Result{}, err
 	case got.Status == "REVOKED":
-		return backends.Result{}, backends.Refused(refusedGone, fmt.Errorf("globalsign: certificate %s is revoked at the CA", t.serial))
+		return backends.Result{}, backends.Refused(refusedGone, fmt.Errorf("globalsign: certificate %s is revoked at the CA", t.ID))
 	}
 	chain := caclient.Chain(got.Leaf, b.intermediates)
 	if len(chain) == 1 || !b.rooted(chain) {
@@ -147,8 +147,8 @@ func (b *Backend) rooted(chain [][]byte) bool {
 // settled is how old an order is when its certificate should be there.
 const settled = 10 * time.Minute
 
-func (b *Backend) pause(t ticket) time.Duration {
-	switch age := b.cfg.Now().Sub(t.since); {
+func (b *Backend) pause(t caclient.Ticket) time.Duration {
+	switch age := b.cfg.Now().Sub(t.Since); {
 	case age < 10*time.Second:
 		return 2 * time.Second
 	case age < time.Minute:

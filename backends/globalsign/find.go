@@ -39,7 +39,7 @@ func (b *Backend) Find(ctx context.Context, r backends.Request) (backends.Ticket
 			return "", false, err
 		case !bytes.Equal(got.Leaf.RawSubjectPublicKeyInfo, r.PublicKey) || !sameNames(got.Leaf, r.Contract.Identifiers):
 		case got.Leaf.NotAfter.Unix() == r.Contract.NotAfter.Unix(): // which no other order asked for
-			return ticketFor(row.Serial, r).String(), true, nil
+			return ticketFor(row.Serial, r), true, nil
 		default:
 			unclear = fmt.Errorf("globalsign: certificate %s is for the same key and names, and ends at %s instead of %s: it is this order's, or another one's",
 				row.Serial, got.Leaf.NotAfter.UTC().Format(time.RFC3339), r.Contract.NotAfter.UTC().Format(time.RFC3339))

@@ -199,7 +199,7 @@ func (b *Backend) Submit(ctx context.Context, r backends.Request) (backends.Tick
 	if err != nil {
 		return "", b.classify(err)
 	}
-	return ticketFor(serial, r).String(), nil
+	return ticketFor(serial, r), nil
 }
 
 // classify says what an error of a purchase means to the engine.

@@ -118,21 +118,21 @@ func (b *Backend) Poll(ctx context.Context, text backends.Ticket) (backends.Resu
 	if err != nil {
 		return backends.Result{}, err
 	}
-	got, err := b.client.Certificate(ctx, t.id)
+	got, err := b.client.Certificate(ctx, t.ID)
 	switch {
-	case errors.Is(err, caclient.ErrNotFound) && b.cfg.Now().Sub(t.since) < settled:
+	case errors.Is(err, caclient.ErrNotFound) && b.cfg.Now().Sub(t.Since) < settled:
 		// It may show late. After that it is an error, for a person to see.
-		return backends.Result{After: b.pause(t), Note: "certificate " + t.id + " does not show at the CA yet"}, nil
+		return backends.Result{After: b.pause(t), Note: "certificate " + t.ID + " does not show at the CA yet"}, nil
 	case err != nil:
 		return backends.Result{}, err
 	}
 	status := strings.ToUpper(got.Status)
 	says := func() error {
-		return fmt.Errorf("godaddy: certificate %s is %s: %s", t.id, status, or(caclient.Printable(got.Denied), "no reason given"))
+		return fmt.Errorf("godaddy: certificate %s is %s: %s", t.ID, status, or(caclient.Printable(got.Denied), "no reason given"))
 	}
 	switch status {
 	case "ISSUED":
-		leaf, upper, err := b.client.Download(ctx, t.id)
+		leaf, upper, err := b.client.Download(ctx, t.ID)
 		if err != nil {
 			return backends.Result{}, err
 		}
@@ -144,11 +144,11 @@ func (b *Backend) Poll(ctx context.Context, text backends.Ticket) (backends.Resu
 	case "REVOKED":
 		return backends.Result{}, backends.Refused(refusedGone, says())
 	}
-	result := backends.Result{After: b.pause(t), Note: fmt.Sprintf("certificate %s at the CA: %s, %d %%", t.id, caclient.Printable(status), got.Progress)}
+	result := backends.Result{After: b.pause(t), Note: fmt.Sprintf("certificate %s at the CA: %s, %d %%", t.ID, caclient.Printable(status), got.Progress)}
 	switch {
 	case status != "PENDING_ISSUANCE" && status != "PENDING_REKEY":
 		result.Note += ", which needs a look at the account"
-	case b.cfg.Now().Sub(t.since) > settled:
+	case b.cfg.Now().Sub(t.Since) > settled:
 		result.Note += "; is the domain's TXT record or file in place that the CA wants?"
 	}
 	return result, nil
@@ -157,8 +157,8 @@ func (b *Backend) Poll(ctx context.Context, text backends.Ticket) (backends.Resu
 // settled is how old an order is when only people are waited for.
 const settled = 10 * time.Minute
 
-func (b *Backend) pause(t ticket) time.Duration {
-	switch age := b.cfg.Now().Sub(t.since); {
+func (b *Backend) pause(t caclient.Ticket) time.Duration {
+	switch age := b.cfg.Now().Sub(t.Since); {
 	case age < time.Minute:
 		return 10 * time.Second
 	case age < settled:

@@ -43,7 +43,7 @@ func (b *Backend) Find(ctx context.Context, r backends.Request) (backends.Ticket
 		case spki == nil:
 			unclear = fmt.Errorf("godaddy: certificate %s for %s is %s, and its key does not show: it is this order's, or another one's", row.ID, row.CommonName, row.Status)
 		case bytes.Equal(spki, r.PublicKey):
-			found = ticketFor(row.ID, r).String()
+			found = ticketFor(row.ID, r)
 		}
 		return found != "", nil
 	})

@@ -160,7 +160,7 @@ func (b *Backend) Submit(ctx context.Context, r backends.Request) (backends.Tick
 	if err != nil {
 		return "", b.classify(err)
 	}
-	return ticketFor(id, r).String(), nil
+	return ticketFor(id, r), nil
 }
 
 // classify says what an error of a purchase means to the engine.
