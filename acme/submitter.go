@@ -16,6 +16,8 @@ type Submitter struct {
 	// Vouch is why the operator answers for the control of the names, which
 	// takes the place of a proof. Nobody else may.
 	Vouch string `cbor:"3,keyasint,omitempty"`
+	// Token is the id of the token of a member that it came with, empty for none.
+	Token string `cbor:"4,keyasint,omitempty"`
 }
 
 // SubmissionWay is a way in which CSRs come without ACME.
@@ -45,6 +47,11 @@ func (s *Submitter) note() string {
 // control. A word without a reason is none (SP-3).
 func (o Order) Vouched() bool {
 	return o.Submitted != nil && o.Submitted.Via == ByOperator && strings.TrimSpace(o.Submitted.Vouch) != ""
+}
+
+// OrderedWith reports whether the order was placed with that token of a member.
+func (o Order) OrderedWith(token string) bool {
+	return token != "" && o.Submitted != nil && o.Submitted.Via == ByMemberAPI && o.Submitted.Token == token
 }
 
 // CSRAccount returns the account under which the CSRs of a member, or of an

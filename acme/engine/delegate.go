@@ -22,6 +22,7 @@ type Delegate struct {
 	member acme.MemberID
 	who    string
 	scopes []acme.TokenScope
+	token  string // its id; empty for one who was known in another way
 }
 
 // ErrNobody says that a credential for the member API was not accepted. It does
@@ -49,7 +50,7 @@ func (e *Engine) DelegateByToken(ctx context.Context, text string) (Delegate, er
 	if !ok {
 		return Delegate{}, ErrNobody
 	}
-	return Delegate{e, id, "token " + t.Name, t.Scopes}, nil
+	return Delegate{e: e, member: id, who: "token " + t.Name, scopes: t.Scopes, token: t.ID}, nil
 }
 
 // DelegateOf returns one who was known in another way, with all rights. who is
@@ -63,7 +64,7 @@ func (e *Engine) DelegateOf(ctx context.Context, member acme.MemberID, who strin
 	if err == nil && (m == nil || m.Status == acme.MemberRemoved || who == "") {
 		err = ErrNobody
 	}
-	return Delegate{e, member, who, acme.Scopes()}, err
+	return Delegate{e: e, member: member, who: who, scopes: acme.Scopes()}, err
 }
 
 // Member is for whom it acts, and Who it is.
@@ -94,29 +95,63 @@ func (d Delegate) Record(ctx context.Context) (m acme.Member, err error) {
 	return m, err
 }
 
+// Applications are those of the member in a framework, for whoever may sign for
+// them.
+func (d Delegate) Applications(ctx context.Context) ([]acme.Application, error) {
+	if err := d.may(acme.ScopeSign); err != nil {
+		return nil, err
+	}
+	read := d
+	read.scopes = acme.Scopes()
+	m, err := read.Record(ctx)
+	return m.Applications, err
+}
+
 // SubmitCSR orders with a CSR, under a profile for which the registry's word is
 // enough.
 func (d Delegate) SubmitCSR(ctx context.Context, r CSRRequest) (CSRAnswer, error) {
 	if err := d.may(acme.ScopeSign); err != nil {
 		return CSRAnswer{}, err
 	}
-	r.Member, r.Submitted = d.member, acme.Submitter{By: d.who, Via: acme.ByMemberAPI}
+	r.Member, r.Submitted = d.member, acme.Submitter{By: d.who, Via: acme.ByMemberAPI, Token: d.token}
 	return d.e.submitCSR(ctx, r)
 }
 
-// Order reads an order of the member, and when to look again.
+// Order reads an order of the member, and when to look again. A token that may
+// only sign reads those that were placed with it.
 func (d Delegate) Order(ctx context.Context, id acme.OrderID) (o acme.Order, retryAfter time.Duration, err error) {
-	if err := d.may(acme.ScopeRead); err != nil {
-		return o, 0, err
-	}
 	err = d.e.view(ctx, func(tx storage.Tx) error {
-		o, err = tx.Orders().Get(id)
-		return d.own(o.Member, err)
+		o, err = d.fetch(tx, id)
+		return err
 	})
 	if err != nil {
 		return acme.Order{}, 0, err
 	}
 	return d.e.Order(ctx, o.Account, id)
+}
+
+// Sees reports whether it may read an order.
+func (d Delegate) Sees(o acme.Order) bool {
+	return o.Member == d.member && (d.may(acme.ScopeRead) == nil || d.may(acme.ScopeSign) == nil && o.OrderedWith(d.token))
+}
+
+// fetch reads an order that the delegate sees. One that only signs gets the same
+// answer for all others, be they there or not.
+func (d Delegate) fetch(tx storage.Tx, id acme.OrderID) (acme.Order, error) {
+	reads := d.may(acme.ScopeRead)
+	if reads != nil && d.may(acme.ScopeSign) != nil {
+		return acme.Order{}, reads
+	}
+	o, err := tx.Orders().Get(id)
+	switch {
+	case err == nil && d.Sees(o):
+		return o, nil
+	case err != nil && !errors.Is(err, storage.ErrNotFound):
+		return o, err
+	case reads != nil:
+		return acme.Order{}, reads
+	}
+	return acme.Order{}, acme.NotFound()
 }
 
 func (d Delegate) own(holder acme.MemberID, err error) error {
@@ -126,14 +161,17 @@ func (d Delegate) own(holder acme.MemberID, err error) error {
 	return err
 }
 
-// Certificate reads a certificate of the member and what is above it.
+// Certificate reads a certificate of the member and what is above it. A token
+// that may only sign reads those that were ordered with it.
 func (d Delegate) Certificate(ctx context.Context, id acme.CertificateID) (c acme.Certificate, chain acme.Chain, err error) {
-	if err := d.may(acme.ScopeRead); err != nil {
-		return c, chain, err
-	}
 	err = d.e.view(ctx, func(tx storage.Tx) error {
 		c, err = tx.Certificates().Get(id)
-		if err := d.own(c.Member, err); err != nil {
+		if d.may(acme.ScopeRead) == nil {
+			err = d.own(c.Member, err)
+		} else if err == nil || errors.Is(err, storage.ErrNotFound) {
+			_, err = d.fetch(tx, c.Order)
+		}
+		if err != nil {
 			return err
 		}
 		chain, err = tx.Certificates().Chain(c.Chain)

@@ -296,17 +296,82 @@ func TestStanding(t *testing.T) {
 	w.ask(http.StatusUnauthorized, token, "GET", "/me", nil)
 }
 
-// TestScopes: a token does what it is for.
+// TestScopes: a token does what it is for, and one that signs fetches what it
+// ordered, and nothing else (SP-1).
 func TestScopes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.enrol("m1")
+	all, foreign := w.enrol("m1"), w.enrol("m2")
 	reads, signs := w.token("m1", "reads", time.Hour, acme.ScopeRead), w.token("m1", "signs", time.Hour, acme.ScopeSign)
-	csr, _ := newCSR(t, "a.m1.example")
+	sibling, revokes := w.token("m1", "sibling", time.Hour, acme.ScopeSign), w.token("m1", "revokes", time.Hour, acme.ScopeRevoke)
+	order := func(token, name, profile string) answer {
+		t.Helper()
+		csr, _ := newCSR(t, name)
+		status := http.StatusCreated
+		if profile == "watched" {
+			status = http.StatusAccepted
+		}
+		return w.ask(status, token, "POST", "/certificates", signRequest{CSR: csr, Profile: profile})
+	}
+	// With the scope sign alone.
+	mine, waiting := order(signs, "a.m1.example", "members"), order(signs, "b.m1.example", "watched")
+	for _, path := range []string{"/orders/" + mine.object.Order, "/certificates/" + mine.object.ID} {
+		if got := w.ask(http.StatusOK, signs, "GET", path, nil); got.object.Certificate != mine.object.Certificate {
+			t.Errorf("%s is %s", path, got.body)
+		}
+		w.ask(http.StatusOK, reads, "GET", path, nil)
+		w.ask(http.StatusForbidden, sibling, "GET", path, nil)
+		w.ask(http.StatusForbidden, revokes, "GET", path, nil)
+		w.ask(http.StatusNotFound, foreign, "GET", path, nil)
+	}
+	if got := w.ask(http.StatusOK, signs, "GET", "/certificates/"+mine.object.ID+".pem", nil); string(got.body) != mine.object.Certificate {
+		t.Errorf("the file is %s", got.body)
+	}
+	if got := w.ask(http.StatusOK, signs, "GET", waiting.header.Get("Location"), nil); got.object.Status != "processing" {
+		t.Errorf("the order is %s", got.body)
+	}
+	// What is not its own, or not there, has one answer.
+	theirs := order(all, "c.m1.example", "members")
+	for _, path := range []string{
+		"/orders/" + theirs.object.Order, "/orders/" + order(foreign, "a.m2.example", "members").object.Order, "/orders/nothing",
+		"/certificates/" + theirs.object.ID, "/certificates/" + theirs.object.ID + ".pem", "/certificates/nothing", "/certificates", "/me", "/serials/" + theirs.object.Serial,
+	} {
+		want := http.StatusForbidden
+		got := w.ask(want, signs, "GET", path, nil)
+		if !strings.Contains(got.object.Detail, "scope read") {
+			t.Errorf("%s: %s", path, got.body)
+		}
+	}
+	w.ask(http.StatusForbidden, signs, "POST", "/certificates/"+mine.object.ID+"/revoke", nil)
+	// Both ways to sign are for those who may sign: what the second lacks here is the application.
+	csr, _ := newCSR(t, "d.m1.example")
+	for token, want := range map[string]int{signs: http.StatusNotFound, all: http.StatusNotFound, reads: http.StatusForbidden, revokes: http.StatusForbidden} {
+		w.ask(want, token, "POST", "/applications/x/certificates/client/sign", signRequest{CSR: csr})
+	}
 	w.ask(http.StatusForbidden, reads, "POST", "/certificates", signRequest{CSR: csr})
-	w.ask(http.StatusCreated, signs, "POST", "/certificates", signRequest{CSR: csr})
-	w.ask(http.StatusForbidden, signs, "GET", "/certificates", nil)
+	w.ask(http.StatusForbidden, revokes, "POST", "/certificates", signRequest{CSR: csr})
+	w.ask(http.StatusForbidden, revokes, "GET", "/me", nil)
 	w.ask(http.StatusOK, reads, "GET", "/certificates", nil)
+	w.ask(http.StatusOK, reads, "GET", "/me", nil)
+}
+
+// TestScopesOfASuccessor: a token that took the place of another one gets at what
+// that had ordered by the same CSR, as long as it is under way, and is not sent
+// to where it may not look.
+func TestScopesOfASuccessor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.enrol("m1")
+	before, after := w.token("m1", "before", time.Hour, acme.ScopeSign), w.token("m1", "after", time.Hour, acme.ScopeSign)
+	csr, _ := newCSR(t, "a.m1.example")
+	body := signRequest{CSR: csr, Profile: "watched"}
+	first, again := w.ask(http.StatusAccepted, before, "POST", "/certificates", body), w.ask(http.StatusAccepted, after, "POST", "/certificates", body)
+	if !again.object.Known || again.object.Order != first.object.Order || again.header.Get("Location") != "" || again.header.Get("Retry-After") == "" {
+		t.Errorf("the same CSR is %v %s", again.header, again.body)
+	}
+	if first.header.Get("Location") == "" {
+		t.Error("whoever ordered does not learn where to look")
+	}
 }
 
 // TestLimits: requests of an address, and tokens that were not accepted.

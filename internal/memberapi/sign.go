@@ -51,12 +51,12 @@ func (a *API) signForApplication(q *request) error {
 // application finds one of the member by its URL, by the end of its URL, which
 // directories call its id, or by its handle.
 func (a *API) application(q *request, named string) (string, error) {
-	m, err := q.delegate.Record(q.ctx())
+	all, err := q.delegate.Applications(q.ctx())
 	if err != nil {
 		return "", err
 	}
 	var found []string
-	for _, x := range m.Applications {
+	for _, x := range all {
 		if x.URL == named {
 			return x.URL, nil
 		}
@@ -127,7 +127,9 @@ func (a *API) order(q *request) error {
 // showOrder answers with the certificate of an order, or says where to look for
 // it, or why there is none. done is the status where it is there.
 func (a *API) showOrder(q *request, done int, v submitted, o acme.Order, x engine.CSRAnswer, name string) error {
-	q.w.Header().Set("Location", a.url("/orders/"+url.PathEscape(string(o.ID))))
+	if q.delegate.Sees(o) { // otherwise the same CSR again tells how it stands
+		q.w.Header().Set("Location", a.url("/orders/"+url.PathEscape(string(o.ID))))
+	}
 	switch o.Status {
 	case acme.OrderValid:
 		c, chain, err := a.own(q, o.Certificate)
