@@ -48,12 +48,9 @@ type Provider struct {
 
 	mu       sync.Mutex
 	verifier *oidc.IDTokenVerifier // guarded by mu, like the rest
+	asking   *inquiry              // nil while nobody asks the provider
 	again    time.Time             // when to ask once more after a failure
 }
-
-// pause is between two tries to reach a provider: each request would wait for
-// it otherwise.
-const pause = 5 * time.Second
 
 // algorithms are those with a public key, by which nobody but the provider can
 // sign.
@@ -88,8 +85,8 @@ func (p *Provider) Identify(ctx context.Context, bearer string) (memberapi.Ident
 	}
 	before := p.broken.Load()
 	token, err := verifier.Verify(ctx, bearer)
-	if err != nil && p.broken.Load() != before {
-		return memberapi.Identity{}, away()
+	if err != nil && (p.broken.Load() != before || ctx.Err() != nil) {
+		return memberapi.Identity{}, errors.Join(away(), err)
 	}
 	if err != nil {
 		return memberapi.Identity{}, fmt.Errorf("%w: %w", memberapi.ErrUnknown, err)
@@ -113,28 +110,6 @@ func (p *Provider) Identify(ctx context.Context, bearer string) (memberapi.Ident
 		id.Members = append(id.Members, acme.MemberID(m))
 	}
 	return id, nil
-}
-
-// ready returns the verifier, after the provider was asked what it is.
-func (p *Provider) ready(ctx context.Context) (*oidc.IDTokenVerifier, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.verifier != nil {
-		return p.verifier, nil
-	}
-	if p.cfg.Now().Before(p.again) {
-		return nil, away()
-	}
-	provider, err := oidc.NewProvider(p.web.in(ctx), p.cfg.Issuer)
-	if err != nil {
-		p.again = p.cfg.Now().Add(pause)
-		return nil, errors.Join(away(), fmt.Errorf("idtoken: ask the provider %s what it is: %w", p.cfg.Issuer, err))
-	}
-	// The keys are asked for again later, when this request is long over.
-	p.verifier = provider.VerifierContext(p.web.in(context.WithoutCancel(ctx)), &oidc.Config{
-		ClientID: p.cfg.Audience, SupportedSigningAlgs: algorithms, Now: p.cfg.Now,
-	})
-	return p.verifier, nil
 }
 
 func away() *acme.Problem {

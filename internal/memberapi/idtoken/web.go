@@ -3,6 +3,7 @@ package idtoken
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net/http"
 	"sync/atomic"
@@ -18,7 +19,7 @@ type web struct{ client *http.Client }
 
 func newWeb(cfg Config, broken *atomic.Int64) web {
 	return web{&http.Client{
-		Timeout: 10 * time.Second,
+		Timeout: patience,
 		Transport: watched{broken, &http.Transport{
 			DialContext: cfg.Dial, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs}, TLSHandshakeTimeout: 5 * time.Second,
 			MaxResponseHeaderBytes: 64 << 10, IdleConnTimeout: 60 * time.Second, DisableCompression: true,
@@ -43,11 +44,23 @@ func (w watched) RoundTrip(r *http.Request) (*http.Response, error) {
 		w.broken.Add(1)
 		return resp, err
 	}
-	resp.Body = limited{io.LimitReader(resp.Body, 1<<20), resp.Body}
+	resp.Body = limited{io.LimitReader(resp.Body, 1<<20), resp.Body, w.broken}
 	return resp, nil
 }
 
+// limited is an answer that does not go on for ever, and counts as failed when
+// it breaks off.
 type limited struct {
 	io.Reader
 	io.Closer
+	broken *atomic.Int64
+}
+
+// Read implements io.Reader.
+func (l limited) Read(p []byte) (int, error) {
+	n, err := l.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		l.broken.Add(1)
+	}
+	return n, err
 }
