@@ -209,6 +209,8 @@ type Certificates interface {
 	ByCertID(authorityKeyID, serial []byte) (acme.Certificate, error)
 	// KeyInUse reports whether a certificate has that key.
 	KeyInUse(acme.KeyHash) (bool, error)
+	// ByKey lists the certificates of that key, whoever has them.
+	ByKey(acme.KeyHash, Page) ([]acme.Certificate, string, error)
 	ByAccount(acme.AccountID, Page) ([]acme.Certificate, string, error)
 	ByMember(acme.MemberID, Page) ([]acme.Certificate, string, error)
 	List(Page) ([]acme.Certificate, string, error)

@@ -210,34 +210,22 @@ func (e *Engine) keyFree(tx storage.Tx, o acme.Order, p acme.Profile, key acme.K
 	if err != nil {
 		return err
 	}
-	used, err := tx.Certificates().KeyInUse(key)
-	if err != nil || !used {
-		return err
-	}
-	taken := acme.Problemf(acme.BadPublicKey, "another certificate has the key of the CSR, of another kind or for somebody else; make a key for each")
-	own := false
-	for at := (storage.Page{Limit: 500}); ; {
-		certs, next, err := tx.Certificates().ByMember(o.Member, at)
+	// By the index of keys: a member may have thousands of certificates, and a key
+	// has few.
+	for at := (storage.Page{Limit: 100}); ; {
+		certs, next, err := tx.Certificates().ByKey(key, at)
 		if err != nil {
 			return err
 		}
 		for _, c := range certs {
-			if c.KeyHash != key {
-				continue
+			if c.Member != o.Member || c.Holder == nil || c.Holder.Tree != p.IB1.Tree || c.Holder.Application != application {
+				return acme.Problemf(acme.BadPublicKey, "another certificate has the key of the CSR, of another kind or for somebody else; make a key for each")
 			}
-			if c.Holder == nil || c.Holder.Tree != p.IB1.Tree || c.Holder.Application != application {
-				return taken
-			}
-			own = true
 		}
 		if at.After = next; next == "" {
-			break
+			return nil
 		}
 	}
-	if !own {
-		return taken
-	}
-	return nil
 }
 
 // mayReissue bounds what clients get that order again with every run: those that

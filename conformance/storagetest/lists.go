@@ -82,6 +82,17 @@ var lists = []testCase{
 			}
 		}, func(c acme.Certificate) acme.Certificate { c.Member = ""; return c })
 	}},
+	{"certificates/by key", func(t *testing.T, s storage.Store) {
+		listing(t, s, func(n int) acme.Certificate {
+			c := certificate(n)
+			c.KeyHash = hash("shared", n%2)
+			return c
+		}, func(tx storage.Tx) listFunc[acme.Certificate] { return tx.Certificates().List }, func(tx storage.Tx) listFunc[acme.Certificate] {
+			return func(p storage.Page) ([]acme.Certificate, string, error) {
+				return tx.Certificates().ByKey(hash("shared", 0), p)
+			}
+		}, func(c acme.Certificate) acme.Certificate { c.KeyHash = hash("shared", 1); return c })
+	}},
 	{"certificates/revoked", func(t *testing.T, s storage.Store) {
 		listing(t, s, func(n int) acme.Certificate {
 			c := certificate(n)

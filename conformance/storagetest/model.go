@@ -264,6 +264,9 @@ func (c modelCertificates) ByCertID(aki, serial []byte) (acme.Certificate, error
 func (c modelCertificates) KeyInUse(h acme.KeyHash) (bool, error) {
 	return len(all(c.m.certificates, func(r acme.Certificate) bool { return r.KeyHash == h })) > 0, nil
 }
+func (c modelCertificates) ByKey(h acme.KeyHash, p storage.Page) ([]acme.Certificate, string, error) {
+	return whole(all(c.m.certificates, func(r acme.Certificate) bool { return r.KeyHash == h }), p)
+}
 func (c modelCertificates) ByAccount(id acme.AccountID, p storage.Page) ([]acme.Certificate, string, error) {
 	return whole(all(c.m.certificates, func(r acme.Certificate) bool { return r.Account == id }), p)
 }

@@ -93,6 +93,10 @@ func (c certificates) KeyInUse(h acme.KeyHash) (bool, error) {
 	return exists(c.tx, append([]byte{'h'}, h[:]...))
 }
 
+func (c certificates) ByKey(h acme.KeyHash, p storage.Page) ([]acme.Certificate, string, error) {
+	return listBy(c.tx, certificateTable, append([]byte{'h'}, h[:]...), byID, p, nil, nil)
+}
+
 func (c certificates) ByAccount(a acme.AccountID, p storage.Page) ([]acme.Certificate, string, error) {
 	return listBy(c.tx, certificateTable, under('c', string(a)), byID, p, nil, nil)
 }

@@ -91,6 +91,10 @@ func (c certificates) KeyInUse(h acme.KeyHash) (bool, error) {
 	return len(found) > 0, err
 }
 
+func (c certificates) ByKey(h acme.KeyHash, p storage.Page) ([]acme.Certificate, string, error) {
+	return listBy(c.tx, c.collection, certificateKind, under("key", string(h[:])), p)
+}
+
 func (c certificates) ByAccount(a acme.AccountID, p storage.Page) ([]acme.Certificate, string, error) {
 	return listBy(c.tx, c.collection, certificateKind, under("account", string(a)), p)
 }
