@@ -54,7 +54,7 @@ func (p *parts) responder() (*ocsp.Responder, error) {
 			return all, nil
 		},
 		Freshness: c.Freshness, IgnoreNonce: c.Nonce == "ignore", RefuseUnknown: c.Unknown == "unauthorized",
-		CacheFor: c.CacheFor, Entries: c.Entries, Signatures: c.Signatures, Log: p.log, Now: p.now,
+		CacheFor: c.CacheFor, Entries: c.Entries, Signatures: c.Signatures, SharedSignatures: c.Shared, Log: p.log, Now: p.now,
 	})
 }
 
@@ -69,7 +69,7 @@ func (p *parts) recorded(issuer *x509.Certificate) func(context.Context, []byte)
 		case c.Revocation != nil:
 			return ocsp.Status{State: ocsp.Revoked, At: c.Revocation.At, Reason: int(c.Revocation.Reason)}, nil
 		default:
-			return ocsp.Status{State: ocsp.Good}, nil
+			return ocsp.Status{State: ocsp.Good, Since: c.IssuedAt}, nil
 		}
 	}
 }
@@ -142,10 +142,12 @@ type supplied struct {
 	cfg     config.BackendOCSP
 	issuer  *x509.Certificate
 	status  func(context.Context, []byte) (ocsp.Status, error)
+	list    *ocsp.List // nil without one
 
 	mu     sync.Mutex
 	seen   [2]fileState
 	signer *ocsp.Signer
+	said   string // what was last said of the list
 }
 
 func newSupplied(p *parts, name string) (*supplied, error) {
@@ -163,7 +165,7 @@ func newSupplied(p *parts, name string) (*supplied, error) {
 		if err != nil {
 			return nil, fmt.Errorf("crl: %w", err)
 		}
-		s.status = both(list.Status, s.status)
+		s.list, s.status = list, both(list.Status, s.status)
 	}
 	return s, s.load()
 }
@@ -180,6 +182,7 @@ func both(list, recorded func(context.Context, []byte) (ocsp.Status, error)) fun
 		if ourErr != nil || ours.State == ocsp.Revoked {
 			return ours, ourErr
 		}
+		s.Since = ours.Since
 		return s, err
 	}
 }
@@ -193,7 +196,23 @@ func (s *supplied) issuers(context.Context) ([]ocsp.Issuer, error) {
 			s.log.Error("the new signer of OCSP answers cannot be used; the old one stays", "event", "ocsp.signer", "backend", s.backend, "cause", err)
 		}
 	}
+	s.lookAtList()
 	return []ocsp.Issuer{{Name: s.backend, Certificate: s.issuer, Signer: s.signer, Status: s.status}}, nil
+}
+
+// lookAtList says once why a new list is not used.
+func (s *supplied) lookAtList() {
+	if s.list == nil {
+		return
+	}
+	why := ""
+	if err := s.list.Trouble(); err != nil {
+		why = err.Error()
+	}
+	if why != "" && why != s.said {
+		s.log.Error("the new revocation list cannot be used; the old one stays until it ends", "event", "ocsp.list", "backend", s.backend, "cause", why)
+	}
+	s.said = why
 }
 
 func (s *supplied) files() [2]fileState {

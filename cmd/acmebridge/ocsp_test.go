@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"io"
+	"log/slog"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -178,7 +179,10 @@ func TestSuppliedSigner(t *testing.T) {
 // revoked here since the list was made; everything else of the CA is good.
 func TestListAsSource(t *testing.T) {
 	t.Parallel()
-	p := assembled(t, t.TempDir(), time.Now)
+	var ahead time.Duration
+	var told bytes.Buffer
+	p := assembled(t, t.TempDir(), func() time.Time { return time.Now().Add(ahead) })
+	p.log = slog.New(slog.NewTextHandler(&told, nil))
 	dir, _, issuer := remote(t, p, 7)
 	local := p.cfg.Backends["local"]
 	local.OCSP.Source = config.OCSPList
@@ -204,6 +208,23 @@ func TestListAsSource(t *testing.T) {
 		if got, err := answered(t, r, issuer, serial); err != nil || got.Status != want {
 			t.Errorf("serial %d: %v, %v", serial, got, err)
 		}
+	}
+	// A list from before something was revoked makes nothing good, and is told of.
+	if der, _, err = ca.SignCRL("crl/local.crl", 1, time.Now().Add(-2*time.Hour), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "list.crl"), der, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ahead = time.Minute
+	for range 2 {
+		if got, err := answered(t, r, issuer, 5); err != nil || got.Status != xocsp.Revoked {
+			t.Errorf("by an older list: %v, %v", got, err)
+		}
+		ahead += time.Minute
+	}
+	if n := strings.Count(told.String(), "older than the one in hand"); n != 1 {
+		t.Errorf("told of it %d times: %s", n, told.String())
 	}
 }
 

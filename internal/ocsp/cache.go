@@ -14,16 +14,29 @@ type entry struct {
 	signer *Signer
 	answer Answer
 	asked  atomic.Bool // since it was signed
+	again  atomic.Bool // more than once, also before it was signed anew
 }
 
 // serves reports whether the entry is an answer while that is the state.
-func (e *entry) serves(status Status, signer *Signer, now time.Time, most time.Duration) bool {
+func (e *entry) serves(status Status, now time.Time, most time.Duration) bool {
 	age := now.Sub(e.answer.At)
-	return e.status.same(status) && (e.signer == signer || e.signer.cert.Equal(signer.cert)) && age >= 0 && age < most
+	return e.status.same(status) && age >= 0 && age < most
+}
+
+// by reports whether that signer made it.
+func (e *entry) by(signer *Signer) bool {
+	return e.signer == signer || e.signer.cert.Equal(signer.cert)
+}
+
+// use takes note that somebody got it.
+func (e *entry) use() {
+	e.asked.Store(true)
+	e.again.Store(true)
 }
 
 // cache keeps answers by CertID, up to a bound. What goes when it is full is
-// left to chance: whoever misses it has it signed again.
+// left to chance among those that nobody has asked for twice, as far as a few
+// looks find one: who asks for everything in turn pushes out his own.
 type cache struct {
 	most int
 	mu   sync.RWMutex
@@ -42,12 +55,22 @@ func (c *cache) put(key string, e *entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, there := c.m[key]; !there && len(c.m) >= c.most {
-		for victim := range c.m {
-			delete(c.m, victim)
+		delete(c.m, c.victim())
+	}
+	c.m[key] = e
+}
+
+// victim is whom the next one takes the place of.
+func (c *cache) victim() (key string) {
+	const looks = 16
+	looked := 0
+	for k, e := range c.m {
+		key = k
+		if looked++; looked == looks || !e.again.Load() {
 			break
 		}
 	}
-	c.m[key] = e
+	return key
 }
 
 // drop removes e, unless another has taken its place.
@@ -63,28 +86,4 @@ func (c *cache) all() map[string]*entry {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return maps.Clone(c.m)
-}
-
-// allowance is so many in a second, and as many at once.
-type allowance struct {
-	mu   sync.Mutex
-	most float64
-	left float64
-	at   time.Time
-}
-
-func newAllowance(n int) *allowance { return &allowance{most: float64(n), left: float64(n)} }
-
-func (a *allowance) take(now time.Time) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if passed := now.Sub(a.at); passed > 0 {
-		a.left = min(a.most, a.left+passed.Seconds()*a.most)
-	}
-	a.at = now
-	if a.left < 1 {
-		return false
-	}
-	a.left--
-	return true
 }

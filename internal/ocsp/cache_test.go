@@ -23,3 +23,28 @@ func TestCacheIsBounded(t *testing.T) {
 		t.Error("what took its place was dropped")
 	}
 }
+
+// TestCacheKeepsWhatIsUsed: who asks for everything once pushes out little of what
+// others ask for again and again.
+func TestCacheKeepsWhatIsUsed(t *testing.T) {
+	t.Parallel()
+	const most, used = 1000, 300
+	c := newCache(most)
+	for i := range used {
+		e := &entry{}
+		e.use()
+		c.put(fmt.Sprint("used ", i), e)
+	}
+	for i := range 20 * most {
+		c.put(fmt.Sprint(i), &entry{})
+	}
+	left := 0
+	for i := range used {
+		if c.get(fmt.Sprint("used ", i)) != nil {
+			left++
+		}
+	}
+	if left < used/2 {
+		t.Errorf("%d of %d answers that are in use are left", left, used)
+	}
+}

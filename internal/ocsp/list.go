@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"os"
 	"sync"
 	"time"
@@ -17,7 +18,8 @@ import (
 const maxList = 64 << 20
 
 // List is a revocation list in a file that somebody else keeps up to date.
-// Whoever is not on it is good.
+// Whoever is not on it is good. It only goes forward: a list that is older than
+// the one in hand, by number or time, is not used.
 type List struct {
 	path   string
 	issuer *x509.Certificate
@@ -27,7 +29,9 @@ type List struct {
 	looked  time.Time // when the file was last looked at
 	size    int64
 	at      time.Time // when it was last written
-	until   time.Time
+	since   time.Time // thisUpdate of the list in hand
+	until   time.Time // its nextUpdate
+	number  *big.Int  // nil when it has none
 	entries map[string]Status
 	err     error // why what the file has cannot be used
 }
@@ -72,6 +76,7 @@ func (l *List) look() {
 		return
 	}
 	if err != nil {
+		l.size = -1 // it is read when it is back, also unchanged
 		l.err = fmt.Errorf("ocsp: look at the revocation list: %w", err)
 		return
 	}
@@ -107,6 +112,9 @@ func (l *List) read() error {
 	if list.NextUpdate.IsZero() {
 		return errors.New("it does not say when it ends")
 	}
+	if err := l.follows(list); err != nil {
+		return err
+	}
 	// Critical are those by which a list is one of a part, of changes, or of
 	// other CAs' certificates (RFC 5280, sections 5.2 and 5.3).
 	for _, x := range list.Extensions {
@@ -123,6 +131,33 @@ func (l *List) read() error {
 		}
 		entries[string(e.SerialNumber.Bytes())] = Status{State: Revoked, At: e.RevocationTime, Reason: e.ReasonCode}
 	}
-	l.entries, l.until = entries, list.NextUpdate
+	l.entries, l.since, l.until, l.number = entries, list.ThisUpdate, list.NextUpdate, list.Number
 	return nil
+}
+
+// clockSkew is how far ahead the clock of the CA may be.
+const clockSkew = 5 * time.Minute
+
+// follows refuses a list that is older than the one in hand: it is genuine, and
+// certificates that were revoked since would be good again.
+func (l *List) follows(next *x509.RevocationList) error {
+	switch {
+	case next.ThisUpdate.After(l.now().Add(clockSkew)):
+		return fmt.Errorf("it is of %s, which is in future: look at the clocks", next.ThisUpdate.Format(time.RFC3339))
+	case l.entries == nil:
+		return nil
+	case next.ThisUpdate.Before(l.since):
+		return fmt.Errorf("it is of %s, and older than the one in hand, of %s: fetch the newest one", next.ThisUpdate.Format(time.RFC3339), l.since.Format(time.RFC3339))
+	case next.Number != nil && l.number != nil && next.Number.Cmp(l.number) < 0:
+		return fmt.Errorf("it has number %d, and is older than the one in hand, number %d: fetch the newest one; if the CA numbers its lists anew, start this server again", next.Number, l.number)
+	default:
+		return nil
+	}
+}
+
+// Trouble says why what the file has now is not used; nil when it is.
+func (l *List) Trouble() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
 }

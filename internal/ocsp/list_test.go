@@ -71,6 +71,9 @@ func TestList(t *testing.T) {
 	want("next", []byte{8}, ocsp.Revoked)
 	want("next", []byte{7}, ocsp.Good)
 
+	at := func(age time.Duration) func(*x509.RevocationList) {
+		return func(l *x509.RevocationList) { l.ThisUpdate = time.Now().Add(-age) }
+	}
 	delta := pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 27}, Critical: true, Value: []byte{2, 1, 1}}
 	for name, bad := range map[string][]byte{
 		"another CA's": other.list(9, end, nil, 7), "nothing": {}, "cut off": c.list(9, end, nil, 7)[:90],
@@ -78,17 +81,35 @@ func TestList(t *testing.T) {
 		"other CAs' entries": c.list(9, end, func(l *x509.RevocationList) {
 			l.RevokedCertificateEntries[0].ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 29}, Critical: true, Value: []byte{0x30, 0}}}
 		}, 7),
+		// Genuine lists, from before something was revoked.
+		"an older number": c.list(1, end, at(time.Minute), 7),
+		"an older time":   c.list(9, end, at(2*time.Hour), 7),
+		"in future":       c.list(9, end, at(-10*time.Minute), 7),
 	} {
 		put(bad)
 		want(name, []byte{8}, ocsp.Revoked) // the one before still stands
 		want(name, []byte{7}, ocsp.Good)
+		if err := l.Trouble(); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: nobody hears of it: %v", name, err)
+		}
+		if strings.HasPrefix(name, "an older") {
+			continue // after a start there is none in hand
+		}
 		if _, err := ocsp.NewList(path, c.cert, func() time.Time { return now }); err == nil || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: starts with it: %v", name, err)
 		}
 	}
+	put(c.list(2, end, nil, 8)) // the same one again
+	if want("the same", []byte{8}, ocsp.Revoked); l.Trouble() != nil {
+		t.Errorf("the same list again: %v", l.Trouble())
+	}
 	now = end
 	if s, err := l.Status(t.Context(), []byte{7}); err == nil {
 		t.Errorf("a list that has ended says %v", s)
+	}
+	put(c.list(1, now.Add(time.Hour), nil, 7))
+	if s, err := l.Status(t.Context(), []byte{7}); err == nil || !strings.Contains(err.Error(), "older than the one in hand") {
+		t.Errorf("an older list after the end: %v, %v", s, err)
 	}
 	put(c.list(3, now.Add(time.Hour), nil, 7))
 	want("after the end", []byte{7}, ocsp.Revoked)

@@ -47,6 +47,10 @@ type Config struct {
 	// Signatures bounds those made in a second for one request each, 200 unless
 	// set.
 	Signatures int
+	// SharedSignatures bounds those made in a second, and for each issuer, for
+	// answers that are kept for everybody, 500 unless set; ten times as many at
+	// once. States that are recent have as many of their own.
+	SharedSignatures int
 
 	Log *slog.Logger
 	Now func() time.Time
@@ -59,13 +63,21 @@ type Responder struct {
 	special *allowance
 
 	issuers atomic.Pointer[known]
-	reading sync.Mutex // held by whoever reads the issuers anew
+	reading sync.Mutex         // held by whoever reads the issuers anew
+	budgets map[string]*budget // by certificate of the issuer; guarded by reading
+	told    atomic.Int64       // when it was last said that there are too many questions
+}
+
+// served is an issuer, and how much may be signed for it.
+type served struct {
+	Issuer
+	budget *budget
 }
 
 // known is what was read of the issuers, at a time.
 type known struct {
 	at   time.Time
-	byID map[string]*Issuer // by hash algorithm, name hash and key hash
+	byID map[string]*served // by hash algorithm, name hash and key hash
 }
 
 // How often the issuers are read anew: as a matter of course, and at most.
@@ -88,17 +100,20 @@ func New(cfg Config) (*Responder, error) {
 	if cfg.Signatures == 0 {
 		cfg.Signatures = 200
 	}
+	if cfg.SharedSignatures == 0 {
+		cfg.SharedSignatures = 500
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.Freshness < time.Minute || cfg.CacheFor < 0 || cfg.Entries < 0 || cfg.Signatures < 0 {
-		return nil, fmt.Errorf("ocsp: a freshness of %s, %s in caches, %d answers and %d signatures: use a minute or more, and nothing negative",
-			cfg.Freshness, cfg.CacheFor, cfg.Entries, cfg.Signatures)
+	if cfg.Freshness < time.Minute || cfg.CacheFor < 0 || cfg.Entries < 0 || cfg.Signatures < 0 || cfg.SharedSignatures < 0 {
+		return nil, fmt.Errorf("ocsp: a freshness of %s, %s in caches, %d answers, %d and %d signatures: use a minute or more, and nothing negative",
+			cfg.Freshness, cfg.CacheFor, cfg.Entries, cfg.Signatures, cfg.SharedSignatures)
 	}
-	return &Responder{cfg: cfg, kept: newCache(cfg.Entries), special: newAllowance(cfg.Signatures)}, nil
+	return &Responder{cfg: cfg, kept: newCache(cfg.Entries), special: newAllowance(cfg.Signatures, cfg.Signatures), budgets: map[string]*budget{}}, nil
 }
 
 // Answer is a DER to send.
@@ -146,7 +161,7 @@ func (r *Responder) Answer(ctx context.Context, der []byte) Answer {
 // now is in the seconds that answers have.
 func (r *Responder) now() time.Time { return r.cfg.Now().UTC().Truncate(time.Second) }
 
-func (r *Responder) one(ctx context.Context, is *Issuer, request *Request, now time.Time) Answer {
+func (r *Responder) one(ctx context.Context, is *served, request *Request, now time.Time) Answer {
 	id := request.IDs[0]
 	status, err := is.Status(ctx, id.Serial)
 	if err != nil {
@@ -168,11 +183,20 @@ func (r *Responder) one(ctx context.Context, is *Issuer, request *Request, now t
 	// A nonce beyond what can be signed for is left out, as RFC 9654, section 2.1,
 	// allows: who can do without has an answer.
 	key := string(id.Raw)
-	if e := r.kept.get(key); e != nil && e.serves(status, is.Signer, now, r.cfg.Freshness/2) {
-		e.asked.Store(true)
+	e := r.kept.get(key)
+	if e != nil && e.by(is.Signer) && e.serves(status, now, r.cfg.Freshness/2) {
+		e.use()
 		return e.answer
 	}
-	e, err := r.sign(is, id, status, now)
+	if !is.budget.take(status.recent(now, r.cfg.Freshness), r.cfg.Now()) {
+		r.tooMany(is, now)
+		if e != nil && e.serves(status, now, r.cfg.Freshness/4*3) {
+			e.use()
+			return e.answer
+		}
+		return refuse(tryLater)
+	}
+	e, err = r.sign(is, id, status, now)
 	if err != nil {
 		return r.unread(is, err)
 	}
@@ -181,9 +205,17 @@ func (r *Responder) one(ctx context.Context, is *Issuer, request *Request, now t
 	return e.answer
 }
 
+// tooMany says now and then that more is asked than may be signed.
+func (r *Responder) tooMany(is *served, now time.Time) {
+	if last := r.told.Load(); now.Unix()-last >= 60 && r.told.CompareAndSwap(last, now.Unix()) {
+		r.cfg.Log.Warn("more certificates are asked about in turn than answers are kept (ocsp.entries) or may be signed (ocsp.shared_signatures)",
+			"event", "ocsp.limited", "issuer", is.Name)
+	}
+}
+
 // several answers about more than one certificate. One signature can only speak
 // for one CA; of others' certificates nothing is known.
-func (r *Responder) several(ctx context.Context, is *Issuer, request *Request, now time.Time) Answer {
+func (r *Responder) several(ctx context.Context, is *served, request *Request, now time.Time) Answer {
 	if !r.special.take(r.cfg.Now()) {
 		return refuse(tryLater)
 	}
@@ -201,8 +233,8 @@ func (r *Responder) several(ctx context.Context, is *Issuer, request *Request, n
 }
 
 // alone signs an answer that only one client has a use for.
-func (r *Responder) alone(is *Issuer, all []single, nonce []byte, now time.Time) Answer {
-	until := now.Add(r.cfg.Freshness)
+func (r *Responder) alone(is *served, all []single, nonce []byte, now time.Time) Answer {
+	until := is.Signer.until(now.Add(r.cfg.Freshness))
 	body, err := is.Signer.respond(all, nonce, now, until)
 	if err != nil {
 		return r.unread(is, err)
@@ -210,14 +242,14 @@ func (r *Responder) alone(is *Issuer, all []single, nonce []byte, now time.Time)
 	return Answer{Body: body, At: now, Until: until}
 }
 
-func (r *Responder) unread(is *Issuer, err error) Answer {
+func (r *Responder) unread(is *served, err error) Answer {
 	r.cfg.Log.Error("a question about a certificate has no answer", "event", "ocsp.failed", "issuer", is.Name, "cause", err)
 	return refuse(tryLater)
 }
 
 // sign makes an answer that will be kept.
-func (r *Responder) sign(is *Issuer, id CertID, status Status, now time.Time) (*entry, error) {
-	until := now.Add(r.cfg.Freshness)
+func (r *Responder) sign(is *served, id CertID, status Status, now time.Time) (*entry, error) {
+	until := is.Signer.until(now.Add(r.cfg.Freshness))
 	body, err := is.Signer.respond([]single{{id.Raw, status}}, nil, now, until)
 	if err != nil {
 		return nil, err
@@ -230,7 +262,7 @@ func (r *Responder) sign(is *Issuer, id CertID, status Status, now time.Time) (*
 }
 
 // issuer finds whom a CertID means; nil is nobody.
-func (r *Responder) issuer(ctx context.Context, id CertID) (*Issuer, error) {
+func (r *Responder) issuer(ctx context.Context, id CertID) (*served, error) {
 	if id.Hash == 0 {
 		return nil, nil //nolint:nilnil // nobody is an answer
 	}
@@ -268,19 +300,26 @@ func (r *Responder) read(ctx context.Context, now time.Time) (*known, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &known{at: now, byID: map[string]*Issuer{}}
+	k := &known{at: now, byID: map[string]*served{}}
+	budgets := map[string]*budget{}
 	for _, is := range all {
 		bits, err := keyBits(is.Certificate)
 		if err != nil {
 			return nil, fmt.Errorf("issuer %s: %w", is.Name, err)
 		}
+		one := &served{is, r.budgets[string(is.Certificate.Raw)]}
+		if one.budget == nil {
+			one.budget = newBudget(r.cfg.SharedSignatures)
+		}
+		budgets[string(is.Certificate.Raw)] = one.budget
 		for _, h := range hashes {
 			name, key := h.hash.New(), h.hash.New()
 			name.Write(is.Certificate.RawSubject)
 			key.Write(bits)
-			k.byID[issuerKey(CertID{Hash: h.hash, NameHash: name.Sum(nil), KeyHash: key.Sum(nil)})] = &is
+			k.byID[issuerKey(CertID{Hash: h.hash, NameHash: name.Sum(nil), KeyHash: key.Sum(nil)})] = one
 		}
 	}
+	r.budgets = budgets
 	return k, nil
 }
 
@@ -326,6 +365,7 @@ func (r *Responder) renew(ctx context.Context) {
 				continue
 			}
 			if fresh, err := r.sign(is, e.id, status, now); err == nil {
+				fresh.again.Store(true)
 				r.kept.put(key, fresh)
 			}
 		}

@@ -24,6 +24,17 @@ type Status struct {
 	State  State
 	At     time.Time
 	Reason int
+	// Since is when a good one became so: when it was issued. Zero is unknown.
+	Since time.Time
+}
+
+// recent reports whether it became so within a time.
+func (s Status) recent(now time.Time, within time.Duration) bool {
+	since := s.Since
+	if s.State == Revoked {
+		since = s.At
+	}
+	return !since.IsZero() && now.Sub(since) < within
 }
 
 // same reports whether an answer for one will do for the other.

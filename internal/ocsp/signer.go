@@ -138,7 +138,21 @@ func keyBits(c *x509.Certificate) ([]byte, error) {
 	return bits.RightAlign(), nil
 }
 
-// good reports whether what is signed now will be believed until then.
+// lull is how much less than an answer a signer may last: its successor may be
+// there already, and is found when the issuers are read anew.
+const lull = 30 * time.Second
+
+// good reports whether what is signed now will be believed until then, or
+// nearly so.
 func (s *Signer) good(now, until time.Time) bool {
-	return !now.Before(s.cert.NotBefore) && !until.After(s.cert.NotAfter)
+	return !now.Before(s.cert.NotBefore) && !until.After(s.cert.NotAfter.Add(lull))
+}
+
+// until is the end of an answer that would be good until then: nobody believes
+// one when its signer has ended.
+func (s *Signer) until(then time.Time) time.Time {
+	if then.After(s.cert.NotAfter) {
+		return s.cert.NotAfter
+	}
+	return then
 }

@@ -14,6 +14,7 @@ type OCSP struct {
 	Unknown    string        `key:"unknown" default:"unknown" enum:"unknown,unauthorized" doc:"What is said of certificates that were never issued: unknown is signed, unauthorized is an error."`
 	CacheFor   time.Duration `key:"cache_for" default:"5m" min:"0s" max:"1d" doc:"How long HTTP caches may keep the answer to a GET. They do not hear of a revocation for so long; whoever asks here directly does at once."`
 	Signatures int           `key:"signatures" default:"200" min:"1" max:"100000" doc:"Signatures in a second for one request each: nonces, several certificates at once, certificates that were never issued. Beyond that, answers come without the nonce, or ask to come back."`
+	Shared     int           `key:"shared_signatures" default:"500" min:"1" max:"100000" doc:"Signatures in a second, and for each CA, for answers that everybody gets and that are not kept at the moment; up to ten times as many at once. Beyond that clients get one that is older and still fresh, or are asked to come back. Certificates that were issued or revoked within freshness have as many again to themselves."`
 	Entries    int           `key:"entries" default:"20000" min:"100" max:"10000000" doc:"Signed answers that are kept, of about 1.5 KB each."`
 }
 
@@ -27,7 +28,7 @@ const (
 // BackendOCSP says whether there is OCSP for the certificates of a backend.
 type BackendOCSP struct {
 	Source         string        `key:"source" enum:"off,database,crl" doc:"What answers are made from: the records of this server, or with crl a revocation list too. off: there is no OCSP here. Absent: database for localca, unless pki_listen is empty; off for other types."`
-	SignerValidity time.Duration `key:"signer_validity" default:"30d" min:"1h" max:"365d" doc:"For localca: how long a key that signs answers is good. Another follows after half of that."`
+	SignerValidity time.Duration `key:"signer_validity" default:"30d" min:"1h" max:"365d" doc:"For localca: how long a key that signs answers is good. Another follows after half of that, so this must be at least twice ocsp.freshness."`
 	Issuer         string        `key:"issuer" doc:"For other types: PEM file with the certificate of the CA that answers are given for."`
 	SignerCert     string        `key:"signer_cert" doc:"For other types: PEM file with a certificate of that CA with the usage OCSPSigning. It is read again when it is renewed."`
 	SignerKey      string        `key:"signer_key" doc:"For other types: PEM file, readable by its owner only, with the key of signer_cert. It is not encrypted."`
@@ -60,6 +61,12 @@ func checkOCSP(c *Config, r *report) {
 		}
 		files := []struct{ key, path string }{{"issuer", o.Issuer}, {"signer_cert", o.SignerCert}, {"signer_key", o.SignerKey}}
 		if b.Type == TypeLocalCA {
+			// Before another follows, a signer has to be good for as long as the
+			// last answers that it signs.
+			if least := 2 * c.OCSP.Freshness; o.On() && o.SignerValidity < least {
+				r.add(key+".signer_validity", "is %s, and must be at least %s: an answer is to be believed for ocsp.freshness (%s), and the next key follows after half of this",
+					FormatDuration(o.SignerValidity), FormatDuration(least), FormatDuration(c.OCSP.Freshness))
+			}
 			if o.Source == OCSPList {
 				r.add(key+".source", "must be database or off: this server makes the revocation list of a localca itself")
 			}

@@ -25,6 +25,10 @@ func TestOCSPSource(t *testing.T) {
 		"elsewhere, incomplete":   {"backends: {local: {type: sectigo, username: u, password_file: p, profile: x, roots_file: r, ocsp: {source: database, issuer: i, signer_cert: c}}}", "", "signer_key: is missing"},
 		"elsewhere, without list": {"backends: {local: {type: sectigo, username: u, password_file: p, profile: x, roots_file: r, ocsp: {source: crl, issuer: i, signer_cert: c, signer_key: k}}}", "", "crl: is missing"},
 		"elsewhere, with a list":  {"backends: {local: {type: sectigo, username: u, password_file: p, profile: x, roots_file: r, ocsp: {source: crl, issuer: i, signer_cert: c, signer_key: k, crl: l}}}", "crl", ""},
+		"signers of an hour":      {"backends: {local: {type: localca, ocsp: {signer_validity: 119m}}}", "", "backends.local.ocsp.signer_validity: is 1h59m, and must be at least 2h: an answer is to be believed for ocsp.freshness (1h)"},
+		"signers of two hours":    {"backends: {local: {type: localca, ocsp: {signer_validity: 2h}}}", "database", ""},
+		"answers of a month":      {"ocsp: {freshness: 16d}\nbackends: {local: {type: localca}}", "", "must be at least 32d"},
+		"a month, and no answers": {"ocsp: {freshness: 16d}\nbackends: {local: {type: localca, ocsp: {source: off}}}", "off", ""},
 		"a source nobody has":     {"backends: {local: {type: localca, ocsp: {source: magic}}}", "", "must be off, database or crl"},
 	} {
 		c, err := config.Parse("file", []byte(tt.file), nil)
