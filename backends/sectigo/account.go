@@ -100,11 +100,11 @@ func (c *Client) Balance(ctx context.Context, authority int64) (int64, error) {
 		return 0, err
 	}
 	var n int64
-	if len(got.body) == 0 || string(got.body) == "null" {
+	if len(got.Body) == 0 || string(got.Body) == "null" {
 		// "Nothing" must not be read as "none".
-		return 0, &Error{Op: op, Status: got.status, cause: fmt.Errorf("%w: it is empty", ErrUndecodable)}
+		return 0, got.Wrong(errEmpty)
 	}
-	err = got.into(op, &n)
+	err = into(got, &n)
 	return n, err
 }
 

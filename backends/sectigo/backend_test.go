@@ -199,20 +199,25 @@ func TestPauseAskedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	for header, want := range map[string]time.Duration{
-		"120": 2 * time.Minute, "864000": time.Hour, begin.Add(90 * time.Second).Format(http.TimeFormat): 90 * time.Second,
+		"120": 2 * time.Minute, "864000": time.Hour, "moment": 90 * time.Second,
 	} {
+		if header == "moment" {
+			header = w.ca.Now().Add(want).Format(http.TimeFormat)
+		}
 		w.ca.Mend()
 		w.breaks(t, sectigotest.Fault{Endpoint: "batch", Kind: "status", Status: 503, RetryAfter: header})
 		if got, err := b.Poll(t.Context(), ticket); backends.PauseAsked(err) != want || got.Chain != nil {
 			t.Errorf("%s: %s, %v; want %s", header, backends.PauseAsked(err), err, want)
 		}
+		w.ca.Advance(want)
 	}
 	for _, header := range []string{"", "-5", "soon", "0"} {
 		w.ca.Mend()
 		w.breaks(t, sectigotest.Fault{Endpoint: "batch", Kind: "status", Status: 503, RetryAfter: header})
-		if got, err := b.Poll(t.Context(), ticket); err == nil || backends.PauseAsked(err) != 0 {
+		if got, err := b.Poll(t.Context(), ticket); err == nil || backends.PauseAsked(err) != 5*time.Second {
 			t.Errorf("%q: %+v, %v", header, got, err)
 		}
+		w.ca.Advance(5 * time.Second)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"acmebridge/internal/caclient"
 )
 
 // Batch is one request for one or more certificates.
@@ -81,12 +83,12 @@ func (c *Client) buy(ctx context.Context, r request) (Batch, error) {
 		return Batch{}, err
 	}
 	var b Batch
-	err = got.into(r.op, &b)
+	err = into(got, &b)
 	if b.ID > 0 {
 		return b, nil
 	}
 	if err == nil {
-		err = &Error{Op: r.op, Status: got.status, cause: fmt.Errorf("%w: it names no batch", ErrUndecodable)}
+		err = got.Wrong(errors.New("it names no batch"))
 	}
 	return Batch{}, err
 }
@@ -95,29 +97,36 @@ func (c *Client) buy(ctx context.Context, r request) (Batch, error) {
 func (c *Client) Batch(ctx context.Context, id int64) (Batch, error) {
 	op := fmt.Sprintf("look at batch %d", id)
 	var b Batch
-	if err := c.get(ctx, op, batchPath(id, ""), &b); err != nil {
+	got, err := c.call(ctx, request{op: op, method: http.MethodGet, path: batchPath(id, "")})
+	if err != nil {
+		return Batch{}, err
+	}
+	if err := into(got, &b); err != nil {
 		return Batch{}, err
 	}
 	if b.ID != id {
-		return Batch{}, &Error{Op: op, cause: fmt.Errorf("%w: it is about batch %d", ErrUndecodable, b.ID)}
+		return Batch{}, got.Wrong(fmt.Errorf("it is about batch %d", b.ID))
 	}
 	return b, nil
 }
 
+// maxSentence bounds what the CA says of a batch or of an error.
+const maxSentence = 64 << 10
+
 // BatchStatus returns the CA's sentence about a batch. [ParseStatus] reads it.
 func (c *Client) BatchStatus(ctx context.Context, id int64) (string, error) {
 	op := fmt.Sprintf("ask for the status of batch %d", id)
-	got, err := c.call(ctx, request{op: op, method: http.MethodGet, path: batchPath(id, "/status"), limit: maxMessage})
+	got, err := c.call(ctx, request{op: op, method: http.MethodGet, path: batchPath(id, "/status"), limit: maxSentence})
 	if err != nil {
 		return "", err
 	}
-	sentence := string(got.body)
+	sentence := string(got.Body)
 	var quoted string
-	if json.Unmarshal(got.body, &quoted) == nil {
+	if json.Unmarshal(got.Body, &quoted) == nil {
 		sentence = quoted
 	}
 	if strings.HasPrefix(strings.TrimSpace(sentence), "<") {
-		return "", &Error{Op: op, Status: got.status, cause: fmt.Errorf("%w: it is a page for people", ErrUndecodable)}
+		return "", got.Wrong(errors.New("it is a page for people"))
 	}
 	return printable(sentence), nil
 }
@@ -177,11 +186,11 @@ func (c *Client) Download(ctx context.Context, id int64) (Download, error) {
 	}
 	// An error that comes with a success must not be kept as if it were what
 	// was bought.
-	if !strings.HasPrefix(string(got.body), "PK") {
-		_, says := complaint(got.header.Get("Content-Type"), got.body[:min(len(got.body), maxMessage)])
-		return Download{}, &Error{Op: op, Status: got.status, Message: printable(c.session.redact(says)), cause: fmt.Errorf("%w: it is not a ZIP archive", ErrUndecodable)}
+	if !strings.HasPrefix(string(got.Body), "PK") {
+		_, says := complaint(got.Body[:min(len(got.Body), maxSentence)])
+		return Download{}, got.Wrong(fmt.Errorf("it is not a ZIP archive; the CA says %q", printable(caclient.Redact(says, c.session.secrets()))))
 	}
-	return Download{Name: label(got.header.Get("Content-Disposition"), id), Content: got.body}, nil
+	return Download{Name: label(got.Header.Get("Content-Disposition"), id), Content: got.Body}, nil
 }
 
 // label makes a file name of what the CA proposes.
@@ -240,7 +249,7 @@ func (c *Client) Batches(ctx context.Context) (BatchList, error) {
 		if err != nil {
 			return BatchList{}, err
 		}
-		p, err := readPage[Batch](op, got)
+		p, err := readPage[Batch](got)
 		if err != nil {
 			return BatchList{}, err
 		}
@@ -270,10 +279,10 @@ type page[T any] struct {
 	whole bool  // it is all there is
 }
 
-func readPage[T any](op string, got reply) (page[T], error) {
+func readPage[T any](got caclient.Reply) (page[T], error) {
 	var plain []T
-	if body := strings.TrimSpace(string(got.body)); strings.HasPrefix(body, "[") {
-		err := got.into(op, &plain)
+	if body := strings.TrimSpace(string(got.Body)); strings.HasPrefix(body, "[") {
+		err := into(got, &plain)
 		return page[T]{items: plain, whole: true}, err
 	}
 	var shape struct {
@@ -284,7 +293,7 @@ func readPage[T any](op string, got reply) (page[T], error) {
 		Total   *count   `json:"totalElements"`
 		Last    *last    `json:"last"`
 	}
-	if err := got.into(op, &shape); err != nil {
+	if err := into(got, &shape); err != nil {
 		return page[T]{}, err
 	}
 	p := page[T]{total: -1}
@@ -300,7 +309,7 @@ func readPage[T any](op string, got reply) (page[T], error) {
 			return p, nil
 		}
 	}
-	return page[T]{}, &Error{Op: op, Status: got.status, cause: fmt.Errorf("%w: there is no list in it", ErrUndecodable)}
+	return page[T]{}, got.Wrong(errors.New("there is no list in it"))
 }
 
 // list, count and last tell an absent field from an empty one.
@@ -313,16 +322,3 @@ type (
 func (l *list[T]) UnmarshalJSON(raw []byte) error { return decode(raw, (*[]T)(l)) }
 func (n *count) UnmarshalJSON(raw []byte) error   { return decode(raw, (*int64)(n)) }
 func (b *last) UnmarshalJSON(raw []byte) error    { return decode(raw, (*bool)(b)) }
-
-func batchPath(id int64, rest string) string {
-	return "/api/v1/batches/" + strconv.FormatInt(id, 10) + rest
-}
-
-// get fetches JSON.
-func (c *Client) get(ctx context.Context, op, path string, v any) error {
-	got, err := c.call(ctx, request{op: op, method: http.MethodGet, path: path})
-	if err != nil {
-		return err
-	}
-	return got.into(op, v)
-}

@@ -2,11 +2,9 @@ package sectigo
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
-	"net/http"
 	"strconv"
 	"strings"
 	"unicode"
@@ -41,16 +39,12 @@ type FoundCertificate struct {
 // Find looks for certificates.
 func (c *Client) Find(ctx context.Context, q Query) (Found, error) {
 	const op = "look for certificates"
-	body, err := json.Marshal(q)
-	if err != nil {
-		return Found{}, notSent(op, err)
-	}
-	got, err := c.call(ctx, request{op: op, method: http.MethodPost, path: "/api/v1/certificates/find", body: body})
+	got, err := c.post(ctx, op, "/api/v1/certificates/find", q)
 	if err != nil {
 		return Found{}, err
 	}
 	var f Found
-	err = got.into(op, &f)
+	err = into(got, &f)
 	return f, err
 }
 
@@ -72,14 +66,10 @@ func (c *Client) Revoke(ctx context.Context, profile int64, serial *big.Int, rea
 }
 
 func (c *Client) revoke(ctx context.Context, op string, profile int64, serial string, reason acme.RevocationReason) error {
-	body, err := json.Marshal(struct {
+	_, err := c.post(ctx, op, "/api/v1/certificates/"+strconv.FormatInt(profile, 10)+"/revoke", struct {
 		Reason int    `json:"reasonCode"`
 		Serial string `json:"serialNumber"`
 	}{int(reason), serial})
-	if err != nil {
-		return notSent(op, err)
-	}
-	_, err = c.call(ctx, request{op: op, method: http.MethodPost, path: "/api/v1/certificates/" + strconv.FormatInt(profile, 10) + "/revoke", body: body})
 	return err
 }
 

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"acmebridge/internal/caclient"
 )
 
 // ErrNoMatch: no certificate of the archive is for that key.
@@ -43,17 +45,15 @@ func (a Archive) leafFor(key, names [32]byte) (leaf *x509.Certificate) {
 }
 
 func (a Archive) chainOf(leaf *x509.Certificate, withRoot bool) []*x509.Certificate {
-	chain := []*x509.Certificate{leaf}
-	const longest = 10
-	for len(chain) < longest {
-		issuer := a.issuer(chain[len(chain)-1])
-		if issuer == nil || slices.Contains(chain, issuer) {
-			break
+	chain := caclient.Path(leaf, a.Certificates)
+	last := chain[len(chain)-1]
+	if !withRoot || bytes.Equal(last.RawSubject, last.RawIssuer) {
+		return chain
+	}
+	for _, root := range a.Certificates {
+		if root.IsCA && bytes.Equal(root.RawSubject, last.RawIssuer) && last.CheckSignatureFrom(root) == nil {
+			return append(chain, root)
 		}
-		if selfIssued(issuer) && !withRoot {
-			break
-		}
-		chain = append(chain, issuer)
 	}
 	return chain
 }
@@ -71,21 +71,3 @@ func hashNames(names []string) [32]byte {
 	slices.Sort(sorted)
 	return sha256.Sum256([]byte(strings.Join(sorted, "\n")))
 }
-
-// issuer finds who signed cert; a self-signed certificate has no other.
-func (a Archive) issuer(cert *x509.Certificate) *x509.Certificate {
-	if selfIssued(cert) {
-		return nil
-	}
-	for _, candidate := range a.Certificates {
-		switch {
-		case !candidate.IsCA, !bytes.Equal(candidate.RawSubject, cert.RawIssuer):
-		case len(cert.AuthorityKeyId) > 0 && len(candidate.SubjectKeyId) > 0 && !bytes.Equal(cert.AuthorityKeyId, candidate.SubjectKeyId):
-		case cert.CheckSignatureFrom(candidate) == nil:
-			return candidate
-		}
-	}
-	return nil
-}
-
-func selfIssued(cert *x509.Certificate) bool { return bytes.Equal(cert.RawSubject, cert.RawIssuer) }

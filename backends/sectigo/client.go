@@ -3,34 +3,37 @@ package sectigo
 import (
 	"context"
 	"errors"
-	"net/url"
 	"time"
 
+	"acmebridge/internal/caclient"
 	"acmebridge/internal/secret"
 )
 
 // Client is a connection to one account. It may be used by several goroutines.
 type Client struct {
 	cfg     Config
-	base    *url.URL
-	web     web
+	origin  string
+	web     *caclient.Client
 	session *session
-	gate    turnstile
 }
 
 // New checks cfg and returns the client. It does not connect.
 func New(cfg Config) (*Client, error) {
-	cfg, base, err := cfg.complete()
+	cfg, err := cfg.complete()
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, base: base, web: newWeb(cfg), gate: turnstile{every: cfg.Pace}}
+	web, err := caclient.New(cfg.web())
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{cfg: cfg, origin: origin(cfg.URL), web: web}
 	c.session = newSession(c)
 	return c, nil
 }
 
 // Close drops idle connections.
-func (c *Client) Close() { c.web.close() }
+func (c *Client) Close() { c.web.Close() }
 
 // SetCredentials changes who logs in. It drops the tokens, and a refused login
 // is forgotten.
@@ -66,10 +69,10 @@ func (c *Client) LoginRefused() error { return c.session.breaker() }
 
 // call makes a request with a token. A reply of 401 is answered with new
 // tokens and the same request, once: the CA checks tokens before all else.
-func (c *Client) call(ctx context.Context, r request) (reply, error) {
+func (c *Client) call(ctx context.Context, r request) (caclient.Reply, error) {
 	t, err := c.session.current(ctx)
 	if err != nil {
-		return reply{}, notSent(r.op, err)
+		return caclient.Reply{}, notSent(r.op, err)
 	}
 	got, err := c.exchange(ctx, r, t.Access)
 	if !errors.Is(err, ErrNotAuthenticated) {
@@ -77,7 +80,7 @@ func (c *Client) call(ctx context.Context, r request) (reply, error) {
 	}
 	t, err = c.session.renew(ctx, t.Access)
 	if err != nil {
-		return reply{}, notSent(r.op, err)
+		return caclient.Reply{}, notSent(r.op, err)
 	}
 	return c.exchange(ctx, r, t.Access)
 }

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
 
+	"acmebridge/internal/caclient"
 	"acmebridge/internal/secret"
 )
 
@@ -54,35 +54,46 @@ type Config struct {
 	Now func() time.Time
 }
 
-func (cfg Config) complete() (Config, *url.URL, error) {
-	if cfg.URL == "" {
-		cfg.URL = Production
-	}
-	base, err := origin(cfg.URL)
-	if err != nil {
-		return cfg, nil, err
-	}
+func (cfg Config) complete() (Config, error) {
+	cfg.URL = or(cfg.URL, Production)
 	switch {
+	case origin(cfg.URL) == "":
+		return cfg, fmt.Errorf("sectigo: the URL of the service should be a scheme and a host, like %s", Production)
 	case cfg.Username == "" && !cfg.Password.Empty():
-		return cfg, nil, errors.New("sectigo: there is a password and no username: give both or none")
+		return cfg, errors.New("sectigo: there is a password and no username: give both or none")
 	case cfg.Username != "" && cfg.Password.Empty() && cfg.Reload == nil && cfg.Cache == nil:
-		return cfg, nil, errors.New("sectigo: there is a username and no password: give both or none")
+		return cfg, errors.New("sectigo: there is a username and no password: give both or none")
 	case cfg.Username == "" && cfg.Cache == nil:
-		return cfg, nil, ErrNoCredentials
-	case cfg.Dial == nil:
-		return cfg, nil, errors.New("sectigo: the client has no way to connect: Dial is missing")
+		return cfg, ErrNoCredentials
 	case cfg.CallTimeout < 0 || cfg.Pace < 0 || cfg.TransferTimeout < 0 || cfg.MaxReply < 0 || cfg.MaxDownload < 0:
-		return cfg, nil, errors.New("sectigo: times and sizes cannot be negative")
+		return cfg, errors.New("sectigo: times and sizes cannot be negative")
 	}
-	cfg.UserAgent = or(cfg.UserAgent, "acmebridge")
 	cfg.CallTimeout = or(cfg.CallTimeout, 30*time.Second)
 	cfg.TransferTimeout = or(cfg.TransferTimeout, 120*time.Second)
-	cfg.MaxReply = or(cfg.MaxReply, 4<<20)
 	cfg.MaxDownload = or(cfg.MaxDownload, 16<<20)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return cfg, base, nil
+	return cfg, nil
+}
+
+const (
+	// atOnce is how many requests may come without a pause after a quiet time.
+	atOnce = 10
+	// patience is for how long a request waits for its turn.
+	patience = time.Minute
+)
+
+// web is how requests are carried (SC-5, SC-10, SC-11, SC-14, SC-15).
+func (cfg Config) web() caclient.Config {
+	web := caclient.Config{
+		Name: caName, Like: Production, URL: cfg.URL, Dial: cfg.Dial, RootCAs: cfg.RootCAs, UserAgent: cfg.UserAgent,
+		Timeout: cfg.CallTimeout, MaxReply: cfg.MaxReply, Complaint: complaint, Verdicts: verdicts(), Now: cfg.Now, Patience: patience,
+	}
+	if cfg.Pace > 0 {
+		web.Rates = []caclient.Rate{{Requests: atOnce, Within: atOnce * cfg.Pace}}
+	}
+	return web
 }
 
 func or[T comparable](v, otherwise T) T {
@@ -93,31 +104,12 @@ func or[T comparable](v, otherwise T) T {
 	return v
 }
 
-// origin wants a scheme and a host and nothing else. A path, a query or a user
-// in it would be a mistake that shows up late, or a password in a place that
-// is printed.
-func origin(text string) (*url.URL, error) {
+// origin is the scheme and the host of a URL, empty when there is a path: that
+// would be a mistake that shows up late.
+func origin(text string) string {
 	u, err := url.Parse(text)
-	if err != nil {
-		return nil, errors.New("sectigo: the URL of the service cannot be read; it should look like " + Production)
+	if err != nil || strings.Trim(u.Path, "/") != "" {
+		return ""
 	}
-	switch {
-	case u.User != nil:
-		return nil, errors.New("sectigo: take the user out of the URL of the service; it belongs to username and password")
-	case u.Host == "", strings.Trim(u.Path, "/") != "", u.RawQuery != "", u.Fragment != "", u.Opaque != "":
-		return nil, fmt.Errorf("sectigo: the URL of the service is %q; it should be a scheme and a host, like %s", text, Production)
-	case u.Scheme == "https":
-	case u.Scheme == "http" && loopback(u.Hostname()):
-	default:
-		return nil, fmt.Errorf("sectigo: the URL of the service is %q; it must begin with https:// (http:// is for a stand-in on this machine)", text)
-	}
-	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.Unmap().IsLoopback()
+	return u.Scheme + "://" + u.Host
 }

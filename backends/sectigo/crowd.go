@@ -1,49 +1,9 @@
 package sectigo
 
 import (
-	"context"
 	"sync"
 	"time"
 )
-
-// turnstile lets requests to the CA through at a pace, a few at once and then
-// one after each interval (SC-14). Its time is that of this machine's clock,
-// because it is this machine's requests that it holds back.
-type turnstile struct {
-	every time.Duration // zero lets everything through
-
-	mu   sync.Mutex
-	next time.Time // when the latest request may go
-}
-
-// atOnce is how many requests may come without a pause after a quiet time.
-const atOnce = 10
-
-// pass waits for a place, or for the end of ctx.
-func (t *turnstile) pass(ctx context.Context) error {
-	if t.every <= 0 {
-		return nil
-	}
-	t.mu.Lock()
-	now := time.Now()
-	if quiet := now.Add(-atOnce * t.every); t.next.Before(quiet) {
-		t.next = quiet
-	}
-	t.next = t.next.Add(t.every)
-	wait := t.next.Sub(now)
-	t.mu.Unlock()
-	if wait <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
 
 // crowd counts the batches that are waited for, so that a thousand of them ask
 // no more of the CA than a hundred: their pauses grow with their number. Young

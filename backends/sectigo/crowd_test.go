@@ -1,52 +1,9 @@
 package sectigo
 
 import (
-	"context"
 	"testing"
-	"testing/synctest"
 	"time"
 )
-
-// TestTurnstile: a few at once, then two a second, however many want to go.
-func TestTurnstile(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		gate := turnstile{every: 500 * time.Millisecond}
-		for _, quiet := range []time.Duration{0, time.Hour} {
-			time.Sleep(quiet)
-			begun := time.Now()
-			done := make(chan time.Duration, 100)
-			for range 100 {
-				go func() {
-					if err := gate.pass(t.Context()); err != nil {
-						t.Error(err)
-					}
-					done <- time.Since(begun)
-				}()
-			}
-			passed := map[time.Duration]int{}
-			for range 100 {
-				passed[(<-done).Truncate(time.Second)]++
-			}
-			for second, n := range passed {
-				if want := 2; n > want && second > 0 || second == 0 && n > atOnce+want {
-					t.Errorf("%d passed in second %s", n, second)
-				}
-			}
-			if len(passed) < 40 {
-				t.Errorf("all passed within %d s", len(passed))
-			}
-		}
-		ended, cancel := context.WithCancel(t.Context())
-		cancel()
-		if gate.pass(ended) == nil {
-			t.Error("who has given up passed")
-		}
-		if begun := time.Now(); (&turnstile{}).pass(t.Context()) != nil || time.Since(begun) > 0 {
-			t.Error("without a pace there was a pause")
-		}
-	})
-}
 
 // TestCrowd: pauses grow with the number of batches of one age, and what is not
 // asked for any more does not count for ever.

@@ -183,6 +183,7 @@ func TestEveryEndpointFails(t *testing.T) {
 				} else if name == "throttled" && e.RetryAfter != 2*time.Minute {
 					t.Errorf("%s: a pause of %s, want 2m", c.endpoint, e.RetryAfter)
 				}
+				w.ca.Advance(2 * time.Minute) // which a CA may ask for
 			}
 		})
 	}

@@ -9,6 +9,7 @@ import (
 
 	"acmebridge/acme"
 	"acmebridge/backends"
+	"acmebridge/internal/caclient"
 )
 
 // Poll implements backends.Backend: one look at the batch, and more only when
@@ -117,11 +118,7 @@ func (b *Backend) fetch(ctx context.Context, t ticket, status Status) (backends.
 	default:
 		return backends.Result{}, fmt.Errorf("sectigo: batch %d: %w; its archive has %d other certificates, and skipped %q", t.batch, ErrNoMatch, len(archive.Certificates), archive.Skipped)
 	}
-	var chain [][]byte
-	for _, cert := range archive.chainOf(leaf, false) {
-		chain = append(chain, cert.Raw)
-	}
-	return backends.Result{Chain: chain}, nil
+	return backends.Result{Chain: caclient.Chain(leaf, archive.Certificates)}, nil
 }
 
 // swappedPatience is for how long archives of another batch are fetched again

@@ -70,7 +70,9 @@ func TestOutcomes(t *testing.T) {
 			if n := w.ca.Count("upload"); n != 1 && (name != "401 for ever" || n != 2) {
 				t.Errorf("%d uploads arrived", n)
 			}
-			// What was bought is found by its name, whatever the reply was.
+			// What was bought is found by its name, whatever the reply was, and after
+			// the pause that it may have asked for.
+			w.ca.Advance(time.Minute)
 			list, err := w.client.Batches(t.Context())
 			if err != nil {
 				t.Fatal(err)

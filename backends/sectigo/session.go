@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
+	"acmebridge/internal/caclient"
 	"acmebridge/internal/secret"
 )
 
@@ -101,7 +101,7 @@ func (s *session) obtain(ctx context.Context, bad secret.Secret) (tokens, error)
 		return tokens{}, err
 	}
 	defer unlock()
-	found, err := cache.load(s.client.base.String(), s.username)
+	found, err := cache.load(s.client.origin, s.username)
 	if err != nil {
 		return tokens{}, err
 	}
@@ -117,7 +117,7 @@ func (s *session) obtain(ctx context.Context, bad secret.Secret) (tokens, error)
 	if err != nil {
 		return tokens{}, err
 	}
-	if err := cache.save(s.client.base.String(), or(s.username, found.Owner), got); err != nil {
+	if err := cache.save(s.client.origin, or(s.username, found.Owner), got); err != nil {
 		return tokens{}, err
 	}
 	return got, nil
@@ -160,13 +160,13 @@ func (s *session) refresh(ctx context.Context) (tokens, error) {
 	if err != nil {
 		return tokens{}, err
 	}
-	return s.read(op, got, s.tokens)
+	return readLogin(got, s.tokens)
 }
 
 func (s *session) login(ctx context.Context) (tokens, error) {
 	const op = "log in"
 	if err := s.reload(); err != nil {
-		return tokens{}, &Error{Op: op, Outcome: NotSent, cause: err}
+		return tokens{}, notSent(op, err)
 	}
 	switch {
 	case s.refused != nil:
@@ -175,28 +175,18 @@ func (s *session) login(ctx context.Context) (tokens, error) {
 		return tokens{}, ErrNoCredentials
 	}
 	if wait := s.pace.take(s.client.cfg.Now()); wait > 0 {
-		return tokens{}, &Error{Op: op, Outcome: NotSent, RetryAfter: wait, cause: ErrLoginPaused}
+		return tokens{}, Error{CA: caName, Op: op, Outcome: NotSent, RetryAfter: wait}.Because(ErrLoginPaused)
 	}
 	body, err := json.Marshal(struct {
 		Username string `json:"username"`
 		Password string `json:"password"`
 	}{s.username, string(s.password.Reveal())})
 	if err != nil {
-		return tokens{}, err
+		return tokens{}, notSent(op, err)
 	}
 	got, err := s.client.exchange(ctx, request{op: op, method: http.MethodPost, path: "/auth/pwd", body: body}, secret.Secret{})
 	if err != nil {
-		var e *Error
-		if errors.As(err, &e) {
-			switch e.Status {
-			case http.StatusUnauthorized:
-				e.cause = fmt.Errorf("%w: wrong username or password", ErrLoginRefused)
-			case http.StatusForbidden:
-				e.cause = fmt.Errorf("%w: the password is right, and the account has no authority", ErrLoginRefused)
-			case http.StatusTemporaryRedirect:
-				e.cause = fmt.Errorf("%w: %w", ErrLoginRefused, ErrCertificateLogin)
-			}
-		}
+		err = loginError(err)
 		if errors.Is(err, ErrLoginRefused) {
 			s.mu.Lock()
 			s.refused = err
@@ -204,7 +194,24 @@ func (s *session) login(ctx context.Context) (tokens, error) {
 		}
 		return tokens{}, err
 	}
-	return s.read(op, got, tokens{})
+	return readLogin(got, tokens{})
+}
+
+// loginError says what the status of a login means.
+func loginError(err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Status {
+	case http.StatusUnauthorized:
+		return e.Because(fmt.Errorf("%w: wrong username or password", ErrLoginRefused))
+	case http.StatusForbidden:
+		return e.Because(fmt.Errorf("%w: the password is right, and the account has no authority", ErrLoginRefused))
+	case http.StatusTemporaryRedirect:
+		return e.Because(fmt.Errorf("%w: %w", ErrLoginRefused, ErrCertificateLogin))
+	}
+	return err
 }
 
 // reload asks for the password anew, if there is somebody to ask. Another one
@@ -223,17 +230,17 @@ func (s *session) reload() error {
 	return nil
 }
 
-func (s *session) read(op string, got reply, old tokens) (tokens, error) {
+func readLogin(got caclient.Reply, old tokens) (tokens, error) {
 	var shape struct {
 		Access  string `json:"accessToken"`
 		Refresh string `json:"refreshToken"`
 	}
-	if err := got.into(op, &shape); err != nil {
+	if err := into(got, &shape); err != nil {
 		return tokens{}, err
 	}
 	t, err := readTokens(shape.Access, shape.Refresh, old)
 	if err != nil {
-		return tokens{}, &Error{Op: op, Status: got.status, cause: fmt.Errorf("%w: %w", ErrUndecodable, err)}
+		return tokens{}, got.Wrong(err)
 	}
 	return t, nil
 }
@@ -266,17 +273,11 @@ func (s *session) breaker() error {
 	return s.refused
 }
 
-// redact takes the secrets out of a text that the CA may have echoed (SK-10).
-func (s *session) redact(text string, more ...secret.Secret) string {
+// secrets are what a CA may repeat of what it was sent (SK-10).
+func (s *session) secrets() []secret.Secret {
 	s.mu.Lock()
-	more = append(more, s.password, s.tokens.Access, s.tokens.Refresh)
-	s.mu.Unlock()
-	for _, v := range more {
-		if !v.Empty() {
-			text = strings.ReplaceAll(text, string(v.Reveal()), "[redacted]")
-		}
-	}
-	return text
+	defer s.mu.Unlock()
+	return []secret.Secret{s.password, s.tokens.Access, s.tokens.Refresh}
 }
 
 // pace lets three logins through at once and one a minute after that. A

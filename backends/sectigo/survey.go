@@ -59,7 +59,7 @@ func (b *Backend) Survey(ctx context.Context) (backends.Survey, error) {
 // subject names what the configuration asks for: another profile is another
 // subject, and no drift.
 func (b *Backend) subject() string {
-	return fmt.Sprintf("%s profile %d %q", b.client.base, b.cfg.ProfileID, b.cfg.Profile)
+	return fmt.Sprintf("%s profile %d %q", b.client.origin, b.cfg.ProfileID, b.cfg.Profile)
 }
 
 func group(prefix string) string { return strings.TrimSuffix(prefix, "/") }

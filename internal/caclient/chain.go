@@ -39,8 +39,17 @@ func ReadPEM(content []byte) (certs []*x509.Certificate, err error) {
 // KeyOf is the hash of the public key of a certificate.
 func KeyOf(cert *x509.Certificate) [32]byte { return sha256.Sum256(cert.RawSubjectPublicKeyInfo) }
 
-// Chain is leaf and what certifies it out of certs, without the root, in DER.
+// Chain is Path in DER.
 func Chain(leaf *x509.Certificate, certs []*x509.Certificate) [][]byte {
+	var der [][]byte
+	for _, cert := range Path(leaf, certs) {
+		der = append(der, cert.Raw)
+	}
+	return der
+}
+
+// Path is leaf and what certifies it out of certs, without the root.
+func Path(leaf *x509.Certificate, certs []*x509.Certificate) []*x509.Certificate {
 	chain := []*x509.Certificate{leaf}
 	const longest = 10
 	for len(chain) < longest {
@@ -54,9 +63,5 @@ func Chain(leaf *x509.Certificate, certs []*x509.Certificate) [][]byte {
 		}
 		chain = append(chain, certs[i])
 	}
-	var der [][]byte
-	for _, cert := range chain {
-		der = append(der, cert.Raw)
-	}
-	return der
+	return chain
 }

@@ -54,7 +54,12 @@ type Call struct {
 	Method, Path string // Path is below the root of the API
 	Query        url.Values
 	Body         any // becomes JSON
-	Header       http.Header
+	// Content is sent as it is, in place of Body. What it is stands in Header.
+	Content []byte
+	Header  http.Header
+	// Timeout and MaxReply are those of Config unless set.
+	Timeout  time.Duration
+	MaxReply int64
 	// Purchase is not to be repeated.
 	Purchase bool
 	// Secrets are in Header or Body. A gateway may repeat what it was sent, so
@@ -76,11 +81,11 @@ func (c *Client) Do(ctx context.Context, call Call) (Reply, error) {
 	failed := func(o Outcome, cause error) error {
 		return &Error{CA: c.cfg.Name, Op: call.Op, Outcome: o, cause: cause}
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-	defer cancel()
 	if err := c.admit(ctx, call.Op); err != nil {
 		return Reply{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, or(call.Timeout, c.cfg.Timeout))
+	defer cancel()
 	// Proof that nothing was sent is that there never was a connection to send
 	// it on (SC-3): what a connection has taken may have arrived.
 	var connected atomic.Bool
@@ -106,12 +111,13 @@ func (c *Client) Do(ctx context.Context, call Call) (Reply, error) {
 		return Reply{}, c.failure(call, res)
 	}
 	r := Reply{Status: res.StatusCode, Header: res.Header, ca: c.cfg.Name, op: call.Op}
-	r.Body, err = io.ReadAll(io.LimitReader(res.Body, c.cfg.MaxReply+1))
+	limit := or(call.MaxReply, c.cfg.MaxReply)
+	r.Body, err = io.ReadAll(io.LimitReader(res.Body, limit+1))
 	switch {
 	case err != nil:
 		return Reply{}, r.Wrong(fmt.Errorf("it broke off after %d octets: %w", len(r.Body), bare(err)))
-	case int64(len(r.Body)) > c.cfg.MaxReply:
-		return Reply{}, r.Wrong(fmt.Errorf("it has more than %d octets", c.cfg.MaxReply))
+	case int64(len(r.Body)) > limit:
+		return Reply{}, r.Wrong(fmt.Errorf("it has more than %d octets", limit))
 	}
 	return r, nil
 }
@@ -123,19 +129,21 @@ func (c *Client) build(ctx context.Context, call Call) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+	req.Header.Set("Accept", "application/json")
+	content := call.Content
+	if call.Body != nil {
+		if content, err = json.Marshal(call.Body); err != nil {
+			return nil, err
+		}
+		req.Header.Set("Content-Type", c.cfg.ContentType)
+	}
+	if content != nil {
+		// Without GetBody the transport has nothing to send a second time.
+		req.Body, req.ContentLength, req.GetBody = io.NopCloser(bytes.NewReader(content)), int64(len(content)), nil
+	}
 	for name, values := range call.Header {
 		req.Header[name] = values
 	}
-	if call.Body != nil {
-		content, err := json.Marshal(call.Body)
-		if err != nil {
-			return nil, err
-		}
-		// Without GetBody the transport has nothing to send a second time.
-		req.Body, req.ContentLength, req.GetBody = io.NopCloser(bytes.NewReader(content)), int64(len(content)), nil
-		req.Header.Set("Content-Type", c.cfg.ContentType)
-	}
-	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.cfg.UserAgent)
 	return req, nil
 }
@@ -223,15 +231,9 @@ func (c *Client) failure(call Call, res *http.Response) error {
 			// Of a page made for people only that it is one is of use.
 			e.Message = fmt.Sprintf("(%d octets of something else than an error in JSON)", len(body))
 		}
-		for _, s := range call.Secrets {
-			if !s.Empty() {
-				e.Message = strings.ReplaceAll(e.Message, string(s.Reveal()), "[secret]")
-				e.Code = strings.ReplaceAll(e.Code, string(s.Reveal()), "[secret]")
-			}
-		}
-		e.Code, e.Message = Printable(e.Code), Printable(e.Message)
+		e.Code, e.Message = Printable(Redact(e.Code, call.Secrets)), Printable(Redact(e.Message, call.Secrets))
 	}
-	e.Outcome, e.cause = judge(res.StatusCode, ofService)
+	e.Outcome, e.cause = c.judge(res.StatusCode, ofService)
 	if errors.Is(e.cause, ErrThrottled) {
 		e.RetryAfter = or(e.RetryAfter, throttled)
 		c.mu.Lock()
@@ -239,6 +241,16 @@ func (c *Client) failure(call Call, res *http.Response) error {
 		c.pause = c.cfg.Now().Add(e.RetryAfter)
 	}
 	return e
+}
+
+// Redact takes secrets out of a text that may repeat them (SK-10).
+func Redact(text string, secrets []secret.Secret) string {
+	for _, s := range secrets {
+		if !s.Empty() {
+			text = strings.ReplaceAll(text, string(s.Reveal()), "[redacted]")
+		}
+	}
+	return text
 }
 
 // Printable makes one short line of a text from outside (SA-5, LG-1).

@@ -231,6 +231,60 @@ func TestBelow(t *testing.T) {
 	}
 }
 
+// TestOfACall: what a call says of its content, its bounds and its time goes before
+// what is said of all.
+func TestOfACall(t *testing.T) {
+	t.Parallel()
+	c := client(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		if string(body) == "wait" {
+			<-r.Context().Done()
+		}
+		_, _ = io.WriteString(w, r.Header.Get("Content-Type")+" "+r.Header.Get("Accept")+" "+string(body))
+	}))
+	call := caclient.Call{
+		Op: "upload", Method: http.MethodPost, Path: "files", Content: []byte("as it is"),
+		Header: http.Header{"Content-Type": {"text/plain"}, "Accept": {"text/html"}},
+	}
+	if r, err := c.Do(t.Context(), call); err != nil || string(r.Body) != "text/plain text/html as it is" {
+		t.Errorf("%q, %v", r.Body, err)
+	}
+	call.MaxReply = 10
+	if _, err := c.Do(t.Context(), call); !errors.Is(err, caclient.ErrUndecodable) || !strings.Contains(err.Error(), "10 octets") {
+		t.Errorf("more than wanted: %v", err)
+	}
+	call.Content, call.Timeout = []byte("wait"), 50*time.Millisecond
+	if _, err := c.Do(t.Context(), call); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("longer than wanted: %v", err)
+	}
+	if r, err := c.Do(t.Context(), purchase); err != nil || string(r.Body) != `application/json application/json {"n":1}` {
+		t.Errorf("%q, %v", r.Body, err)
+	}
+}
+
+// TestVerdicts: a CA may mean something else by a status than most; the cause of an
+// error may be named anew, and a pause that is asked for is not lost by that.
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	no := errors.New("not this one")
+	for status, want := range map[int]caclient.Outcome{403: caclient.Refused, 422: caclient.Unknown, 400: caclient.Unknown, 401: caclient.NotSent} {
+		c := client(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }), func(c *caclient.Config) {
+			c.Verdicts = map[int]caclient.Verdict{403: {Outcome: caclient.Refused, Error: no}, 422: {}}
+		})
+		if _, err := c.Do(t.Context(), purchase); caclient.OutcomeOf(err) != want || errors.Is(err, no) != (status == 403) {
+			t.Errorf("%d: %s, %v", status, caclient.OutcomeOf(err), err)
+		}
+	}
+	inner := caclient.Error{CA: "example", Op: "log in", RetryAfter: time.Minute}.Because(no)
+	err := caclient.Error{CA: "example", Op: "order", Outcome: caclient.NotSent}.Because(inner)
+	if backends.PauseAsked(err) != time.Minute || caclient.OutcomeOf(err) != caclient.NotSent || !errors.Is(err, no) {
+		t.Errorf("%v, a pause of %s", err, backends.PauseAsked(err))
+	}
+}
+
 // TestRates: requests wait for their turn as long as that is soon, and are not sent
 // beyond that.
 func TestRates(t *testing.T) {

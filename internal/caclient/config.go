@@ -45,8 +45,16 @@ type Config struct {
 	// Complaint reads the body of an error. What it does not understand it leaves
 	// empty; when nothing is left, the error is none of the CA, and refuses nothing.
 	Complaint func(body []byte) (code, message string)
+	// Verdicts are what statuses mean at this CA, where that is not the usual.
+	Verdicts map[int]Verdict
 	// Now is the time, time.Now unless set.
 	Now func() time.Time
+}
+
+// Verdict is what a status proves about a request, and the error that it is.
+type Verdict struct {
+	Outcome Outcome
+	Error   error
 }
 
 // Rate is how many requests are made within a time.

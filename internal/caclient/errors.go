@@ -88,6 +88,17 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// Because returns the error with a cause. A pause that the cause asks for is asked
+// for by the error too.
+func (e Error) Because(cause error) error {
+	e.cause = cause
+	var inner *Error
+	if e.RetryAfter == 0 && errors.As(cause, &inner) {
+		e.RetryAfter = inner.RetryAfter
+	}
+	return &e
+}
+
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.cause }
 
@@ -125,7 +136,10 @@ func StatusOf(err error) int {
 // is one, and comes with an error of the service: a page of something in front of
 // it knows nothing of orders. Whatever else comes back may have been decided after
 // the purchase.
-func judge(status int, ofService bool) (Outcome, error) {
+func (c *Client) judge(status int, ofService bool) (Outcome, error) {
+	if v, ok := c.cfg.Verdicts[status]; ok {
+		return v.Outcome, v.Error
+	}
 	switch status {
 	case http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity:
 		if !ofService {

@@ -88,8 +88,7 @@ var outgoing = map[string]*regexp.Regexp{
 var outgoingAllowed = map[string]string{
 	"internal/egress/":                   "it is the one dialer, which judges every address",
 	"internal/admin/":                    "its client goes to the socket of our own server",
-	"backends/sectigo/transport.go":      "its only way to connect is the dialer that it is given",
-	"backends/digicert/transport.go":     "the same",
+	"backends/digicert/transport.go":     "its only way to connect is the dialer that it is given",
 	"backends/upstream/web.go":           "the same",
 	"internal/memberapi/idtoken/web.go":  "the same",
 	"internal/caclient/transport.go":     "the same",
