@@ -36,6 +36,12 @@ type BackendConfig struct {
 	// it they are for both usages, and nobody can choose. Zero is a hierarchy that
 	// gives both for ever.
 	ServerOnlyFrom time.Time
+	// Renew has an order that says what it replaces placed as the renewal of that.
+	Renew bool
+	// Reissue has a certificate issued again for a client that comes back with
+	// another key. What was there is revoked after ReissueDelay, whole hours.
+	Reissue      bool
+	ReissueDelay time.Duration
 	// MaxValidity is the longest that the CA gives, zero when unknown.
 	MaxValidity time.Duration
 	// Roots are what chains lead to, in DER, and required; Intermediates complete
@@ -58,11 +64,12 @@ type Backend struct {
 }
 
 var (
-	_ backends.Backend = (*Backend)(nil)
-	_ backends.Finder  = (*Backend)(nil)
-	_ backends.Revoker = (*Backend)(nil)
-	_ backends.Rooted  = (*Backend)(nil)
-	_ backends.Checker = (*Backend)(nil)
+	_ backends.Backend  = (*Backend)(nil)
+	_ backends.Finder   = (*Backend)(nil)
+	_ backends.Revoker  = (*Backend)(nil)
+	_ backends.Rooted   = (*Backend)(nil)
+	_ backends.Checker  = (*Backend)(nil)
+	_ backends.Surveyor = (*Backend)(nil)
 )
 
 // NewBackend checks cfg. It does not connect: a CA that is away must not keep
@@ -83,7 +90,7 @@ func NewBackend(cfg BackendConfig) (*Backend, error) {
 		return nil, errors.New("godaddy: whose account? Give the number of the shopper")
 	case len(cfg.Roots) == 0:
 		return nil, errors.New("godaddy: no root: without the roots of the hierarchy no chain can be checked")
-	case cfg.Years < 0 || cfg.MaxNames < 0 || cfg.MaxValidity < 0:
+	case cfg.Years < 0 || cfg.MaxNames < 0 || cfg.MaxValidity < 0 || cfg.ReissueDelay < 0:
 		return nil, errors.New("godaddy: numbers and times cannot be negative")
 	}
 	for _, der := range cfg.Roots {
@@ -103,7 +110,9 @@ func NewBackend(cfg BackendConfig) (*Backend, error) {
 }
 
 // Traits implements backends.Backend.
-func (b *Backend) Traits() backends.Traits { return backends.Traits{MaxValidity: b.cfg.MaxValidity} }
+func (b *Backend) Traits() backends.Traits {
+	return backends.Traits{MaxValidity: b.cfg.MaxValidity, TakesOver: b.cfg.Reissue}
+}
 
 // Roots implements backends.Rooted.
 func (b *Backend) Roots() [][]byte { return slices.Clone(b.cfg.Roots) }
@@ -127,9 +136,6 @@ func (b *Backend) Poll(ctx context.Context, text backends.Ticket) (backends.Resu
 		return backends.Result{}, err
 	}
 	status := strings.ToUpper(got.Status)
-	says := func() error {
-		return fmt.Errorf("godaddy: certificate %s is %s: %s", t.ID, status, or(caclient.Printable(got.Denied), "no reason given"))
-	}
 	switch status {
 	case "ISSUED":
 		leaf, upper, err := b.client.Download(ctx, t.ID)
@@ -138,11 +144,11 @@ func (b *Backend) Poll(ctx context.Context, text backends.Ticket) (backends.Resu
 		}
 		return backends.Result{Chain: caclient.Chain(leaf, append(upper, b.intermediates...))}, nil
 	case "DENIED":
-		return backends.Result{}, backends.Refused(refusedDenied, says())
+		return backends.Result{}, backends.Refused(refusedDenied, got.says())
 	case "CANCELED":
-		return backends.Result{}, backends.Refused(refusedCanceled, says())
+		return backends.Result{}, backends.Refused(refusedCanceled, got.says())
 	case "REVOKED":
-		return backends.Result{}, backends.Refused(refusedGone, says())
+		return backends.Result{}, backends.Refused(refusedGone, got.says())
 	}
 	result := backends.Result{After: b.pause(t), Note: fmt.Sprintf("certificate %s at the CA: %s, %d %%", t.ID, caclient.Printable(status), got.Progress)}
 	switch {
@@ -199,23 +205,10 @@ func (b *Backend) Revoke(ctx context.Context, c acme.Certificate, reason acme.Re
 	// What the API has no word for is revoked all the same: it is the revocation
 	// that protects somebody, and not its reason.
 	word := or(reasons[reason], reasons[acme.CessationOfOperation])
-	customer, err := b.account(ctx)
-	if err != nil {
-		return err
-	}
-	serial := new(big.Int).SetBytes(c.Serial)
-	var found Certificate
-	_, err = b.client.Walk(ctx, customer, func(row Certificate) (bool, error) {
-		if row.has(serial) {
-			found = row
-		}
-		return found.ID != "", nil
-	})
+	found, err := b.bySerial(ctx, new(big.Int).SetBytes(c.Serial))
 	switch {
 	case err != nil:
-		return err
-	case found.ID == "":
-		return fmt.Errorf("godaddy: revoke %X: the account has no certificate with this serial number: %w", serial, caclient.ErrNotFound)
+		return fmt.Errorf("revoke: %w", err)
 	case strings.EqualFold(found.Status, "REVOKED"), strings.EqualFold(found.Status, "PENDING_REVOCATION"):
 		return nil
 	}
@@ -229,6 +222,11 @@ func (b *Backend) Revoke(ctx context.Context, c acme.Certificate, reason acme.Re
 	return err
 }
 
+// says is what the CA says of how an order has ended.
+func (c Certificate) says() error {
+	return fmt.Errorf("godaddy: certificate %s is %s: %s", c.ID, caclient.Printable(c.Status), or(caclient.Printable(c.Denied), "no reason given"))
+}
+
 // has compares a serial number, which the CA writes in one of two ways.
 func (c Certificate) has(serial *big.Int) bool {
 	if n, ok := new(big.Int).SetString(c.SerialHex, 16); ok && n.Cmp(serial) == 0 {
@@ -236,15 +234,4 @@ func (c Certificate) has(serial *big.Int) bool {
 	}
 	n, ok := new(big.Int).SetString(c.Serial, 10)
 	return ok && n.Cmp(serial) == 0
-}
-
-// Check implements backends.Checker: the key works, and the account is one whose
-// orders can be listed. Credits cannot be asked for.
-func (b *Backend) Check(ctx context.Context) error {
-	customer, err := b.account(ctx)
-	if err != nil {
-		return err
-	}
-	_, err = b.client.Walk(ctx, customer, func(Certificate) (bool, error) { return true, nil })
-	return err
 }

@@ -149,6 +149,9 @@ func (b *Backend) Submit(ctx context.Context, r backends.Request) (backends.Tick
 	if err != nil {
 		return "", err
 	}
+	if r.TakesOver != "" {
+		return b.takeOver(ctx, r, p)
+	}
 	if err := b.client.Validate(ctx, p); err != nil {
 		// A dry run buys nothing, whatever came of it.
 		if OutcomeOf(err) == caclient.Refused {
@@ -156,16 +159,26 @@ func (b *Backend) Submit(ctx context.Context, r backends.Request) (backends.Tick
 		}
 		return "", backends.NotSent(err)
 	}
-	id, err := b.client.Order(ctx, p)
+	id, renewed, err := b.renew(ctx, r, p)
 	if err != nil {
-		return "", b.classify(err)
+		return "", err
+	}
+	if !renewed {
+		if id, err = b.client.Order(ctx, p); err != nil {
+			return "", b.classify(err)
+		}
 	}
 	return ticketFor(id, r), nil
 }
 
+// noCredit says whether a lack of credits is what is wrong.
+func noCredit(err error) bool {
+	return caclient.StatusOf(err)/100 == 4 && strings.Contains(strings.ToUpper(caclient.CodeOf(err)), "CREDIT")
+}
+
 // classify says what an error of a purchase means to the engine.
 func (b *Backend) classify(err error) error {
-	if caclient.StatusOf(err)/100 == 4 && strings.Contains(strings.ToUpper(caclient.CodeOf(err)), "CREDIT") {
+	if noCredit(err) {
 		// A lack of credits is no fault of the order (SC-16).
 		return backends.NotSent(fmt.Errorf("godaddy: the account has no credit for %s; buy one: %w: %w", b.cfg.Product, backends.ErrExhausted, err))
 	}

@@ -143,7 +143,19 @@ func (w world) breaks(t *testing.T, faults ...standin.Fault) {
 
 // request is one for new names and a new key, which is RSA.
 func (w world) request(t testing.TB) backends.Request {
+	return w.forKey(t, backendtest.NewRequest(w.ca.Now(), backends.Traits{}))
+}
+
+// like is a request for the names of another one, and another key.
+func (w world) like(t testing.TB, earlier backends.Request) backends.Request {
+	t.Helper()
 	r := backendtest.NewRequest(w.ca.Now(), backends.Traits{})
+	r.Account, r.Contract.CommonName, r.Contract.Identifiers = earlier.Account, earlier.Contract.CommonName, earlier.Contract.Identifiers
+	return w.forKey(t, r)
+}
+
+// forKey gives a request a new RSA key, and a CSR.
+func (w world) forKey(t testing.TB, r backends.Request) backends.Request {
 	key := keys.key(t)
 	names := []string{r.Contract.Identifiers[0].Value, r.Contract.Identifiers[1].Value}
 	var err error
@@ -158,22 +170,23 @@ func (w world) request(t testing.TB) backends.Request {
 }
 
 // TestContract joins the suite of all backends: before the cut-off and after it,
-// with orders that show their CSR and with such that do not.
+// with orders that show their CSR and with such that do not, and with renewals.
 func TestContract(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		cfg   godaddytest.Config
-		after bool
+		cfg           godaddytest.Config
+		after, renews bool
 	}{
 		"both usages, its CSR shown": {cfg: godaddytest.Config{Processing: time.Minute, ShowCSR: true, Visibility: 30 * time.Second}},
 		"servers alone, no CSR":      {cfg: godaddytest.Config{Processing: time.Minute, ServerOnlyFrom: begin}, after: true},
+		"renewals":                   {cfg: godaddytest.Config{Processing: time.Minute}, renews: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			backendtest.Run(t, func(t *testing.T) backendtest.Subject {
 				w := newWorld(t, test.cfg)
 				kinds := []godaddytest.Kind{godaddytest.DropName, godaddytest.AddName, godaddytest.WrongKey, godaddytest.NoServer, godaddytest.Outlived}
-				request := func() backends.Request { return w.request(t) }
+				request, endpoint := func() backends.Request { return w.request(t) }, "order"
 				cutOff := func(*godaddy.BackendConfig) {}
 				if test.after {
 					request = func() backends.Request {
@@ -185,12 +198,26 @@ func TestContract(t *testing.T) {
 				} else {
 					kinds = append(kinds, godaddytest.NoClient)
 				}
+				open := func(change ...func(*godaddy.Config)) backends.Backend {
+					return w.backend(t, w.client(t, change...), cutOff)
+				}
+				if test.renews {
+					var replaces sync.Map // by common name; the engine of the suite knows of no certificates from before
+					request, endpoint = func() backends.Request {
+						r := w.renewal(t)
+						replaces.Store(r.Contract.CommonName, r.Replaces)
+						return r
+					}, "renew"
+					open = func(change ...func(*godaddy.Config)) backends.Backend {
+						return renewing{w.backend(t, w.client(t, change...), renews), &replaces}
+					}
+				}
 				return backendtest.Subject{
-					Backend: w.backend(t, w.client(t), cutOff),
+					Backend: open(),
 					Request: request,
 					Now:     w.ca.Now,
 					Settle:  func() { w.ca.Advance(time.Minute) },
-					Reopen:  func() backends.Backend { return w.backend(t, w.client(t), cutOff) },
+					Reopen:  func() backends.Backend { return open() },
 					Refuse: func() backends.Request {
 						w.ca.Next(godaddytest.Outcome{Kind: godaddytest.Denied, Reason: "not yours"})
 						return request()
@@ -200,16 +227,54 @@ func TestContract(t *testing.T) {
 					Damage: ways(func(kind string) { w.breaks(t, standin.Fault{Endpoint: "download", Kind: kind}) },
 						"pem-truncated", "pem-leaf-only", "html", "html-502", "empty", "half-body", "reset-before", "redirect", "huge", "invalid-json"),
 					Mend:      w.ca.Mend,
-					LoseReply: func() { w.breaks(t, standin.Fault{Endpoint: "order", Kind: "reset-after", Count: 1}) },
+					LoseReply: func() { w.breaks(t, standin.Fault{Endpoint: endpoint, Kind: "reset-after", Count: 1}) },
 					Unreachable: func() backends.Backend {
-						return w.backend(t, w.client(t, func(c *godaddy.Config) {
+						return open(func(c *godaddy.Config) {
 							c.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no route") }
-						}), cutOff)
+						})
 					},
 				}
 			})
 		})
 	}
+}
+
+// renewing has each request replace the certificate that there is for its name.
+type renewing struct {
+	*godaddy.Backend
+	replaces *sync.Map
+}
+
+func (b renewing) Submit(ctx context.Context, r backends.Request) (backends.Ticket, error) {
+	if id, ok := b.replaces.Load(r.Contract.CommonName); ok {
+		r.Replaces = id.(string)
+	}
+	return b.Backend.Submit(ctx, r)
+}
+
+// sold is a certificate that was bought before for what a request is for.
+func (w world) sold(t testing.TB, r backends.Request) (id, certID string) {
+	t.Helper()
+	var names []string
+	for _, i := range r.Contract.Identifiers {
+		names = append(names, i.Value)
+	}
+	id, err := w.ca.Sold(r.CSR, "UCC_DV_SSL", r.Contract.CommonName, names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := w.ca.Certificate(id)
+	return id, acme.CertID(leaf.AuthorityKeyId, acme.SerialOctets(leaf.SerialNumber))
+}
+
+// renewal is a request with another key for names that have a certificate.
+func (w world) renewal(t testing.TB) backends.Request {
+	t.Helper()
+	earlier := w.request(t)
+	r := w.like(t, earlier)
+	r.Renewal = true
+	_, r.Replaces = w.sold(t, earlier)
+	return r
 }
 
 // ways makes of each kind of trouble something that brings it about.

@@ -26,9 +26,9 @@ func (p *program) standinGoDaddyCommand() *cobra.Command {
 time, and certificates of a CA of its own whose usages nobody can choose. It runs until Ctrl-C, and
 forgets everything then.
 
-The journal gets a line of JSON for each request, purchase, certificate and revocation. On the
-control port the same is done from outside while it runs: POST /faults, /next, /plans, /advance,
-/credits and GET /journal, /counts, /roots.pem.
+The journal gets a line of JSON for each request, purchase, renewal, reissue, certificate and
+revocation. On the control port the same is done from outside while it runs: POST /faults, /next,
+/plans, /advance, /credits, /server-only and GET /journal, /counts, /roots.pem.
 ` + faultHelp(godaddytest.Endpoints(), godaddytest.FaultKinds(), kindsOf(godaddytest.Kinds()), "common name"),
 		Example: `  acmebridge standin godaddy --tls-root roots.pem --processing 5s --journal orders.jsonl
   acmebridge standin godaddy --tls-root roots.pem --server-only-from ''
@@ -56,6 +56,7 @@ control port the same is done from outside while it runs: POST /faults, /next, /
 	flags.DurationVar(&cfg.Processing, "processing", 5*time.Second, "how long an order takes")
 	flags.DurationVar(&cfg.Visibility, "visibility", 0, "how long an order does not show in the list")
 	flags.StringVar(&from, "server-only-from", "2026-06-15", "day from which certificates are for servers only (empty: never)")
+	flags.DurationVar(&cfg.RenewWithin, "renew-within", 0, "how long before its end a certificate can be renewed (0s: always)")
 	flags.BoolVar(&cfg.ShowCSR, "show-csr", false, "have orders show the CSR that they are for")
 	flags.Uint64Var(&cfg.Seed, "seed", 1, "makes faults by chance come the same way again")
 	return c

@@ -43,6 +43,6 @@ func (p *parts) openGoDaddy(name string) (backends.Backend, error) {
 	}
 	return godaddy.NewBackend(godaddy.BackendConfig{
 		Client: client, Shopper: int64(g.ShopperID), Product: g.Product, RootType: g.RootType, Years: g.Years, MaxNames: g.MaxNames,
-		ServerOnlyFrom: from, MaxValidity: g.MaxValidity, Roots: roots, Intermediates: intermediates, Now: p.now,
+		Renew: g.Renew, Reissue: g.Reissue, ReissueDelay: g.ReissueRevokes, ServerOnlyFrom: from, MaxValidity: g.MaxValidity, Roots: roots, Intermediates: intermediates, Now: p.now,
 	})
 }

@@ -3,6 +3,7 @@ package godaddytest
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"path"
@@ -42,6 +43,7 @@ type order struct {
 	outcome Outcome
 	status  string
 	cert    *x509.Certificate
+	until   time.Time // when it is revoked because another one took its place
 }
 
 // New makes the service.
@@ -119,6 +121,43 @@ func checkKind(k Kind) error {
 	return nil
 }
 
+// Sold adds a certificate that somebody has bought in the portal: it is there, and
+// in no count of purchases. product is one for several names when there are some.
+func (ca *CA) Sold(csr []byte, product, commonName string, names ...string) (id string, err error) {
+	request, err := x509.ParseCertificateRequest(csr)
+	if err != nil {
+		return "", fmt.Errorf("godaddytest: %w", err)
+	}
+	ca.Lock()
+	defer ca.Unlock()
+	w := wish{CommonName: commonName, Period: 1, Product: product, Root: "GODADDY_SHA_2", Names: names}
+	if len(names) > 0 {
+		w.Slots = "FIVE"
+	}
+	w.CSR = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr}))
+	o := ca.add(w, request, "ISSUED")
+	return o.id, ca.issue(o)
+}
+
+// Certificate is that of an order, nil while there is none.
+func (ca *CA) Certificate(id string) *x509.Certificate {
+	ca.Lock()
+	defer ca.Unlock()
+	for _, o := range ca.orders {
+		if o.id == id {
+			return o.cert
+		}
+	}
+	return nil
+}
+
+// SetServerOnlyFrom changes from when certificates are for servers only.
+func (ca *CA) SetServerOnlyFrom(from time.Time) {
+	ca.Lock()
+	defer ca.Unlock()
+	ca.cfg.ServerOnlyFrom = from
+}
+
 // outcomeFor decides what becomes of a new order.
 func (ca *CA) outcomeFor(name string) Outcome {
 	if len(ca.next) > 0 {
@@ -137,7 +176,11 @@ func (ca *CA) outcomeFor(name string) Outcome {
 // settle gives everything that is due its outcome.
 func (ca *CA) settle() {
 	for _, o := range ca.orders {
-		if o.status != "PENDING_ISSUANCE" || ca.Time().Before(o.created.Add(ca.cfg.Processing)) {
+		if o.status == "ISSUED" && !o.until.IsZero() && !ca.Time().Before(o.until) {
+			o.status = "REVOKED"
+			ca.Log(standin.Event{Kind: "revocation", Order: o.id, Serial: o.cert.SerialNumber.String(), Reason: "SUPERSEDED"})
+		}
+		if o.status != "PENDING_ISSUANCE" && o.status != "PENDING_REKEY" || ca.Time().Before(o.created.Add(ca.cfg.Processing)) {
 			continue
 		}
 		switch o.outcome.Kind {
@@ -167,6 +210,7 @@ func (ca *CA) settle() {
 //	POST /next                      {"kind": "denied", "reason": "no"} for the next order
 //	POST /plans                     {"pattern": "*.bad.example", "kind": "stuck"}
 //	POST /credits                   {"left": 0}
+//	POST /server-only               {"from": "2026-06-15T00:00:00Z"}
 func (ca *CA) Control() http.Handler {
 	mux := ca.Server.Control()
 	mux.HandleFunc("GET /roots.pem", func(w http.ResponseWriter, _ *http.Request) {
@@ -187,5 +231,6 @@ func (ca *CA) Control() http.Handler {
 		return ca.Plan(given.Pattern, given.Outcome)
 	}))
 	mux.HandleFunc("POST /credits", standin.Instruct(func(given struct{ Left int64 }) error { ca.SetCredits(given.Left); return nil }))
+	mux.HandleFunc("POST /server-only", standin.Instruct(func(given struct{ From time.Time }) error { ca.SetServerOnlyFrom(given.From); return nil }))
 	return mux
 }

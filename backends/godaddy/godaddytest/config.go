@@ -23,6 +23,9 @@ type Config struct {
 	Credits int64
 	// ServerOnlyFrom is from when certificates are for servers only; zero never.
 	ServerOnlyFrom time.Time
+	// RenewWithin is how long before its end a certificate can be renewed; zero is
+	// always.
+	RenewWithin time.Duration
 	// ShowCSR has orders show the CSR that they are for.
 	ShowCSR bool
 	// PerMinute is how many requests are taken in a minute, 60; negative is no

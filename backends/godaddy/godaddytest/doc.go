@@ -14,12 +14,14 @@
 //
 //	PENDING_ISSUANCE --Processing passes--> ISSUED --revoked--> REVOKED
 //
-// An order takes a credit, and is for an RSA key. Nobody can choose usages: they
+//	ISSUED --reissued--> another one PENDING_REKEY --> ISSUED, and this one REVOKED after delayExistingRevoke
+//
+// An order takes a credit, and so does a renewal, and is for an RSA key. Nobody can choose usages: they
 // are both, or from [Config].ServerOnlyFrom on serverAuth alone. Dates are empty
 // where others would leave them out.
 //
 // # The journal
 //
-// Its kinds are request, purchase, certificate and revocation. API secrets are
+// Its kinds are request, purchase, renewal, reissue, certificate and revocation. API secrets are
 // never in it.
 package godaddytest

@@ -22,6 +22,8 @@ func (ca *CA) endpoints() []standin.Endpoint {
 		{Name: "order", Method: post, Pattern: "v1/certificates", Serve: ca.place},
 		{Name: "info", Method: get, Pattern: "v1/certificates/{id}", Serve: ca.info},
 		{Name: "download", Method: get, Pattern: "v1/certificates/{id}/download", Serve: ca.download},
+		{Name: "renew", Method: post, Pattern: "v1/certificates/{id}/renew", Serve: ca.renew},
+		{Name: "reissue", Method: post, Pattern: "v1/certificates/{id}/reissue", Serve: ca.reissue},
 		{Name: "revoke", Method: post, Pattern: "v1/certificates/{id}/revoke", Serve: ca.revoke},
 		{Name: "shopper", Method: get, Pattern: "v1/shoppers/{id}", Serve: ca.shopper},
 		{Name: "list", Method: get, Pattern: "v2/customers/{id}/certificates", Serve: ca.list},
@@ -76,12 +78,16 @@ var slotSizes = map[string]int{"FIVE": 5, "TEN": 10, "FIFTEEN": 15, "TWENTY": 20
 
 // read looks at an order, and answers when it will not do.
 func (ca *CA) read(c *standin.Call) (w wish, csr *x509.CertificateRequest, ok bool) {
-	no := func(code, message string) (wish, *x509.CertificateRequest, bool) {
-		fail(c, http.StatusUnprocessableEntity, code, message)
-		return w, nil, false
-	}
 	if err := c.Read(&w, false); err != nil {
 		fail(c, http.StatusBadRequest, "INVALID_BODY", err.Error())
+		return w, nil, false
+	}
+	return ca.judge(c, w)
+}
+
+func (ca *CA) judge(c *standin.Call, w wish) (_ wish, csr *x509.CertificateRequest, ok bool) {
+	no := func(code, message string) (wish, *x509.CertificateRequest, bool) {
+		fail(c, http.StatusUnprocessableEntity, code, message)
 		return w, nil, false
 	}
 	block, _ := pem.Decode([]byte(w.CSR))
@@ -115,10 +121,13 @@ func (ca *CA) validate(c *standin.Call) {
 }
 
 func (ca *CA) place(c *standin.Call) {
-	w, csr, ok := ca.read(c)
-	if !ok {
-		return
+	if w, csr, ok := ca.read(c); ok {
+		ca.sell(c, w, csr)
 	}
+}
+
+// sell takes a credit for an order.
+func (ca *CA) sell(c *standin.Call, w wish, csr *x509.CertificateRequest) {
 	if ca.credits <= 0 {
 		fail(c, http.StatusConflict, "NO_CREDIT_AVAILABLE", "buy a credit")
 		return
@@ -129,9 +138,91 @@ func (ca *CA) place(c *standin.Call) {
 		return
 	}
 	ca.credits--
-	o := &order{id: fmt.Sprintf("cert-%06d", len(ca.orders)+1), wish: w, csr: csr, created: ca.Time(), outcome: outcome, status: "PENDING_ISSUANCE"}
-	ca.orders = append(ca.orders, o)
+	o := ca.add(w, csr, "PENDING_ISSUANCE")
+	o.outcome = outcome
 	ca.Log(standin.Event{Kind: "purchase", Order: o.id, CommonName: w.CommonName, Names: w.Names, KeySHA256: standin.HashOf(csr.RawSubjectPublicKeyInfo)})
+	ca.settle()
+	c.JSON(http.StatusAccepted, map[string]string{"certificateId": o.id})
+}
+
+func (ca *CA) add(w wish, csr *x509.CertificateRequest, status string) *order {
+	o := &order{id: fmt.Sprintf("cert-%06d", len(ca.orders)+1), wish: w, csr: csr, created: ca.Time(), status: status, outcome: Outcome{Kind: Ready}}
+	ca.orders = append(ca.orders, o)
+	return o
+}
+
+// follow is what a renewal or a reissue says. What it leaves out stays as it was.
+type follow struct {
+	CommonName string   `json:"commonName"`
+	CSR        string   `json:"csr"`
+	Period     int      `json:"period"`
+	Root       string   `json:"rootType"`
+	Names      []string `json:"subjectAlternativeNames"`
+	Delay      *int     `json:"delayExistingRevoke"`
+}
+
+// after reads what is to follow a certificate that is there, and answers when that
+// will not do.
+func (ca *CA) after(c *standin.Call) (earlier *order, f follow, w wish, csr *x509.CertificateRequest, ok bool) {
+	if earlier = ca.find(c); earlier == nil {
+		return earlier, f, w, nil, false
+	}
+	if err := c.Read(&f, false); err != nil {
+		fail(c, http.StatusBadRequest, "INVALID_BODY", err.Error())
+		return earlier, f, w, nil, false
+	}
+	if earlier.status != "ISSUED" {
+		fail(c, http.StatusConflict, "INVALID_STATUS", "it is "+earlier.status)
+		return earlier, f, w, nil, false
+	}
+	w = earlier.wish
+	w.CSR, w.CommonName, w.Root, w.Period = or(f.CSR, w.CSR), or(f.CommonName, w.CommonName), or(f.Root, w.Root), or(f.Period, w.Period)
+	if f.Names != nil {
+		w.Names = f.Names
+	}
+	w, csr, ok = ca.judge(c, w)
+	return earlier, f, w, csr, ok
+}
+
+// renew sells what follows a certificate, when its end is near.
+func (ca *CA) renew(c *standin.Call) {
+	earlier, f, w, csr, ok := ca.after(c)
+	switch {
+	case !ok:
+	case f.Delay != nil:
+		fail(c, http.StatusBadRequest, "INVALID_BODY", "a renewal revokes nothing")
+	case ca.cfg.RenewWithin > 0 && earlier.cert.NotAfter.Sub(ca.Time()) > ca.cfg.RenewWithin:
+		fail(c, http.StatusUnprocessableEntity, "NOT_RENEWABLE", "too early")
+	default:
+		ca.Log(standin.Event{Kind: "renewal", Order: earlier.id})
+		ca.sell(c, w, csr)
+	}
+}
+
+// reissue makes a certificate for another key, costs nothing, and has the one that
+// was there revoked.
+func (ca *CA) reissue(c *standin.Call) {
+	earlier, f, w, csr, ok := ca.after(c)
+	if !ok {
+		return
+	}
+	hours := 72
+	if f.Delay != nil {
+		hours = *f.Delay
+	}
+	if hours < 0 || hours > 168 || f.Period != 0 {
+		fail(c, http.StatusUnprocessableEntity, "INVALID_BODY", "delayExistingRevoke or period")
+		return
+	}
+	outcome := ca.outcomeFor(w.CommonName)
+	if outcome.Kind == Refused {
+		fail(c, http.StatusUnprocessableEntity, "REFUSED", or(outcome.Reason, "not acceptable"))
+		return
+	}
+	o := ca.add(w, csr, "PENDING_REKEY")
+	o.outcome = outcome
+	earlier.until = ca.Time().Add(time.Duration(hours) * time.Hour)
+	ca.Log(standin.Event{Kind: "reissue", Order: o.id, CommonName: w.CommonName, Names: w.Names, KeySHA256: standin.HashOf(csr.RawSubjectPublicKeyInfo)})
 	ca.settle()
 	c.JSON(http.StatusAccepted, map[string]string{"certificateId": o.id})
 }

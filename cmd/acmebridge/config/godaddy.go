@@ -28,6 +28,9 @@ type GoDaddy struct {
 	RootType       string         `key:"root_type" default:"GODADDY_SHA_2" enum:"GODADDY_SHA_2,STARFIELD_SHA_2" doc:"Hierarchy that certificates are issued below."`
 	Years          int            `key:"years" default:"1" min:"1" max:"3" doc:"How many years are paid for. How long a certificate is valid is the CA's choice."`
 	ServerOnlyFrom string         `key:"server_only_from" default:"2026-06-15" doc:"Day, in quotation marks, from which certificates are for servers only. Nobody can choose: before it they are for servers and clients. Orders that want something else are refused, and from a week before the day so are those with client_auth, since they may be issued after it. Empty: both for ever."`
+	Renew          bool           `key:"renew" default:"false" doc:"Place an order that says which certificate it replaces (RFC 9773) as the renewal of that, where the CA takes it for one. Whether a renewal is cheaper than an order, and how early it may be, has not been tried with a real account; an order that the CA does not renew is bought as a new one."`
+	Reissue        bool           `key:"reissue" default:"false" doc:"With reattach: swap, issue what a client comes back for with another key again, in place of another purchase. The certificate that was there is revoked after reissue_revokes_after, also when somebody uses it. Not tried with a real account."`
+	ReissueRevokes time.Duration  `key:"reissue_revokes_after" default:"3d" min:"0h" max:"7d" doc:"For reissue: after how long the CA revokes the certificate that was there; whole hours."`
 	RootsFile      string         `key:"roots_file" doc:"PEM file with the roots of the certificates that are issued, and with the intermediate certificates below them. Required."`
 	MaxValidity    time.Duration  `key:"max_validity" default:"0" min:"0" max:"36500d" doc:"The longest validity that the product gives. 0: not known."`
 }
@@ -53,6 +56,9 @@ func checkGoDaddy(name string, g GoDaddy, r *report) {
 	checkDay(key+".server_only_from", g.ServerOnlyFrom, r)
 	if g.ShopperID == 0 {
 		r.add(key+".shopper_id", "is missing; it is the number of the account, by which its orders are listed")
+	}
+	if g.ReissueRevokes%time.Hour != 0 {
+		r.add(key+".reissue_revokes_after", "must be in whole hours: the CA counts in them")
 	}
 	if g.RootsFile == "" {
 		r.add(key+".roots_file", "is missing; without the roots of the CA nothing that it issues can be checked")

@@ -31,6 +31,7 @@ func TestGoDaddy(t *testing.T) {
 		"backends.ca.roots_file: is missing":                                                    {", roots_file: roots.pem", ""},
 		"backends.ca.api_secret_file: is missing":                                               {"api_secret_file: value, ", ""},
 		"backends.ca.url: must begin with https://":                                             {"https://api", "http://api"},
+		"backends.ca.reissue_revokes_after: must be in whole hours":                             {"type: godaddy,", "type: godaddy, reissue: true, reissue_revokes_after: 90m,"},
 		"backends.ca.product: must be":                                                          {"type: godaddy,", "type: godaddy, product: OV_CS,"},
 	} {
 		file := strings.Replace(godaddyFile, change[0], change[1], 1)
