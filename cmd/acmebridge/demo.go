@@ -8,10 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
@@ -70,93 +68,48 @@ signing certificate, activates them by OCSP, renews one, and is refused another 
 // whatever the DNS says (RFC 6761, 6.3).
 const demoName = "demo.localhost"
 
-func (p *program) demo(ctx context.Context, keep bool) (err error) {
-	begun := time.Now()
-	dir, err := os.MkdirTemp("", "acmebridge-demo-")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }() // what is left is in a folder for such things
-
+func (p *program) demo(ctx context.Context, keep bool) error {
 	responder, err := listenNear("127.0.0.1:5002")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = responder.Close() }() // closed already unless a step failed
-	cfg, err := demoConfig(dir, responder.Addr())
-	if err != nil {
-		return err
-	}
-	logged := &heldBack{w: p.stderr}
-	defer func() {
-		if err != nil && !portTaken(err) {
-			logged.release(true)
+	tour := demoTour{demoSteps: p.demoSteps(), name: demoName, responder: responder}
+	configure := func(dir string) (*config.Config, error) { return demoConfig(dir, responder) }
+	return p.demonstrate(ctx, configure, func(s *demoServer) error {
+		fmt.Fprintf(p.stdout, "A server is running at %s, its data in %s.\n\n", s.front.DirectoryURL("default"), s.dir)
+		tour.directory, tour.roots, tour.web = s.front.DirectoryURL("default"), s.cfg.PKIBaseURL()+"/roots/0.pem", trusting(s.cert.clientConfig())
+		if err := tour.run(ctx); err != nil {
+			return err
 		}
-	}()
-	log := newLogger(logged, cfg.Log)
-	parts, err := assemble(ctx, cfg, log, time.Now, use{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, parts.close()) }()
-	s, err := newService(ctx, parts)
-	if err != nil {
-		return err
-	}
-	serving, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- s.run(serving) }()
-	defer func() {
-		stop()
-		err = errors.Join(err, <-ended)
-	}()
-	fmt.Fprintf(p.stdout, "A server is running at %s, its data in %s.\n\n", s.front.DirectoryURL("default"), dir)
-	tour := demoTour{
-		out: p.stdout, directory: s.front.DirectoryURL("default"), roots: cfg.PKIBaseURL() + "/roots/0.pem",
-		web: trusting(s.cert.clientConfig()), name: demoName, responder: responder,
-	}
-	if err := tour.run(ctx); err != nil {
-		return err
-	}
-	fmt.Fprintf(p.stdout, "\nAll of that took %s.\n", time.Since(begun).Round(time.Millisecond))
-	if !keep {
-		return nil
-	}
-	_ = responder.Close() // the clients below want its port
-	s.suggest(p.stdout, cfg.Validation.HTTPPort)
-	logged.release(false)
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-ended:
-		ended <- nil
-		return err
-	}
+		tour.took()
+		if !keep {
+			return nil
+		}
+		_ = responder.Close() // the clients below want its port
+		s.suggest(p.stdout, s.cfg.Validation.HTTPPort)
+		return s.stay(ctx)
+	})
 }
 
 // demoConfig is the configuration without a file, in that folder, and on other
 // ports where those are taken.
-func demoConfig(dir string, responder net.Addr) (*config.Config, error) {
-	_, port, err := net.SplitHostPort(responder.String())
+func demoConfig(dir string, responder net.Listener) (*config.Config, error) {
+	port, err := portOf(responder)
 	if err != nil {
 		return nil, err
 	}
-	env := []string{
+	front, pki, err := demoAddresses()
+	if err != nil {
+		return nil, err
+	}
+	return config.Load("", []string{
 		"ACMEBRIDGE_DATA_DIR=" + filepath.Join(dir, "data"),
 		"ACMEBRIDGE_VALIDATION_HTTP_PORT=" + port,
 		"ACMEBRIDGE_LOG_FORMAT=text",
-	}
-	for name, address := range map[string]string{"ACMEBRIDGE_LISTEN": "127.0.0.1:14000", "ACMEBRIDGE_PKI_LISTEN": "127.0.0.1:14080"} {
-		l, err := listenNear(address)
-		if err != nil {
-			return nil, err
-		}
-		env = append(env, name+"="+l.Addr().String())
-		if err := l.Close(); err != nil {
-			return nil, err
-		}
-	}
-	return config.Load("", env)
+		"ACMEBRIDGE_LISTEN=" + front,
+		"ACMEBRIDGE_PKI_LISTEN=" + pki,
+	})
 }
 
 // onFreePorts runs a demo, and once more when somebody else has taken a port that
@@ -170,23 +123,6 @@ func onFreePorts(demo func() error) error {
 }
 
 func portTaken(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }
-
-// listenNear listens on address, or on a free port when that one is taken.
-func listenNear(address string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
-	if err == nil {
-		return l, nil
-	}
-	host, _, splitErr := net.SplitHostPort(address)
-	if splitErr != nil {
-		return nil, splitErr
-	}
-	l, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return nil, fmt.Errorf("find a free port: %w", err)
-	}
-	return l, nil
-}
 
 // suggest prints what to paste to try other clients.
 func (s *service) suggest(w io.Writer, httpPort int) {
@@ -218,33 +154,4 @@ what became of them:
 // trusting returns an HTTP client that speaks TLS as cfg says.
 func trusting(cfg *tls.Config) *http.Client {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: cfg, ForceAttemptHTTP2: true}, Timeout: 30 * time.Second}
-}
-
-// heldBack keeps a log that is of interest only when something goes wrong.
-type heldBack struct {
-	mu       sync.Mutex
-	held     []byte // guarded by mu, like released
-	released bool
-	w        io.Writer
-}
-
-// Write keeps b, or passes it on once the rest was released.
-func (h *heldBack) Write(b []byte) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.released {
-		return h.w.Write(b)
-	}
-	h.held = append(h.held, b...)
-	return len(b), nil
-}
-
-// release passes on what comes from now on, and what was held if past is true.
-func (h *heldBack) release(past bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if past {
-		_, _ = h.w.Write(h.held) // there is nowhere to complain about it
-	}
-	h.held, h.released = nil, true
 }

@@ -32,52 +32,9 @@ const (
 // demoIB1 is an IB1 trust framework in a temporary folder, from the ceremony of
 // the roots to the first renewal, and to what becomes of a certificate whose role
 // is taken away.
-func (p *program) demoIB1(ctx context.Context) (err error) {
-	begun := time.Now()
-	dir, err := os.MkdirTemp("", "acmebridge-demo-")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }() // what is left is in a folder for such things
-	d := &frameworkDemo{demoTour: demoTour{out: p.stdout}, dir: dir}
-	cfg, err := d.config()
-	if err != nil {
-		return err
-	}
-	if err := d.ceremonies(cfg); err != nil {
-		return err
-	}
-	logged := &heldBack{w: p.stderr}
-	defer func() {
-		if err != nil && !portTaken(err) {
-			logged.release(true)
-		}
-	}()
-	parts, err := assemble(ctx, cfg, newLogger(logged, cfg.Log), time.Now, use{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, parts.close()) }()
-	s, err := newService(ctx, parts)
-	if err != nil {
-		return err
-	}
-	serving, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- s.run(serving) }()
-	defer func() {
-		stop()
-		err = errors.Join(err, <-ended)
-	}()
-	d.directory, d.web = s.front.DirectoryURL("ib1"), trusting(s.cert.clientConfig())
-	d.step("start a server", d.directory)
-	tour, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	if err := d.members(tour, s.engine.Operator()); err != nil {
-		return err
-	}
-	fmt.Fprintf(p.stdout, "\nAll of that took %s.\n", time.Since(begun).Round(time.Millisecond))
-	return nil
+func (p *program) demoIB1(ctx context.Context) error {
+	d := &frameworkDemo{demoTour: demoTour{demoSteps: p.demoSteps()}}
+	return p.demonstrate(ctx, d.prepare, func(s *demoServer) error { return d.ecosystem(ctx, s, "ib1", d.members) })
 }
 
 type frameworkDemo struct {
@@ -85,18 +42,21 @@ type frameworkDemo struct {
 	dir string
 }
 
+// prepare makes what a framework has before it has a server.
+func (d *frameworkDemo) prepare(dir string) (*config.Config, error) {
+	d.dir = dir
+	cfg, err := d.config()
+	if err != nil {
+		return nil, err
+	}
+	return cfg, d.ceremonies(cfg)
+}
+
 // config is that of docs/ecosystems/ib1.md with one profile, on free ports.
 func (d *frameworkDemo) config() (*config.Config, error) {
-	addresses := make([]string, 2)
-	for i, wanted := range []string{"127.0.0.1:14000", "127.0.0.1:14080"} {
-		l, err := listenNear(wanted)
-		if err != nil {
-			return nil, err
-		}
-		addresses[i] = l.Addr().String()
-		if err := l.Close(); err != nil {
-			return nil, err
-		}
+	front, pki, err := demoAddresses()
+	if err != nil {
+		return nil, err
 	}
 	passphrase := filepath.Join(d.dir, "passphrase")
 	if err := os.WriteFile(passphrase, []byte(rand.Text()+"\n"), 0o600); err != nil {
@@ -109,7 +69,7 @@ log: {format: text}
 directories: {ib1: {external_account: required, profiles: [ib1-client]}}
 profiles: {ib1-client: {backend: framework, ib1: {tree: client}}}
 backends: {framework: {type: ib1, dir: %q, passphrase_file: %q}}
-`, addresses[0], filepath.Join(d.dir, "data"), addresses[1], filepath.Join(d.dir, "framework"), passphrase)
+`, front, filepath.Join(d.dir, "data"), pki, filepath.Join(d.dir, "framework"), passphrase)
 	return config.Parse("the demo's configuration", []byte(text), nil)
 }
 
@@ -142,7 +102,6 @@ func (d *frameworkDemo) ceremonies(cfg *config.Config) error {
 
 // members goes through what a member sees, and what its operator does for it.
 func (d *frameworkDemo) members(ctx context.Context, o engine.Operator) error {
-	defer d.web.CloseIdleConnections()
 	m := acme.Member{
 		ID: demoMember, Name: "Example Company Ltd", Country: "GB", Roles: []string{demoRole},
 		Applications: []acme.Application{{URL: demoApplication, Roles: []string{demoRole}, Trees: []acme.IB1Tree{acme.IB1Client}}},

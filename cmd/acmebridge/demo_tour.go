@@ -21,7 +21,7 @@ import (
 // demoTour goes through everything that a client does for a certificate, from
 // the outside.
 type demoTour struct {
-	out       io.Writer
+	demoSteps
 	directory string       // URL
 	roots     string       // URL of the root that the certificate is verified by
 	web       *http.Client // trusts the server
@@ -29,13 +29,6 @@ type demoTour struct {
 	responder net.Listener // where the challenge is answered; closed afterwards
 
 	client *acme.Client
-	n      int
-}
-
-// step prints what was done, and what came of it.
-func (d *demoTour) step(what, result string) {
-	d.n++
-	fmt.Fprintf(d.out, "%d. %-28s %s\n", d.n, what, result)
 }
 
 func (d *demoTour) run(ctx context.Context) error {

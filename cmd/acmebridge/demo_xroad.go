@@ -9,9 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -31,55 +29,14 @@ const (
 // demoXRoad is an X-Road instance of one member in a temporary folder: its Security
 // Server, played by conformance/xroad, orders both kinds of certificate, activates
 // them by OCSP, renews one, and is refused another member's.
-func (p *program) demoXRoad(ctx context.Context) (err error) {
-	begun := time.Now()
-	dir, err := os.MkdirTemp("", "acmebridge-demo-")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }() // what is left is in a folder for such things
+func (p *program) demoXRoad(ctx context.Context) error {
 	responder, err := listenNear("127.0.0.1:5002")
 	if err != nil {
 		return err
 	}
-	d := &xroadDemo{demoTour: demoTour{out: p.stdout}, challenges: xroad.Listen(responder)}
+	d := &xroadDemo{demoTour: demoTour{demoSteps: p.demoSteps(), responder: responder}, challenges: xroad.Listen(responder)}
 	defer func() { _ = d.challenges.Close() }() // nothing that it had is lost
-	cfg, err := d.config(dir, responder.Addr())
-	if err != nil {
-		return err
-	}
-	logged := &heldBack{w: p.stderr}
-	defer func() {
-		if err != nil && !portTaken(err) {
-			logged.release(true)
-		}
-	}()
-	parts, err := assemble(ctx, cfg, newLogger(logged, cfg.Log), time.Now, use{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, parts.close()) }()
-	s, err := newService(ctx, parts)
-	if err != nil {
-		return err
-	}
-	serving, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- s.run(serving) }()
-	defer func() {
-		stop()
-		err = errors.Join(err, <-ended)
-	}()
-	d.directory, d.web = s.front.DirectoryURL("xroad"), trusting(s.cert.clientConfig())
-	defer d.web.CloseIdleConnections()
-	d.step("start a server", d.directory)
-	tour, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	if err := d.run(tour, s.engine.Operator()); err != nil {
-		return err
-	}
-	fmt.Fprintf(p.stdout, "\nAll of that took %s.\n", time.Since(begun).Round(time.Millisecond))
-	return nil
+	return p.demonstrate(ctx, d.config, func(s *demoServer) error { return d.ecosystem(ctx, s, "xroad", d.run) })
 }
 
 type xroadDemo struct {
@@ -88,19 +45,12 @@ type xroadDemo struct {
 }
 
 // config is that of docs/ecosystems/x-road.yaml, on free ports.
-func (d *xroadDemo) config(dir string, responder net.Addr) (*config.Config, error) {
-	addresses := make([]string, 2)
-	for i, wanted := range []string{"127.0.0.1:14000", "127.0.0.1:14080"} {
-		l, err := listenNear(wanted)
-		if err != nil {
-			return nil, err
-		}
-		addresses[i] = l.Addr().String()
-		if err := l.Close(); err != nil {
-			return nil, err
-		}
+func (d *xroadDemo) config(dir string) (*config.Config, error) {
+	port, err := portOf(d.responder)
+	if err != nil {
+		return nil, err
 	}
-	_, port, err := net.SplitHostPort(responder.String())
+	front, pki, err := demoAddresses()
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +65,7 @@ profiles:
   xroad-auth: {backend: xroad, authorization: both, validity: 365d, dates: upper_bound, lenient_replaces: true, hold: 8s, xroad: {usage: auth}}
   xroad-sign: {backend: xroad, authorization: both, validity: 365d, dates: upper_bound, lenient_replaces: true, hold: 8s, xroad: {usage: sign}}
 backends: {xroad: {type: localca, organization: Demo Ecosystem}}
-`, addresses[0], filepath.Join(dir, "data"), addresses[1], port)
+`, front, filepath.Join(dir, "data"), pki, port)
 	return config.Parse("the demo's configuration", []byte(text), nil)
 }
 

@@ -109,7 +109,7 @@ func cmdReady(ts *testscript.TestScript, _ bool, args []string) {
 func cmdIssue(ts *testscript.TestScript, neg bool, args []string) {
 	l, err := net.Listen("tcp", "127.0.0.1:"+args[2])
 	ts.Check(err)
-	tour := demoTour{out: io.Discard, directory: args[0], web: scriptClient(ts, args[1]), responder: l, roots: args[3], name: args[4]}
+	tour := demoTour{demoSteps: demoSteps{out: io.Discard}, directory: args[0], web: scriptClient(ts, args[1]), responder: l, roots: args[3], name: args[4]}
 	err = tour.run(context.Background())
 	if neg && err == nil {
 		ts.Fatalf("a certificate was issued")
