@@ -5,7 +5,6 @@ package clients
 import (
 	"crypto/x509"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -99,56 +98,29 @@ func TestIB1(t *testing.T) {
 // page. eab makes an external account key for a profile.
 func startIB1(t *testing.T) (s server, framework string, eab func(*testing.T, string) binding) {
 	t.Helper()
-	program := filepath.Join(programs, "acmebridge")
-	if _, err := os.Stat(program); err != nil {
-		if err := goBuild(programs, "acmebridge/cmd/acmebridge"); err != nil {
-			t.Fatal(err)
-		}
-	}
 	dir := t.TempDir()
-	example := write(t, filepath.Join(dir, "ib1.yaml"), string(read(t, "../../docs/ecosystems/ib1.yaml")))
 	passphrase := write(t, filepath.Join(dir, "passphrase"), "a passphrase for tests")
 	framework = filepath.Join(dir, "framework")
-	operate := runner{dir: dir}
+	offline := runner{dir: dir}
 	for i, tree := range []string{"client", "signing", "server"} {
 		named := []string{"--framework", "Core Trust Framework", "--country", "GB", "--url", "http://pki.example.org"}
 		if i > 0 {
 			named = nil
 		}
 		where := []string{"--dir", framework, "--tree", tree, "--passphrase-file", passphrase}
-		operate.run(t, program, append(append([]string{"ib1", "root", "create"}, where...), named...)...)
-		operate.run(t, program, append([]string{"ib1", "issuer", "rotate"}, where...)...)
+		offline.run(t, acmebridge(t), append(append([]string{"ib1", "root", "create"}, where...), named...)...)
+		offline.run(t, acmebridge(t), append([]string{"ib1", "issuer", "rotate"}, where...)...)
 	}
-	listen, pki, httpPort := testport.Port(t), testport.Port(t), testport.Port(t)
-	env := []string{
-		fmt.Sprintf("ACMEBRIDGE_LISTEN=127.0.0.1:%d", listen), fmt.Sprintf("ACMEBRIDGE_BASE_URL=https://localhost:%d", listen),
-		fmt.Sprintf("ACMEBRIDGE_PKI_LISTEN=127.0.0.1:%d", pki),
-		fmt.Sprintf("ACMEBRIDGE_VALIDATION_HTTP_PORT=%d", httpPort), "ACMEBRIDGE_VALIDATION_ALLOW=127.0.0.0/8,::1/128",
-	}
-	data := filepath.Join(dir, "ib1-data")
-	ended := startProcess(t, dir, env, program, "serve", "--config", example)
-	tlsRoot := filepath.Join(data, "tls-root.pem")
-	eventually(t, patience, "the root of the server", func() bool {
-		select {
-		case <-ended:
-			t.Fatal("the server ended before it listened")
-		default:
-		}
-		_, err := os.Stat(tlsRoot)
-		return err == nil
-	})
-	directory := fmt.Sprintf("https://localhost:%d/ib1/directory", listen)
-	ready(t, ended, httpClient(t, tlsRoot), directory)
-
-	operate.run(t, program, "member", "create", ib1Member, "--data", data, "--name", "Example Company Ltd", "--country", "GB", "--role", ib1Role,
+	b := startBridge(t, dir, "ib1", "ib1", fmt.Sprintf("ACMEBRIDGE_PKI_LISTEN=127.0.0.1:%d", testport.Port(t)))
+	b.operate(t, "member", "create", ib1Member, "--name", "Example Company Ltd", "--country", "GB", "--role", ib1Role,
 		"--identifier", "api.example-company.localhost")
-	operate.run(t, program, "application", "add", ib1Application, "--data", data, "--member", ib1Member, "--role", ib1Role,
+	b.operate(t, "application", "add", ib1Application, "--member", ib1Member, "--role", ib1Role,
 		"--certificate", "client", "--certificate", "signing", "--certificate", "server", "--handle", ib1Handle)
 	eab = func(t *testing.T, profile string) binding {
 		t.Helper()
-		return parseEAB(operate.run(t, program, "eab", "create", "--data", data, "--directory", "ib1", "--member", ib1Member, "--application", ib1Application, "--profile", profile))
+		return b.bind(t, ib1Member, "--application", ib1Application, "--profile", profile)
 	}
-	return server{EABDirectoryURL: directory, TLSRootPEM: tlsRoot, HTTPPort: httpPort, Names: startDNS(t)}, framework, eab
+	return b.serve(ib1Member, "", startDNS(t)), framework, eab
 }
 
 // wantApplication wants a certificate of the application, below that root alone, that
@@ -165,7 +137,13 @@ func wantApplication(t *testing.T, got issued, rootFile, purpose string) {
 	if life := leaf.NotAfter.Sub(leaf.NotBefore) + time.Second; life != 365*24*time.Hour {
 		t.Errorf("a certificate of %s", life)
 	}
+	got.verify(t, rootFile, purpose)
+}
+
+// verify asks openssl whether a certificate is good for a purpose.
+func (i issued) verify(t *testing.T, rootFile, purpose string) {
+	t.Helper()
 	dir := t.TempDir()
 	runner{dir: dir}.run(t, find(t, "openssl"), "verify", "-x509_strict", "-purpose", purpose, "-CAfile", rootFile,
-		"-untrusted", write(t, filepath.Join(dir, "chain.pem"), string(got.chain)), write(t, filepath.Join(dir, "leaf.pem"), encode(leaf)))
+		"-untrusted", write(t, filepath.Join(dir, "chain.pem"), string(i.chain)), write(t, filepath.Join(dir, "leaf.pem"), encode(i.leaf)))
 }

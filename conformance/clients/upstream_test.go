@@ -5,7 +5,6 @@ package clients
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,13 +18,6 @@ import (
 // nonce. -server changes nothing here.
 func TestUpstream(t *testing.T) {
 	t.Parallel()
-	for _, source := range []string{"acmebridge/cmd/acmebridge", "github.com/letsencrypt/pebble/v2/cmd/pebble"} {
-		if _, err := os.Stat(filepath.Join(programs, filepath.Base(source))); err != nil {
-			if err := goBuild(programs, source); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
 	for by, settings := range map[string]func(*nameServer) []string{
 		"http-01": func(*nameServer) []string { return nil },
 		"dns-01": func(names *nameServer) []string {
@@ -68,7 +60,6 @@ func TestUpstream(t *testing.T) {
 // comes from the environment.
 func startUpstream(t *testing.T, settings func(*nameServer) []string) server {
 	t.Helper()
-	program := filepath.Join(programs, "acmebridge")
 	ca, dir := t.TempDir(), t.TempDir()
 	caRoot, certFile, keyFile := newTLSIdentity(t, ca)
 	names, caHTTP := startDNS(t), testport.Port(t)
@@ -83,7 +74,7 @@ func startUpstream(t *testing.T, settings func(*nameServer) []string) server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	caEnded := startProcess(t, ca, []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=10"}, filepath.Join(programs, "pebble"),
+	caEnded := startProcess(t, ca, []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=10"}, built(t, "github.com/letsencrypt/pebble/v2/cmd/pebble"),
 		"-config", write(t, filepath.Join(ca, "pebble.json"), string(config)), "-dnsserver", names.address)
 	h := httpClient(t, caRoot)
 	status := fmt.Sprintf("https://localhost:%d", port(t, management))
@@ -96,48 +87,23 @@ func startUpstream(t *testing.T, settings func(*nameServer) []string) server {
 	write(t, filepath.Join(dir, "account-passphrase"), "a passphrase")
 	write(t, filepath.Join(dir, "ca-hmac-key"), pebbleEAB.hmac)
 	write(t, filepath.Join(dir, "tsig"), tsigSecret)
-	example := write(t, filepath.Join(dir, "upstream.yaml"), string(read(t, "../../docs/ecosystems/upstream.yaml")))
-	listen, httpPort := testport.Port(t), testport.Port(t)
-	env := append([]string{
-		fmt.Sprintf("ACMEBRIDGE_LISTEN=127.0.0.1:%d", listen), fmt.Sprintf("ACMEBRIDGE_BASE_URL=https://localhost:%d", listen),
+	b := startBridge(t, dir, "upstream", "web", append([]string{
 		"ACMEBRIDGE_BACKENDS_CA_URL=" + directory, fmt.Sprintf("ACMEBRIDGE_BACKENDS_CA_HTTP_01_LISTEN=127.0.0.1:%d", caHTTP),
-		fmt.Sprintf("ACMEBRIDGE_VALIDATION_HTTP_PORT=%d", httpPort), "ACMEBRIDGE_VALIDATION_ALLOW=127.0.0.0/8,::1/128",
 		"ACMEBRIDGE_VALIDATION_RESOLVERS=" + names.address,
-	}, settings(names)...)
-	base, data := fmt.Sprintf("https://localhost:%d", listen), filepath.Join(dir, "upstream-data")
-	ended := startProcess(t, dir, env, program, "serve", "--config", example)
-	tlsRoot := filepath.Join(data, "tls-root.pem")
-	eventually(t, patience, "the root of the server", func() bool {
-		select {
-		case <-ended:
-			t.Fatal("the server ended before it listened")
-		default:
-		}
-		_, err := os.Stat(tlsRoot)
-		return err == nil
-	})
-	front := base + "/web/directory"
-	ready(t, ended, httpClient(t, tlsRoot), front)
-
-	operate := runner{dir: dir}
-	operate.run(t, program, "member", "create", "web-1", "--data", data, "--identifier", ".clients.test")
-	return server{
-		EABDirectoryURL: front, TLSRootPEM: tlsRoot, IssuingRootPEM: roots, HTTPPort: httpPort, Names: names,
-		NewEAB: func(t *testing.T) binding {
-			t.Helper()
-			return parseEAB(operate.run(t, program, "eab", "create", "--data", data, "--directory", "web", "--member", "web-1"))
-		},
-		Revoked: func(t *testing.T, cert issued) {
-			t.Helper()
-			eventually(t, patience, "the revocation at the CA", func() bool {
-				resp, err := h.Get(status + "/cert-status-by-serial/" + cert.leaf.SerialNumber.Text(16))
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer resp.Body.Close()
-				var said struct{ Status string }
-				return json.NewDecoder(resp.Body).Decode(&said) == nil && said.Status == "Revoked"
-			})
-		},
+	}, settings(names)...)...)
+	b.operate(t, "member", "create", "web-1", "--identifier", ".clients.test")
+	s := b.serve("web-1", roots, names)
+	s.Revoked = func(t *testing.T, cert issued) {
+		t.Helper()
+		eventually(t, patience, "the revocation at the CA", func() bool {
+			resp, err := h.Get(status + "/cert-status-by-serial/" + cert.leaf.SerialNumber.Text(16))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			var said struct{ Status string }
+			return json.NewDecoder(resp.Body).Decode(&said) == nil && said.Status == "Revoked"
+		})
 	}
+	return s
 }
