@@ -31,6 +31,16 @@ type XRoadRule struct {
 	// ProfileID is what the Central Server has as certificate profile id of the
 	// CA for certificates of this profile; see [Profile.ProductID].
 	ProfileID string
+	// Instance is the one whose members may have certificates of the profile;
+	// empty is any. Most subjects do not say of which instance they are.
+	Instance string
+}
+
+// Admits reports whether the profile is for members of the instance that a member
+// belongs to.
+func (r XRoadRule) Admits(id MemberID) bool {
+	m, ok := parseXRoadMember(id)
+	return r.Instance == "" || ok && m.instance == r.Instance
 }
 
 // KeyUsageRule says which key usage a certificate has.
@@ -84,6 +94,10 @@ func checkXRoad(o Order, rule XRoadRule, csr CSR) *Problem {
 	if !ok {
 		return Problemf(Unauthorized,
 			"this account is bound to no member of an X-Road instance, so nothing tells whose certificate this would be; ask the operator for an external account key of a member written INSTANCE:CLASS:CODE")
+	}
+	if !rule.Admits(o.Member) {
+		return Problemf(Unauthorized, "the certificates of this profile are for members of instance %s, and this account is bound to member %s; give the Security Server the keys of its own instance (auth-kid, sign-kid) in acme.yml, or the address of that instance's directory",
+			quote(rule.Instance), quote(string(o.Member)))
 	}
 	if err := checkPlainName(csr.RawSubject); err != nil {
 		return Problemf(BadCSR, "%v", err)

@@ -27,6 +27,11 @@ func subjectOf(text string) pkix.Name {
 	return n
 }
 
+func withInstance(r XRoadRule, instance string) XRoadRule {
+	r.Instance = instance
+	return r
+}
+
 // TestCheckXRoad: the subject is the member's identity, and nobody gets another
 // one's (C-XR-8, SP-3).
 func TestCheckXRoad(t *testing.T) {
@@ -81,6 +86,10 @@ func TestCheckXRoad(t *testing.T) {
 		{"another instance", finnishSign, "FI:GOV:555", "C=FI O=Member serial=FI-TEST/ss1/GOV CN=555", signing, "ss1.example.org", Unauthorized, "instance"},
 		{"another class, Finnish", finnishAuth, "FI-TEST:COM:555", "C=FI O=Member serial=FI-TEST/ss1/GOV CN=ss1.example.org", authentication, "ss1.example.org", Unauthorized, "class"},
 		{"another code, Finnish", finnishSign, "FI-TEST:GOV:556", "C=FI O=Member serial=FI-TEST/ss1/GOV CN=555", signing, "ss1.example.org", Unauthorized, "CN"},
+		{"the instance of the profile", withInstance(basicSign, "EX"), "EX:COM:555", "C=EX O=Member category=COM serial=555 CN=Member", signing, "ss1.example.org", "", ""},
+		{"the instance of the profile, with slashes", withInstance(basicAuth, "EX"), "EX/COM/555", "C=EX O=Member serial=555 CN=ss1.example.org", authentication, "ss1.example.org", "", ""},
+		{"another instance than the profile's", withInstance(basicSign, "EX"), "EX-TEST:COM:555", "C=EX O=Member category=COM serial=555 CN=Member", signing, "ss1.example.org", Unauthorized, `members of instance "EX"`},
+		{"an instance in other letters", withInstance(basicAuth, "EX"), "ex:COM:555", "C=EX O=Member serial=555 CN=ss1.example.org", authentication, "ss1.example.org", Unauthorized, `members of instance "EX"`},
 		{"no member", basicAuth, "", "C=EX O=Member serial=555 CN=ss1.example.org", authentication, "ss1.example.org", Unauthorized, "INSTANCE:CLASS:CODE"},
 		{"a member of two parts", basicAuth, "EX:555", "C=EX O=Member serial=555 CN=ss1.example.org", authentication, "ss1.example.org", Unauthorized, "INSTANCE:CLASS:CODE"},
 

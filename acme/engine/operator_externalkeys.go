@@ -189,6 +189,9 @@ func (o Operator) checkExternalKey(n NewExternalKey) error {
 		if _, refused := o.e.profileFor(n.Directory, p); refused != nil || p == "" {
 			return fmt.Errorf("directory %q has no profile %q", n.Directory, p)
 		}
+		if rule := o.e.cfg.Profiles[p].XRoad; !rule.Admits(n.Member) {
+			return fmt.Errorf("profile %q is for members of instance %s (xroad.instance), and member %s is of another one", p, rule.Instance, n.Member)
+		}
 	}
 	for _, id := range n.Identifiers {
 		if p := acme.CheckIdentifierPattern(id); p != nil {

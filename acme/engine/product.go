@@ -25,7 +25,7 @@ func (e *Engine) chooseProduct(ctx context.Context, owner acme.Account, f *final
 		return err
 	}
 	wish := acme.XRoadWish{ID: product, Remembered: h.account.Products, Allowed: func(n acme.ProfileName) bool {
-		return h.key.ID == "" || acme.ExternalKeyAllows(h.key, n, nil) == nil
+		return e.cfg.Profiles[n].XRoad.Admits(f.order.Member) && (h.key.ID == "" || acme.ExternalKeyAllows(h.key, n, nil) == nil)
 	}}
 	for _, name := range e.directories[f.order.Directory].Profiles {
 		wish.Offered = append(wish.Offered, e.cfg.Profiles[name])

@@ -39,6 +39,8 @@ func newInstance(t *testing.T, o servertest.Options) *instance {
 		acme.Directory{Name: "is", Path: "/is/directory", ExternalAccount: acme.ExternalAccountMandatory, Profiles: []acme.ProfileName{"is-auth"}, PlainContacts: true},
 		acme.Directory{Name: "ejbca", Path: "/ejbca/directory", ExternalAccount: acme.ExternalAccountMandatory, Profiles: []acme.ProfileName{"ejbca-auth"}, PlainContacts: true},
 		acme.Directory{Name: "products", Path: "/", Host: "xroad.example.com", ExternalAccount: acme.ExternalAccountMandatory, Profiles: []acme.ProfileName{"products-auth", "gold-auth", "products-sign", "silver-sign"}, PlainContacts: true},
+		acme.Directory{Name: "instances", Path: "/instances/directory", ExternalAccount: acme.ExternalAccountMandatory, Profiles: []acme.ProfileName{"test-auth", "home-auth"}, PlainContacts: true},
+		acme.Directory{Name: "test", Path: "/test/directory", ExternalAccount: acme.ExternalAccountMandatory, Profiles: []acme.ProfileName{"test-auth"}, PlainContacts: true},
 		acme.Directory{Name: "public", Path: "/public/directory", ExternalAccount: acme.ExternalAccountMandatory, Profiles: []acme.ProfileName{"public-auth"}, PlainContacts: true})
 	before := o.Engine
 	o.Engine = func(c *engine.Config) {
@@ -57,6 +59,11 @@ func newInstance(t *testing.T, o servertest.Options) *instance {
 			_, usage, _ := strings.Cut(string(name), "-")
 			p := c.Profiles[acme.ProfileName("xroad-"+usage)]
 			p.Name, p.XRoad.ProfileID = name, id
+			c.Profiles[name] = p
+		}
+		for name, instance := range map[acme.ProfileName]string{"test-auth": "EX-TEST", "home-auth": "EX"} {
+			p := c.Profiles["xroad-auth"]
+			p.Name, p.XRoad.Instance = name, instance
 			c.Profiles[name] = p
 		}
 		p := c.Profiles["xroad-auth"]

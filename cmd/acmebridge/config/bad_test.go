@@ -287,6 +287,9 @@ var bad = []struct {
 	{"signing by a profile that names no server", "directories: {d: {external_account: required, profiles: [s]}}\nprofiles:\n  s: {backend: local, dates: upper_bound, lenient_replaces: true, authorization: both, xroad: {usage: sign, subject: ejbca}}\n", []string{
 		"f:3:118: profiles.s.xroad.subject: must be basic_acme or fivrk for signing: CSRs of ejbca name no server, so no Security Server could prove anything",
 	}},
+	{"a member in place of an instance", "directories: {d: {external_account: required, profiles: [s]}}\nprofiles:\n  s: {backend: local, dates: upper_bound, lenient_replaces: true, authorization: both, xroad: {usage: sign, instance: \"EX:COM:1\"}}\n", []string{
+		"f:3:119: profiles.s.xroad.instance: must be the name of the instance alone, without class and code of a member",
+	}},
 	{"profile ids that select nothing", "directories: {d: {external_account: required, profiles: [a, b, c]}}\nprofiles:\n  a: {backend: local, dates: upper_bound, lenient_replaces: true, authorization: both, xroad: {usage: auth, profile_id: b}}\n  b: {backend: local, dates: upper_bound, lenient_replaces: true, authorization: both, xroad: {usage: auth}}\n  c: {backend: local, dates: upper_bound, lenient_replaces: true, authorization: both, xroad: {usage: sign, profile_id: \"null\"}}\n", []string{
 		"f:4:88: profiles.b.xroad.profile_id: is b, as that of profile a for the same usage in directory d; an id has to select one of them",
 		"f:5:121: profiles.c.xroad.profile_id: must be of printable ASCII characters without spaces, and not null, which Security Servers send without one",

@@ -89,7 +89,7 @@ func xroadRule(x XRoad) acme.XRoadRule {
 	if !x.asked() {
 		return acme.XRoadRule{}
 	}
-	return acme.XRoadRule{Usage: x.Usage, Subject: x.Subject, ProfileID: x.ProfileID}
+	return acme.XRoadRule{Usage: x.Usage, Subject: x.Subject, ProfileID: x.ProfileID, Instance: x.Instance}
 }
 
 // xroadRetryAfter is at least what a Security Server waits on its own, because

@@ -297,7 +297,7 @@ directories:
   xroad: {external_account: required, profiles: [auth, sign], plain_contacts: true, fixed_keys: true}
 profiles:
   auth: {backend: local, dates: upper_bound, lenient_replaces: true, authorization: both, usages: [client_auth], xroad: {usage: auth}}
-  sign: {backend: local, dates: upper_bound, lenient_replaces: true, authorization: both, xroad: {usage: sign, subject: fivrk}}
+  sign: {backend: local, dates: upper_bound, lenient_replaces: true, authorization: both, xroad: {usage: sign, subject: fivrk, instance: FI-TEST}}
   tls: {backend: local}
 `).AcmeProfiles()
 	for name, want := range map[acme.ProfileName]struct {
@@ -305,7 +305,7 @@ profiles:
 		usages []acme.Usage
 	}{
 		"auth": {acme.XRoadRule{Usage: acme.XRoadAuth, Subject: acme.XRoadBasic}, []acme.Usage{acme.ClientAuth}},
-		"sign": {acme.XRoadRule{Usage: acme.XRoadSign, Subject: acme.XRoadFinnish}, nil},
+		"sign": {acme.XRoadRule{Usage: acme.XRoadSign, Subject: acme.XRoadFinnish, Instance: "FI-TEST"}, nil},
 		"tls":  {acme.XRoadRule{}, []acme.Usage{acme.ServerAuth, acme.ClientAuth}},
 	} {
 		if got := profiles[name]; got.XRoad != want.rule || (got.RetryAfter == 5*time.Second) != (want.rule.Usage != "") || !slices.Equal(got.Usages, want.usages) {

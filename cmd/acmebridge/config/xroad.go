@@ -12,6 +12,7 @@ import (
 type XRoad struct {
 	Usage     acme.XRoadUsage   `key:"usage" default:"none" enum:"none,auth,sign" doc:"auth: certificates that authenticate a Security Server. sign: certificates that seal the messages of a member; they have nonRepudiation as their only key usage, and no extended one whatever usages says. Either keeps the subject of the CSR, after holding it against the member of the account's external account key, which is to be written INSTANCE:CLASS:CODE. none: not for X-Road."`
 	Subject   acme.XRoadSubject `key:"subject" default:"basic_acme" enum:"basic_acme,fivrk,basic,ejbca,is,fo,sk_klass3" doc:"How the instance writes members into subjects; the certificate profile that its Central Server names. Security Servers put the server's name into CSRs of the first two only; the others order by common name, which works for authentication where that is a DNS name (basic, is)."`
+	Instance  string            `key:"instance" doc:"The instance whose members may have certificates of this profile, as it begins their identifiers; members of another one are refused. The subjects of basic_acme, basic, is (authentication) and sk_klass3 do not say of which instance they are, so without this whoever is in the registry counts. Empty: any."`
 	ProfileID string            `key:"profile_id" doc:"What the Central Server has as certificate profile ID of the CA for certificates of this profile; Security Servers send it with the first order. With several profiles of one usage in a directory it chooses among them, within what the external account key allows, and renewals of the account get the same. Empty: the name of the profile."`
 }
 
@@ -26,6 +27,9 @@ func checkXRoad(p Profile, key string, r *report) {
 	}
 	if id := p.XRoad.ProfileID; id == "null" || strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c > '~' }) {
 		r.add(key+".xroad.profile_id", "must be of printable ASCII characters without spaces, and not null, which Security Servers send without one")
+	}
+	if strings.ContainsAny(p.XRoad.Instance, ":/ ") {
+		r.add(key+".xroad.instance", "must be the name of the instance alone, without class and code of a member")
 	}
 	if p.XRoad.Usage == acme.XRoadSign && !p.XRoad.Subject.NamesServers() {
 		r.add(key+".xroad.subject", "must be basic_acme or fivrk for signing: CSRs of %s name no server, so no Security Server could prove anything", p.XRoad.Subject)
