@@ -15,10 +15,11 @@ type Fault struct {
 	Endpoint string `json:"endpoint,omitempty"`
 	// Kind is what goes wrong.
 	Kind string `json:"kind"`
-	// Status, Code and RetryAfter are those of kind "status" (the request is
+	// Status, Code, Message and RetryAfter are those of kind "status" (the request is
 	// not looked at) and "status-after" (it is carried out first).
 	Status     int    `json:"status,omitempty"`
 	Code       string `json:"code,omitempty"`
+	Message    string `json:"message,omitempty"`
 	RetryAfter string `json:"retryAfter,omitempty"`
 	// Delay is that of the slow kinds.
 	Delay Duration `json:"delay,omitempty"`
@@ -39,6 +40,7 @@ var faultKinds = []FaultKind{
 	{"reset-before", "cut the connection before doing anything"},
 	{"reset-after", "do it and cut the connection: the reply is lost"},
 	{"half-body", "do it, and cut the connection in the middle of the answer"},
+	{"slow-headers", "let the delay pass before anything is answered"},
 	{"slow-body", "let the delay pass in the middle of the answer"},
 	{"redirect", "send the client elsewhere"},
 	{"html", "do it and answer 200 with a page for people"},
@@ -126,18 +128,20 @@ func (s *Server) bend(c *Call, f Fault) {
 	case "status-after":
 		s.fail(c, f)
 	case "html":
-		c.replace(http.StatusOK, pageType, page)
+		c.Replace(http.StatusOK, pageType, []byte(page))
 	case "html-502":
-		c.replace(http.StatusBadGateway, pageType, page)
+		c.Replace(http.StatusBadGateway, pageType, []byte(page))
 	case "empty":
 		c.header = http.Header{}
-		c.replace(c.status, jsonType, "")
+		c.Replace(c.status, c.label, nil)
 	case "invalid-json":
 		if n := c.answer.Len(); n > 2 {
 			c.answer.Truncate(n / 2)
 		}
 	case "huge":
-		c.replace(http.StatusOK, jsonType, `{"comment":"`+strings.Repeat("A", 6<<20)+`"}`)
+		c.Replace(http.StatusOK, c.label, []byte(`{"comment":"`+strings.Repeat("A", 6<<20)+`"}`))
+	default:
+		s.cfg.Bend(c, f)
 	}
 }
 
@@ -146,15 +150,12 @@ func (s *Server) fail(c *Call, f Fault) {
 	if code == "" {
 		code = "fault"
 	}
-	s.cfg.Fail(c, f.Status, code, http.StatusText(f.Status))
+	message := f.Message
+	if message == "" {
+		message = http.StatusText(f.Status)
+	}
+	s.cfg.Fail(c, f.Status, code, message)
 	if f.RetryAfter != "" {
 		c.header.Set("Retry-After", f.RetryAfter)
 	}
-}
-
-func (c *Call) replace(status int, contentType, body string) {
-	c.status = status
-	c.header.Set("Content-Type", contentType)
-	c.answer.Reset()
-	c.answer.WriteString(body)
 }

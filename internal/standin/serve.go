@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -20,6 +21,8 @@ type Endpoint struct {
 	Serve                 func(*Call)
 	// Private keeps bodies out of the journal.
 	Private bool
+
+	allow string // the methods that there are, when it was called by another one
 }
 
 // Names are those of endpoints.
@@ -39,6 +42,7 @@ type Call struct {
 	// to bring about by itself.
 	Fault string
 
+	label  string // of JSON
 	status int
 	header http.Header
 	answer bytes.Buffer
@@ -49,7 +53,7 @@ const jsonType = "application/json"
 // JSON answers with a value.
 func (c *Call) JSON(status int, v any) {
 	c.Status(status)
-	c.header.Set("Content-Type", jsonType)
+	c.header.Set("Content-Type", c.label)
 	_ = json.NewEncoder(&c.answer).Encode(v) // values of ours, into memory
 }
 
@@ -58,6 +62,22 @@ func (c *Call) Status(status int) {
 	c.status = status
 	c.answer.Reset()
 }
+
+// Replace answers with that content.
+func (c *Call) Replace(status int, contentType string, content []byte) {
+	c.Status(status)
+	c.header.Set("Content-Type", contentType)
+	c.Revise(content)
+}
+
+// Revise answers with that content in place of what was there.
+func (c *Call) Revise(content []byte) {
+	c.answer.Reset()
+	c.answer.Write(content)
+}
+
+// Answer is what will be answered, as far as it is made.
+func (c *Call) Answer() []byte { return c.answer.Bytes() }
 
 // Head is the header of the answer.
 func (c *Call) Head() http.Header { return c.header }
@@ -72,18 +92,41 @@ func (c *Call) Read(v any, loose bool) error {
 }
 
 // maxBody bounds a request.
-const maxBody = 4 << 20
+const maxBody = 8 << 20
 
 // Handler is the service.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
-	for _, e := range s.cfg.Endpoints {
-		mux.HandleFunc(e.Method+" "+s.cfg.Base+e.Pattern, func(w http.ResponseWriter, r *http.Request) { s.handle(e, w, r) })
+	for pattern, endpoints := range byPattern(s.cfg.Endpoints) {
+		mux.HandleFunc(s.cfg.Base+pattern, func(w http.ResponseWriter, r *http.Request) {
+			i := slices.IndexFunc(endpoints, func(e Endpoint) bool { return e.Method == r.Method })
+			if i < 0 {
+				s.handle(Endpoint{Name: endpoints[0].Name, allow: allowed(endpoints)}, w, r)
+				return
+			}
+			s.handle(endpoints[i], w, r)
+		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.handle(Endpoint{Name: "unknown", Serve: func(c *Call) { s.cfg.Fail(c, http.StatusNotFound, "NOT_FOUND", "no such route") }}, w, r)
 	})
 	return mux
+}
+
+func byPattern(endpoints []Endpoint) map[string][]Endpoint {
+	m := map[string][]Endpoint{}
+	for _, e := range endpoints {
+		m[e.Pattern] = append(m[e.Pattern], e)
+	}
+	return m
+}
+
+func allowed(endpoints []Endpoint) string {
+	var methods []string
+	for _, e := range endpoints {
+		methods = append(methods, e.Method)
+	}
+	return strings.Join(methods, ", ")
 }
 
 func (s *Server) handle(e Endpoint, w http.ResponseWriter, r *http.Request) {
@@ -92,7 +135,7 @@ func (s *Server) handle(e Endpoint, w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 		return
 	}
-	c := &Call{Request: r, Content: body.Bytes(), status: http.StatusOK, header: http.Header{}}
+	c := &Call{Request: r, Content: body.Bytes(), label: s.cfg.ContentType, status: http.StatusOK, header: http.Header{}}
 	f := s.serve(e, c)
 	send(w, c, f)
 }
@@ -103,6 +146,11 @@ func (s *Server) serve(e Endpoint, c *Call) (f Fault) {
 	s.Lock()
 	defer s.Unlock()
 	f = s.draw(e.Name)
+	if f.Kind == "slow-headers" {
+		s.Unlock()
+		pause(c.Context(), time.Duration(f.Delay))
+		s.Lock()
+	}
 	s.cfg.Settle()
 	switch {
 	case f.Kind == "reset-before":
@@ -110,10 +158,13 @@ func (s *Server) serve(e Endpoint, c *Call) (f Fault) {
 	case f.Kind == "status":
 		s.fail(c, f)
 	case inFront[f.Kind] != 0:
-		c.replace(inFront[f.Kind], pageType, page)
+		c.Replace(inFront[f.Kind], pageType, []byte(page))
 	case f.Kind == "redirect":
 		c.status = http.StatusFound
 		c.header.Set("Location", "http://elsewhere.invalid/"+e.Name)
+	case e.allow != "":
+		c.header.Set("Allow", e.allow)
+		s.cfg.Fail(c, http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", fmt.Sprintf("Request method '%s' not supported", c.Method))
 	case !s.cfg.Admit(c, e.Name):
 	default:
 		c.Fault = f.Kind

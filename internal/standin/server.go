@@ -17,17 +17,23 @@ type Config struct {
 	// Base is where the service is below its host, "/v2/".
 	Base      string
 	Endpoints []Endpoint
+	// ContentType is that of its JSON, "application/json" unless set.
+	ContentType string
 	// Faults are kinds that this service has besides FaultKinds, with what they
-	// do. Endpoints look at Call.Fault for them.
+	// do. Endpoints look at Call.Fault for them; Bend, when set, changes what they
+	// have answered.
 	Faults []FaultKind
+	Bend   func(*Call, Fault)
 	// Settle gives everything that is due its outcome. Admit looks at credentials
 	// and rates, and answers by itself when it says no. Both run with Lock held.
 	Settle func()
 	Admit  func(*Call, string) bool
 	// Fail answers with an error, in the shape that the service has for them.
 	Fail func(c *Call, status int, code, message string)
-	// Clock is the time, that of this machine unless set.
-	Clock Clock
+	// Clock is the time, that of this machine unless set, and Offset is how far it
+	// was advanced before.
+	Clock  Clock
+	Offset time.Duration
 	// Journal gets a line of JSON for each event; nil keeps them in memory only.
 	Journal io.Writer
 	// Seed makes faults that come by chance come the same way again.
@@ -63,7 +69,13 @@ func New(cfg Config) *Server {
 	if cfg.Admit == nil {
 		cfg.Admit = func(*Call, string) bool { return true }
 	}
-	return &Server{cfg: cfg, counts: map[string]int{}}
+	if cfg.Bend == nil {
+		cfg.Bend = func(*Call, Fault) {}
+	}
+	if cfg.ContentType == "" {
+		cfg.ContentType = jsonType
+	}
+	return &Server{cfg: cfg, offset: cfg.Offset, counts: map[string]int{}}
 }
 
 // Lock is held while an endpoint, Settle or Admit runs. Methods that an imitation
@@ -82,6 +94,9 @@ func (s *Server) Now() time.Time {
 
 // Time is Now for those who hold Lock.
 func (s *Server) Time() time.Time { return s.cfg.Clock().Add(s.offset).UTC() }
+
+// Ahead is how far the time was advanced, for those who hold Lock.
+func (s *Server) Ahead() time.Duration { return s.offset }
 
 // Advance lets time pass.
 func (s *Server) Advance(d time.Duration) {
@@ -104,13 +119,22 @@ type Event struct {
 	Body     string   `json:"body,omitempty"`
 	Status   int      `json:"status,omitempty"` // none when the connection was cut
 	Fault    string   `json:"fault,omitempty"`
-	// Of what happened to an order.
+	// Of what happened to an order, or to a batch of several.
 	Order      string   `json:"orderId,omitempty"`
+	Batch      int64    `json:"batchId,omitempty"`
+	BatchName  string   `json:"batchName,omitempty"`
+	Profile    int64    `json:"profileId,omitempty"`
+	Size       int      `json:"size,omitempty"`
 	CommonName string   `json:"commonName,omitempty"`
 	Names      []string `json:"dnsNames,omitempty"`
 	Usages     []string `json:"usages,omitempty"`
 	Serial     string   `json:"serialNumber,omitempty"`
-	KeySHA256  string   `json:"keySha256,omitempty"` // of the SubjectPublicKeyInfo
+	NotAfter   string   `json:"notAfter,omitempty"`
+	// KeySHA256 is of the SubjectPublicKeyInfo, CertSHA256 of the certificate. A
+	// purchase of several has the first key here, and the others in MoreKeys.
+	KeySHA256  string   `json:"keySha256,omitempty"`
+	MoreKeys   []string `json:"moreKeysSha256,omitempty"`
+	CertSHA256 string   `json:"certSha256,omitempty"`
 	Reason     string   `json:"reason,omitempty"`
 }
 

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+
+	"acmebridge/internal/standin"
 )
 
 func (ca *CA) profile(id int64) Profile {
@@ -17,7 +19,7 @@ func (ca *CA) profile(id int64) Profile {
 	return Profile{}
 }
 
-func (c *call) id() int64 {
+func id(c *standin.Call) int64 {
 	n, err := strconv.ParseInt(c.PathValue("id"), 10, 64)
 	if err != nil {
 		return -1
@@ -25,8 +27,8 @@ func (c *call) id() int64 {
 	return n
 }
 
-func (ca *CA) licenses(c *call) {
-	c.json(http.StatusOK, map[string]int64{"ordered": ca.tenant.Ordered, "issued": ca.tenant.Issued})
+func (ca *CA) licenses(c *standin.Call) {
+	c.JSON(http.StatusOK, map[string]int64{"ordered": ca.tenant.Ordered, "issued": ca.tenant.Issued})
 }
 
 func (ca *CA) allowed() []map[string]any {
@@ -40,48 +42,48 @@ func (ca *CA) allowed() []map[string]any {
 	return list
 }
 
-func (ca *CA) authorities(c *call) { c.json(http.StatusOK, ca.allowed()) }
+func (ca *CA) authorities(c *standin.Call) { c.JSON(http.StatusOK, ca.allowed()) }
 
-func (ca *CA) balance(c *call) {
-	n, ok := ca.tenant.Balances[c.id()]
+func (ca *CA) balance(c *standin.Call) {
+	n, ok := ca.tenant.Balances[id(c)]
 	if !ok {
 		ca.fail(c, http.StatusNotFound, "Authority not found")
 		return
 	}
-	c.json(http.StatusOK, n)
+	c.JSON(http.StatusOK, n)
 }
 
-func (ca *CA) profiles(c *call) {
+func (ca *CA) profiles(c *standin.Call) {
 	list := []map[string]any{}
 	for _, p := range ca.tenant.Profiles {
 		list = append(list, map[string]any{"profileId": p.ID, "algorithms": p.Keys, "ca": "Stand-in Issuing CA"})
 	}
-	c.json(http.StatusOK, list)
+	c.JSON(http.StatusOK, list)
 }
 
-func (ca *CA) showProfile(c *call) {
-	p := ca.profile(c.id())
+func (ca *CA) showProfile(c *standin.Call) {
+	p := ca.profile(id(c))
 	if p.ID == 0 {
 		ca.fail(c, http.StatusNotFound, "Profile not found")
 		return
 	}
 	raw, _ := json.Marshal(map[string]any{"keys": p.Keys, "subject": p.Subject}) // strings only
-	c.json(http.StatusOK, map[string]any{
+	c.JSON(http.StatusOK, map[string]any{
 		"profileName": p.Name, "profileId": p.ID, "rawProfileConfig": string(raw), "name": p.Name, "keyAlgorithmInfo": "RSA 2048-4096, EC P-256 P-384",
 	})
 }
 
-func (ca *CA) params(c *call) {
-	p := ca.profile(c.id())
+func (ca *CA) params(c *standin.Call) {
+	p := ca.profile(id(c))
 	if p.ID == 0 {
 		ca.fail(c, http.StatusNotFound, "Profile not found")
 		return
 	}
-	c.json(http.StatusOK, append([]Param{}, p.Params...))
+	c.JSON(http.StatusOK, append([]Param{}, p.Params...))
 }
 
-func (ca *CA) organization(c *call) {
-	c.json(http.StatusOK, map[string]any{
+func (ca *CA) organization(c *standin.Call) {
+	c.JSON(http.StatusOK, map[string]any{
 		"organizationId": 7, "organizationName": "Example VASP", "address": "1 Example Street", "primaryContactName": "Alex Example",
 		"primaryContactEmail": "alex@example.org", "primaryContactPhone": "+1 555 0100", "manufactureId": "M-7", "logo": "",
 		"authorities": ca.allowed(), "ecosystemId": 100, "organizationParameters": map[string]string{"region": "EU"}, "orgStatus": "ACTIVE",

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"acmebridge/internal/standin"
 )
 
 const (
@@ -56,7 +58,7 @@ func (ca *CA) verify(token, role string) (claims, bool) {
 	if err != nil || json.Unmarshal(payload, &c) != nil {
 		return c, false
 	}
-	return c, slices.Contains(c.Scopes, role) && ca.now().Before(time.Unix(c.ExpiresAt, 0))
+	return c, slices.Contains(c.Scopes, role) && ca.Time().Before(time.Unix(c.ExpiresAt, 0))
 }
 
 func cutLast(s, sep string) (before, after string, found bool) {
@@ -68,19 +70,18 @@ func cutLast(s, sep string) (before, after string, found bool) {
 }
 
 // authenticate takes access tokens, and only those.
-func (ca *CA) authenticate(c *call) bool {
-	token, ok := strings.CutPrefix(c.Header.Get("Authorization"), "Bearer ")
+func (ca *CA) authenticate(c *standin.Call) bool {
+	token, ok := strings.CutPrefix(c.Request.Header.Get("Authorization"), "Bearer ")
 	if !ok {
 		return false
 	}
 	_, ok = ca.verify(token, roleUser)
-	c.user = ca.tenant.LastUser
 	return ok
 }
 
 // pair answers with new tokens.
-func (ca *CA) pair(c *call, withRefresh bool) {
-	now, first := ca.now(), false
+func (ca *CA) pair(c *standin.Call, withRefresh bool) {
+	now, first := ca.Time(), false
 	subject := fmt.Sprintf("/account/42/user/%d", ca.tenant.LastUser)
 	answer := map[string]string{"accessToken": ca.sign(claims{
 		Subject: subject, Scopes: []string{roleUser}, FirstLogin: &first, Issuer: "https://iot.sectigo.com/",
@@ -92,7 +93,7 @@ func (ca *CA) pair(c *call, withRefresh bool) {
 			IssuedAt: now.Unix(), ExpiresAt: now.Add(ca.cfg.RefreshLifetime).Unix(),
 		})
 	}
-	c.json(http.StatusOK, answer)
+	c.JSON(http.StatusOK, answer)
 }
 
 func newUUID() string {
@@ -102,41 +103,42 @@ func newUUID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-func (ca *CA) login(c *call) {
+func (ca *CA) login(c *standin.Call) {
 	var given struct{ Username, Password string }
-	if json.Unmarshal(c.body, &given) != nil {
+	if json.Unmarshal(c.Content, &given) != nil {
 		ca.fail(c, http.StatusBadRequest, "Malformed request")
 		return
 	}
 	locked := ca.cfg.LockAfter > 0 && ca.tenant.FailedLogins >= ca.cfg.LockAfter
-	mode, says := ca.tenant.LoginMode, ""
+	mode, status, says := ca.tenant.LoginMode, http.StatusUnauthorized, ""
 	switch {
 	case mode == "307":
-		c.header.Set("Location", "https://login.invalid/auth/certificate")
-		c.status, says = http.StatusTemporaryRedirect, "certificate wanted"
+		c.Head().Set("Location", "https://login.invalid/auth/certificate")
+		status, says = http.StatusTemporaryRedirect, "certificate wanted"
+		c.Status(status)
 	case mode == "403":
-		ca.fail(c, http.StatusForbidden, "Access is denied")
-		says = "forbidden"
+		status, says = http.StatusForbidden, "forbidden"
+		ca.fail(c, status, "Access is denied")
 	case locked:
-		ca.fail(c, http.StatusUnauthorized, "The account is locked")
 		says = "locked"
+		ca.fail(c, status, "The account is locked")
 	case mode == "401" || given.Username != ca.cfg.Username || given.Password != ca.tenant.Password:
 		ca.tenant.FailedLogins++
-		ca.fail(c, http.StatusUnauthorized, "Bad credentials")
 		says = "refused"
+		ca.fail(c, status, "Bad credentials")
 	default:
 		ca.tenant.FailedLogins = 0
+		status, says = http.StatusOK, "accepted"
 		ca.pair(c, true)
-		says = "accepted"
 	}
 	_ = ca.saveTenant() // a forgotten failure is no harm
-	ca.log(Event{Kind: "login", Status: c.status, Reason: says})
+	ca.Log(standin.Event{Kind: "login", Status: status, Reason: says})
 }
 
-func (ca *CA) refresh(c *call) {
+func (ca *CA) refresh(c *standin.Call) {
 	// The body is the bare token: quotes around it, or an object, would be
 	// read as another token.
-	got, ok := ca.verify(string(c.body), roleRefresh)
+	got, ok := ca.verify(string(c.Content), roleRefresh)
 	if !ok || ca.tenant.Used[got.ID] {
 		ca.fail(c, http.StatusUnauthorized, "Invalid refresh token")
 		return

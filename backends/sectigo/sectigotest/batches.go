@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+
+	"acmebridge/internal/standin"
 )
 
 // shown is a batch as the service shows it.
@@ -22,35 +24,35 @@ func (ca *CA) shown(b *batch) map[string]any {
 	}
 }
 
-func (ca *CA) lookup(c *call) *batch {
-	b := ca.batches[c.id()]
+func (ca *CA) lookup(c *standin.Call) *batch {
+	b := ca.batches[id(c)]
 	if b == nil {
 		ca.fail(c, http.StatusNotFound, "Batch not found")
 	}
 	return b
 }
 
-func (ca *CA) showBatch(c *call) {
+func (ca *CA) showBatch(c *standin.Call) {
 	if b := ca.lookup(c); b != nil {
-		c.json(http.StatusOK, ca.shown(b))
+		c.JSON(http.StatusOK, ca.shown(b))
 	}
 }
 
-func (ca *CA) showStatus(c *call) {
+func (ca *CA) showStatus(c *standin.Call) {
 	if b := ca.lookup(c); b != nil {
-		c.text(ca.sentence(b))
+		c.Replace(http.StatusOK, "text/plain;charset=UTF-8", []byte(ca.sentence(b)))
 	}
 }
 
-func (ca *CA) showProcessing(c *call) {
+func (ca *CA) showProcessing(c *standin.Call) {
 	if b := ca.lookup(c); b != nil {
 		active, success, failed := ca.progress(b)
-		c.json(http.StatusOK, map[string]int{"active": active, "success": success, "failed": failed})
+		c.JSON(http.StatusOK, map[string]int{"active": active, "success": success, "failed": failed})
 	}
 }
 
 // listBatches shows the newest first.
-func (ca *CA) listBatches(c *call) {
+func (ca *CA) listBatches(c *standin.Call) {
 	if ca.cfg.List == "off" {
 		ca.fail(c, http.StatusNotFound, "No such resource")
 		return
@@ -59,26 +61,26 @@ func (ca *CA) listBatches(c *call) {
 	ids := slices.Sorted(maps.Keys(ca.batches))
 	slices.Reverse(ids)
 	for _, id := range ids {
-		if b := ca.batches[id]; !ca.now().Before(b.Created.Add(ca.cfg.ListDelay)) {
+		if b := ca.batches[id]; !ca.Time().Before(b.Created.Add(ca.cfg.ListDelay)) {
 			all = append(all, ca.shown(b))
 		}
 	}
 	if ca.cfg.List == "" {
-		c.json(http.StatusOK, all)
+		c.JSON(http.StatusOK, all)
 		return
 	}
 	number, _ := strconv.Atoi(c.URL.Query().Get("page")) // none is the first
 	from := min(max(number, 0)*ca.cfg.PageSize, len(all))
 	to := min(from+ca.cfg.PageSize, len(all))
 	if ca.cfg.List == "items" {
-		c.json(http.StatusOK, map[string]any{"totalCount": len(all), "items": all[from:to]})
+		c.JSON(http.StatusOK, map[string]any{"totalCount": len(all), "items": all[from:to]})
 		return
 	}
-	c.json(http.StatusOK, map[string]any{"totalElements": len(all), "content": all[from:to], "last": to == len(all), "number": number})
+	c.JSON(http.StatusOK, map[string]any{"totalElements": len(all), "content": all[from:to], "last": to == len(all), "number": number})
 }
 
 // add takes a new batch on: from here it costs money.
-func (ca *CA) add(c *call, b *batch, p Profile, commonName string) bool {
+func (ca *CA) add(c *standin.Call, b *batch, p Profile, commonName string) bool {
 	left := ca.tenant.Balances[p.AuthorityID]
 	switch {
 	case p.Disabled:
@@ -89,15 +91,15 @@ func (ca *CA) add(c *call, b *batch, p Profile, commonName string) bool {
 		return false
 	}
 	ca.tenant.LastBatch++
-	b.ID, b.Order, b.Created = ca.tenant.LastBatch, ca.tenant.LastBatch+500_000, ca.now()
-	b.ProfileID, b.Profile, b.User = p.ID, p.Name, c.user
+	b.ID, b.Order, b.Created = ca.tenant.LastBatch, ca.tenant.LastBatch+500_000, ca.Time()
+	b.ProfileID, b.Profile, b.User = p.ID, p.Name, ca.tenant.LastUser
 	if b.Outcome.Kind == "" {
 		b.Outcome = ca.outcomeFor(commonName)
 	}
 	ca.tenant.Balances[p.AuthorityID] -= int64(b.size())
 	ca.tenant.Ordered += int64(b.size())
 	ca.batches[b.ID], ca.pending[b.ID] = b, b
-	e := Event{Kind: "purchase", Endpoint: "", Batch: b.ID, Name: b.Name, Profile: p.ID, Size: b.size(), CommonName: commonName}
+	e := standin.Event{Kind: "purchase", Endpoint: "", Batch: b.ID, BatchName: b.Name, Profile: p.ID, Size: b.size(), CommonName: commonName}
 	for i, der := range b.CSRs {
 		csr, err := readCSR(der)
 		if err != nil {
@@ -110,24 +112,24 @@ func (ca *CA) add(c *call, b *batch, p Profile, commonName string) bool {
 			e.MoreKeys = append(e.MoreKeys, key)
 		}
 	}
-	ca.log(e)
+	ca.Log(e)
 	shown := ca.shown(b) // before it has an outcome: a batch is always created first
 	ca.settle()
 	if err := ca.saveBatch(b); err != nil {
 		ca.fail(c, http.StatusInternalServerError, "State was not kept: %v", err)
 		return true
 	}
-	c.json(http.StatusCreated, shown)
+	c.JSON(http.StatusCreated, shown)
 	return true
 }
 
-func (ca *CA) createSingle(c *call) {
+func (ca *CA) createSingle(c *standin.Call) {
 	var given struct {
 		AuthorityID int64             `json:"authorityId"`
 		BatchName   string            `json:"batchName"`
 		Params      map[string]string `json:"profileParams"`
 	}
-	if err := json.Unmarshal(c.body, &given); err != nil {
+	if err := json.Unmarshal(c.Content, &given); err != nil {
 		ca.fail(c, http.StatusBadRequest, "Malformed request")
 		return
 	}
@@ -144,7 +146,7 @@ func (ca *CA) createSingle(c *call) {
 	ca.add(c, &batch{Name: given.BatchName, Single: given.Params}, p, given.Params["commonName"])
 }
 
-func (ca *CA) download(c *call) {
+func (ca *CA) download(c *standin.Call) {
 	b := ca.lookup(c)
 	if b == nil {
 		return
@@ -153,16 +155,14 @@ func (ca *CA) download(c *call) {
 		ca.fail(c, http.StatusBadRequest, "Batch is not ready for download. Status: %s", or(ca.word(b), "none"))
 		return
 	}
-	content, err := ca.archive(b, c.fault)
+	content, err := ca.archive(b, c.Fault)
 	if err != nil {
 		ca.fail(c, http.StatusInternalServerError, "Archive: %v", err)
 		return
 	}
 	b.Collected = true
 	_ = ca.saveBatch(b) // collected once more after a restart is no harm
-	ca.log(Event{Kind: "download", Batch: b.ID, Name: b.Name})
-	c.status = http.StatusOK
-	c.header.Set("Content-Type", "application/octet-stream")
-	c.header.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%d.zip", b.ID))
-	c.answer.Write(content)
+	ca.Log(standin.Event{Kind: "download", Batch: b.ID, BatchName: b.Name})
+	c.Head().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%d.zip", b.ID))
+	c.Replace(http.StatusOK, "application/octet-stream", content)
 }

@@ -7,15 +7,17 @@ import (
 	"math/big"
 	"net/http"
 	"slices"
+
+	"acmebridge/internal/standin"
 )
 
-func (ca *CA) find(c *call) {
+func (ca *CA) find(c *standin.Call) {
 	var q struct {
 		CommonName   string `json:"commonName"`
 		SerialNumber string `json:"serialNumber"`
 		Page         int    `json:"page"`
 	}
-	if err := json.Unmarshal(c.body, &q); err != nil {
+	if err := json.Unmarshal(c.Content, &q); err != nil {
 		ca.fail(c, http.StatusBadRequest, "Malformed request")
 		return
 	}
@@ -40,7 +42,7 @@ func (ca *CA) find(c *call) {
 		from := min(max(q.Page, 0)*ca.cfg.PageSize, total)
 		items = items[from:min(from+ca.cfg.PageSize, total)]
 	}
-	c.json(http.StatusOK, map[string]any{"totalCount": total, "items": items})
+	c.JSON(http.StatusOK, map[string]any{"totalCount": total, "items": items})
 }
 
 func sameSerial(a, b string) bool {
@@ -49,13 +51,13 @@ func sameSerial(a, b string) bool {
 	return ok && also && m.Cmp(n) == 0
 }
 
-func (ca *CA) revoke(c *call) {
+func (ca *CA) revoke(c *standin.Call) {
 	var given struct {
 		Reason *int   `json:"reasonCode"`
 		Serial string `json:"serialNumber"`
 	}
-	p := ca.profile(c.id())
-	switch err := json.Unmarshal(c.body, &given); {
+	p := ca.profile(id(c))
+	switch err := json.Unmarshal(c.Content, &given); {
 	case err != nil || given.Reason == nil:
 		ca.fail(c, http.StatusBadRequest, "Malformed request")
 		return
@@ -80,8 +82,8 @@ func (ca *CA) revoke(c *call) {
 			}
 			cert.Revoked, cert.Reason = true, *given.Reason
 			_ = ca.saveBatch(b) // revoked once more after a restart is no harm
-			ca.log(Event{Kind: "revocation", Batch: b.ID, Serial: cert.Serial, CommonName: cert.CommonName, Reason: fmt.Sprint(cert.Reason)})
-			c.status = http.StatusOK
+			ca.Log(standin.Event{Kind: "revocation", Batch: b.ID, Serial: cert.Serial, CommonName: cert.CommonName, Reason: fmt.Sprint(cert.Reason)})
+			c.Status(http.StatusOK)
 			return
 		}
 	}

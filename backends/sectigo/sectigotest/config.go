@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sync"
 	"time"
+
+	"acmebridge/internal/standin"
 )
 
 // Config says what the service is like. Zero fields have the values named.
@@ -129,10 +130,10 @@ func or[T comparable](v, otherwise T) T {
 }
 
 // Clock is where the time comes from; CA.Advance adds to it.
-type Clock func() time.Time
+type Clock = standin.Clock
 
 // Stopped is a clock that only moves when it is advanced.
-func Stopped(at time.Time) Clock { return func() time.Time { return at } }
+func Stopped(at time.Time) Clock { return standin.Stopped(at) }
 
 // Kind is what becomes of a batch.
 type Kind string
@@ -247,99 +248,4 @@ func TRISAProfiles() []Profile {
 		{ID: 423, AuthorityID: 23, Name: "CipherTrace EE_#17", Params: short, Keys: []string{"RSA", "EC"}},
 		{ID: 489, AuthorityID: 29, Name: "CipherTrace End Entity Certificate_#85", Params: long, Keys: []string{"RSA", "EC"}},
 	}
-}
-
-// Fault is something that goes wrong with a request.
-type Fault struct {
-	// Endpoint is whose requests it meets, "upload"; empty meets all.
-	Endpoint string `json:"endpoint,omitempty"`
-	// Kind is what goes wrong: one of FaultKinds.
-	Kind string `json:"kind"`
-	// Status, Message and RetryAfter are those of kind "status" (the request
-	// is not looked at) and "status-after" (it is carried out first).
-	Status     int    `json:"status,omitempty"`
-	Message    string `json:"message,omitempty"`
-	RetryAfter string `json:"retryAfter,omitempty"`
-	// Delay is that of the slow kinds.
-	Delay Duration `json:"delay,omitempty"`
-	// Skip lets that many requests through first; Count is how often it
-	// happens, zero for ever; Probability, when not zero, leaves each time to
-	// chance.
-	Skip        int     `json:"skip,omitempty"`
-	Count       int     `json:"count,omitempty"`
-	Probability float64 `json:"probability,omitempty"`
-}
-
-// faultKinds says what each kind does, in words for the help of a command.
-var faultKinds = []struct{ Name, What string }{
-	{"status", "answer with that status and do nothing"},
-	{"status-after", "do it and answer with that status all the same"},
-	{"reset-before", "cut the connection before doing anything"},
-	{"reset-after", "do it and cut the connection: the reply is lost"},
-	{"half-body", "do it, and cut the connection in the middle of the answer"},
-	{"slow-headers", "let the delay pass before anything is answered"},
-	{"slow-body", "let the delay pass in the middle of the answer"},
-	{"redirect", "send the client elsewhere"},
-	{"html", "do it and answer 200 with a page for people"},
-	{"empty", "do it and answer 200 with nothing"},
-	{"invalid-json", "do it and cut the JSON short"},
-	{"string-numbers", "do it and write numbers as strings"},
-	{"text-plain", "do it and label the answer as text"},
-	{"json-charset", "do it and label the answer as JSON in another way"},
-	{"json-error", "do it and answer 200 with the JSON of an error"},
-	{"huge", "do it and answer with more than anybody wants"},
-	{"zip-truncated", "leave out the end of the archive"},
-	{"zip-empty", "send an archive without members"},
-	{"zip-traversal", "name members so that they leave their folder"},
-	{"zip-bomb", "send an archive that inflates without end"},
-	{"zip-missing", "leave out the first certificate"},
-	{"zip-twins", "put in a second certificate for the same key"},
-	{"zip-swapped", "send the archive of the latest other batch that has one"},
-	{"zip-nested", "put the archive into an archive"},
-	{"disposition-absent", "do not name the archive"},
-	{"disposition-hostile", "name the archive so that it leaves its folder"},
-	{"disposition-quoted", "name the archive in quotes and with blanks"},
-}
-
-// FaultKinds lists the kinds of faults, and what they do.
-func FaultKinds() []string {
-	var names []string
-	for _, k := range faultKinds {
-		names = append(names, k.Name+": "+k.What)
-	}
-	return names
-}
-
-func knownFault(kind string) bool {
-	for _, k := range faultKinds {
-		if k.Name == kind {
-			return true
-		}
-	}
-	return false
-}
-
-// Duration is a time.Duration that JSON writes as "1m30s".
-type Duration time.Duration
-
-// MarshalText writes it.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-// UnmarshalText reads it.
-func (d *Duration) UnmarshalText(b []byte) error {
-	v, err := time.ParseDuration(string(b))
-	*d = Duration(v)
-	return err
-}
-
-// lockedWriter lets several write whole lines.
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (l *lockedWriter) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(b)
 }

@@ -2,98 +2,76 @@ package sectigotest
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"net/http"
-	"strings"
+
+	"acmebridge/internal/standin"
 )
 
-// draw picks the fault of a request, the first that fits, and uses it up.
-func (ca *CA) draw(name string) Fault {
-	for i, f := range ca.faults {
-		if f.Endpoint != "" && f.Endpoint != name {
-			continue
-		}
-		if f.Skip > 0 {
-			f.Skip--
-			continue
-		}
-		if f.Probability > 0 && ca.chance() >= f.Probability {
-			continue
-		}
-		found := *f
-		if f.Count == 1 {
-			ca.faults = append(ca.faults[:i:i], ca.faults[i+1:]...)
-		} else if f.Count > 1 {
-			f.Count--
-		}
-		return found
+// Fault is something that goes wrong with a request, one of FaultKinds.
+type Fault = standin.Fault
+
+// Duration is a time.Duration that JSON writes as "1m30s".
+type Duration = standin.Duration
+
+// Event is one line of the journal.
+type Event = standin.Event
+
+// faults are what can go wrong here besides what can everywhere. Those of archives
+// are brought about when one is made, and all others by bend.
+func faults() []standin.FaultKind {
+	return []standin.FaultKind{
+		{Name: "string-numbers", What: "do it and write numbers as strings"},
+		{Name: "text-plain", What: "do it and label the answer as text"},
+		{Name: "json-charset", What: "do it and label the answer as JSON in another way"},
+		{Name: "json-error", What: "do it and answer 200 with the JSON of an error"},
+		{Name: "zip-truncated", What: "leave out the end of the archive"},
+		{Name: "zip-empty", What: "send an archive without members"},
+		{Name: "zip-traversal", What: "name members so that they leave their folder"},
+		{Name: "zip-bomb", What: "send an archive that inflates without end"},
+		{Name: "zip-missing", What: "leave out the first certificate"},
+		{Name: "zip-twins", What: "put in a second certificate for the same key"},
+		{Name: "zip-swapped", What: "send the archive of the latest other batch that has one"},
+		{Name: "zip-nested", What: "put the archive into an archive"},
+		{Name: "disposition-absent", What: "do not name the archive"},
+		{Name: "disposition-hostile", What: "name the archive so that it leaves its folder"},
+		{Name: "disposition-quoted", What: "name the archive in quotes and with blanks"},
 	}
-	return Fault{}
 }
 
-// chance is a number from 0 to 1 that is the same for the same seed and turn.
-func (ca *CA) chance() float64 {
-	ca.draws++
-	sum := sha256.Sum256(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, ca.cfg.Seed), ca.draws))
-	return float64(binary.BigEndian.Uint64(sum[:])>>11) / (1 << 53)
-}
+// FaultKinds lists the kinds of faults, and what they do.
+func FaultKinds() []string { return standin.FaultKinds(faults()) }
 
 // bend changes the answer to a request that was carried out.
-func (ca *CA) bend(c *call, f Fault) {
+func bend(c *standin.Call, f Fault) {
 	switch f.Kind {
-	case "reset-after":
-		c.status = 0
-	case "status-after":
-		ca.fail(c, f.Status, "%s", or(f.Message, http.StatusText(f.Status)))
-		if f.RetryAfter != "" {
-			c.header.Set("Retry-After", f.RetryAfter)
-		}
-	case "html":
-		c.replace("text/html;charset=UTF-8", "<!DOCTYPE html><html><body><h1>Maintenance</h1><script>alert(1)</script></body></html>")
-	case "empty":
-		c.replace(jsonType, "")
 	case "json-error":
-		c.replace(jsonType, `{"status":500,"message":"Internal error","errorCode":-1,"timestamp":0}`)
-	case "invalid-json":
-		if n := c.answer.Len(); n > 2 {
-			c.answer.Truncate(n / 2)
-		}
+		c.Replace(http.StatusOK, "application/json;charset=UTF-8", []byte(`{"status":500,"message":"Internal error","errorCode":-1,"timestamp":0}`))
 	case "string-numbers":
-		c.stringNumbers()
+		stringNumbers(c)
 	case "text-plain":
-		c.header.Set("Content-Type", "text/plain; charset=ISO-8859-1")
+		c.Head().Set("Content-Type", "text/plain; charset=ISO-8859-1")
 	case "json-charset":
-		c.header.Set("Content-Type", `Application/JSON; Charset="utf-8"`)
-	case "huge":
-		c.replace(jsonType, `{"message":"`+strings.Repeat("A", 6<<20)+`"}`)
+		c.Head().Set("Content-Type", `Application/JSON; Charset="utf-8"`)
 	case "disposition-absent":
-		c.header.Del("Content-Disposition")
+		c.Head().Del("Content-Disposition")
 	case "disposition-hostile":
-		c.header.Set("Content-Disposition", `attachment; filename="../../../../etc/cron.d/evil"`)
+		c.Head().Set("Content-Disposition", `attachment; filename="../../../../etc/cron.d/evil"`)
 	case "disposition-quoted":
-		c.header.Set("Content-Disposition", `attachment; filename="my batch; \"v2\".zip"`)
+		c.Head().Set("Content-Disposition", `attachment; filename="my batch; \"v2\".zip"`)
 	}
-}
-
-func (c *call) replace(contentType, body string) {
-	c.status = http.StatusOK
-	c.header.Set("Content-Type", contentType)
-	c.answer.Reset()
-	c.answer.WriteString(body)
 }
 
 // stringNumbers writes every number of the answer as a string.
-func (c *call) stringNumbers() {
-	d := json.NewDecoder(bytes.NewReader(c.answer.Bytes()))
+func stringNumbers(c *standin.Call) {
+	d := json.NewDecoder(bytes.NewReader(c.Answer()))
 	d.UseNumber()
 	var v any
 	if d.Decode(&v) != nil {
 		return
 	}
-	c.answer.Reset()
-	_ = json.NewEncoder(&c.answer).Encode(quoteNumbers(v)) // into memory
+	content, _ := json.Marshal(quoteNumbers(v)) // it was JSON
+	c.Revise(content)
 }
 
 func quoteNumbers(v any) any {

@@ -97,10 +97,10 @@ func (ca *CA) issue(b *batch, i int) {
 		return
 	}
 	serial := fmt.Sprintf("%X", cert.SerialNumber.Bytes())
-	b.Issued[i] = &issued{DER: cert.Raw, Serial: serial, CommonName: cert.Subject.CommonName, Created: ca.now()}
+	b.Issued[i] = &issued{DER: cert.Raw, Serial: serial, CommonName: cert.Subject.CommonName, Created: ca.Time()}
 	ca.tenant.Issued++
-	ca.log(Event{
-		Kind: "certificate", Batch: b.ID, Name: b.Name, Profile: b.ProfileID, CommonName: cert.Subject.CommonName, Names: cert.DNSNames, Serial: serial,
+	ca.Log(Event{
+		Kind: "certificate", Batch: b.ID, BatchName: b.Name, Profile: b.ProfileID, CommonName: cert.Subject.CommonName, Names: cert.DNSNames, Serial: serial,
 		NotAfter: cert.NotAfter.Format(time.RFC3339), KeySHA256: fmt.Sprintf("%x", sha256.Sum256(cert.RawSubjectPublicKeyInfo)), CertSHA256: fmt.Sprintf("%x", sha256.Sum256(cert.Raw)),
 	})
 }
@@ -158,7 +158,7 @@ func (ca *CA) leaf(p Profile, subject pkix.Name, names []string, public crypto.P
 		subject = fixed
 	}
 	// Certificates begin with the day, in UTC.
-	begin := ca.now().Truncate(24 * time.Hour)
+	begin := ca.Time().Truncate(24 * time.Hour)
 	usage := x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment
 	if _, isRSA := public.(*rsa.PublicKey); isRSA {
 		usage |= x509.KeyUsageKeyEncipherment

@@ -48,10 +48,14 @@ func (b *batch) size() int {
 
 // settle gives every batch that is due its outcome.
 func (ca *CA) settle() {
+	if ahead := ca.Ahead(); ahead != ca.tenant.Offset {
+		ca.tenant.Offset = ahead
+		_ = ca.saveTenant() // a clock that is a little behind after a restart is no harm
+	}
 	if ca.held {
 		return
 	}
-	now := ca.now()
+	now := ca.Time()
 	for _, b := range ca.pending {
 		if b.Outcome.Kind != Stuck && !now.Before(b.Created.Add(ca.cfg.Created+ca.cfg.Processing)) {
 			ca.finish(b, b.Outcome)
@@ -63,7 +67,7 @@ func (ca *CA) settle() {
 // finish gives a batch its outcome.
 func (ca *CA) finish(b *batch, o Outcome) {
 	delete(ca.pending, b.ID)
-	b.Outcome, b.Done = o, ca.now()
+	b.Outcome, b.Done = o, ca.Time()
 	b.Issued = make([]*issued, b.size())
 	switch o.Kind {
 	case Rejected, Broken, Failed:
@@ -84,7 +88,7 @@ func (ca *CA) finish(b *batch, o Outcome) {
 // word is the status of a batch as JSON has it.
 func (ca *CA) word(b *batch) string {
 	if b.Done.IsZero() {
-		if ca.now().Before(b.Created.Add(ca.cfg.Created)) {
+		if ca.Time().Before(b.Created.Add(ca.cfg.Created)) {
 			return "CREATED"
 		}
 		return "PROCESSING"
@@ -117,7 +121,7 @@ func (ca *CA) word(b *batch) string {
 
 // gone reports whether the archive has been removed.
 func (ca *CA) gone(b *batch) bool {
-	return b.Outcome.Kind == Expired || !ca.now().Before(b.Done.Add(ca.cfg.TTL))
+	return b.Outcome.Kind == Expired || !ca.Time().Before(b.Done.Add(ca.cfg.TTL))
 }
 
 // downloadable reports whether the archive can be fetched.

@@ -16,9 +16,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"acmebridge/internal/standin"
 )
 
 func readCSR(der []byte) (*x509.CertificateRequest, error) { return x509.ParseCertificateRequest(der) }
+
+// maxMember bounds a member of an archive of CSRs.
+const maxMember = 8 << 20
 
 // parts are those of an upload.
 type parts struct {
@@ -32,8 +37,8 @@ type parts struct {
 	csrs [][]byte
 }
 
-func (ca *CA) uploadBatch(c *call) {
-	ca.upload = RawUpload{ContentType: c.Header.Get("Content-Type"), Body: bytes.Clone(c.body)}
+func (ca *CA) uploadBatch(c *standin.Call) {
+	ca.upload = RawUpload{ContentType: c.Request.Header.Get("Content-Type"), Body: bytes.Clone(c.Content)}
 	given, err := readParts(c)
 	if err != nil {
 		ca.fail(c, http.StatusBadRequest, "%s", err.Error())
@@ -106,13 +111,13 @@ func duplicates(names []string) (twice []string) {
 }
 
 // readParts wants exactly the three parts that the real service wants.
-func readParts(c *call) (p parts, err error) {
-	kind, params, err := mime.ParseMediaType(c.Header.Get("Content-Type"))
+func readParts(c *standin.Call) (p parts, err error) {
+	kind, params, err := mime.ParseMediaType(c.Request.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/form-data" || params["boundary"] == "" {
 		return p, errors.New("Content-Type is not multipart/form-data")
 	}
 	found := map[string]bool{}
-	r := multipart.NewReader(bytes.NewReader(c.body), params["boundary"])
+	r := multipart.NewReader(bytes.NewReader(c.Content), params["boundary"])
 	for {
 		part, err := r.NextRawPart()
 		if errors.Is(err, io.EOF) {
@@ -177,7 +182,7 @@ func readFiles(contentType string, content []byte) (csrs [][]byte, err error) {
 			if err != nil {
 				return nil, errors.New("the archive cannot be read")
 			}
-			body, err := io.ReadAll(io.LimitReader(member, maxBody))
+			body, err := io.ReadAll(io.LimitReader(member, maxMember))
 			if err != nil {
 				return nil, errors.New("the archive cannot be read")
 			}

@@ -16,6 +16,7 @@ import (
 
 	"acmebridge/backends/sectigo/sectigotest"
 	"acmebridge/cmd/internal/usage"
+	"acmebridge/internal/standin"
 )
 
 // The stand-in's address and only user, unless it is told otherwise.
@@ -198,7 +199,7 @@ func (t *tool) serve(ctx context.Context, f standinFlags, cfg sectigotest.Config
 			return errors.Join(fmt.Errorf("listen for control: %w", err), <-ended)
 		}
 		parts++
-		go func() { ended <- ca.ServeControl(serving, control) }()
+		go func() { ended <- standin.ServeControl(serving, control, ca.Control()) }()
 		controlURL = "http://" + control.Addr().String()
 		fmt.Fprintf(t.Stdout, "  control  %s\n", controlURL)
 	}
