@@ -97,6 +97,72 @@ func TestEveryRecordComesBack(t *testing.T) {
 	comesBack[[]byte](t)
 }
 
+// decoded is a RevokedEntry that nothing reads quickly: the type has its fields
+// and not its methods.
+type decoded storage.RevokedEntry
+
+// sameAsDecoded holds what is read of a record quickly against what the decoder
+// says of it.
+func sameAsDecoded(t *testing.T, record []byte) (found bool) {
+	t.Helper()
+	want, failed := storage.DecodePart[decoded](record)
+	got, err := storage.DecodePart[storage.RevokedEntry](record)
+	if failed == nil && (err != nil || !reflect.DeepEqual(decoded(got), want)) {
+		t.Errorf("read as\n%+v, %v, and decoded as\n%+v", got, err, want)
+	}
+	return failed == nil
+}
+
+// TestRevokedEntriesAsDecoded: certificates of all sorts, times that have no short
+// form and fields that are text of another one among them.
+func TestRevokedEntriesAsDecoded(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(9, 10))
+	for range 3000 {
+		var c acme.Certificate
+		fill(r, reflect.ValueOf(&c).Elem())
+		b, err := storage.Encode(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !sameAsDecoded(t, b) {
+			t.Fatalf("%+v cannot be read", c)
+		}
+	}
+	for name, payload := range map[string]string{
+		"an id twice": "\xa2\x01\x61a\x01\x61b", "a field beyond 63": "\xa2\x18\x40\x01\x01\x61a", "a serial of null": "\xa2\x01\x61a\x0a\xf6",
+		"something behind it": "\xa1\x01\x61a\x00", "an array too long": "\xa2\x01\x61a\x0d\x9b\x7f\xff\xff\xff\xff\xff\xff\xff", "a text too long": "\xa1\x01\x7a\xff\xff\xff\xff",
+		"an id for a time": "\xa1\x0f\xc7\x56abcdefghijklmnopqrstuv", "cut short": "\xa2\x01\x61a",
+	} {
+		if sameAsDecoded(t, sealed([]byte(payload))) != (name == "a field beyond 63" || name == "a serial of null") {
+			t.Errorf("%s: whether it can be decoded has changed", name)
+		}
+		if got, err := storage.DecodePart[storage.RevokedEntry](sealed([]byte(payload))); err != nil && (!errors.Is(err, storage.ErrDamaged) || got.ID != "") {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+}
+
+// FuzzRevokedEntry: whatever the decoder makes sense of is read quickly as the
+// same.
+func FuzzRevokedEntry(f *testing.F) {
+	r := rand.New(rand.NewPCG(11, 12))
+	for range 20 {
+		var c acme.Certificate
+		fill(r, reflect.ValueOf(&c).Elem())
+		b, err := storage.Encode(c)
+		if err != nil {
+			f.Fatal(err)
+		}
+		payload, err := storage.Verify(b)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(payload)
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) { sameAsDecoded(t, sealed(payload)) })
+}
+
 func TestTimesComeBackInUTC(t *testing.T) {
 	t.Parallel()
 	for _, in := range []time.Time{

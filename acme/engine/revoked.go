@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"slices"
@@ -45,7 +46,15 @@ func partOf(c acme.Certificate) storage.RevokedEntry {
 }
 
 func (r *revoked) put(certs []storage.RevokedEntry) {
+	// Doubled when it is full: append by itself grows large slices in small steps.
+	if room := cap(r.entries) - len(r.entries); room < len(certs) {
+		more := max(len(certs), len(r.entries))
+		r.entries, r.ids = slices.Grow(r.entries, more), slices.Grow(r.ids, more)
+	}
 	for _, c := range certs {
+		if n := len(r.entries); n > 0 && bytes.Equal(c.AuthorityKeyID, r.entries[n-1].AuthorityKeyID) {
+			c.AuthorityKeyID = r.entries[n-1].AuthorityKeyID // there are few, and many have the same
+		}
 		if c.Revocation == nil {
 			continue
 		}

@@ -186,6 +186,9 @@ func listBy[R any](t *tx, d table[R], prefix []byte, c cursor, p storage.Page, k
 		last, next string
 		failed     error
 	)
+	if p.After != "" { // there was a full page before, so this is likely to be one
+		records = make([]R, 0, min(p.Size(), 1000))
+	}
 	t.state.scan(t.indexes, prefix, from, func(k []byte) bool {
 		if p.After != "" && bytes.Equal(k, from) {
 			return true

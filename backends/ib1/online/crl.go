@@ -95,8 +95,16 @@ func (c *CA) signCRL(name string, number int64, thisUpdate time.Time, revoked []
 	if err != nil {
 		return nil, time.Time{}, err
 	}
+	ours := func(r backends.Revoked) bool { return bytes.Equal(r.AuthorityKeyID, a.Certificate().SubjectKeyId) }
+	count := 0
 	for _, r := range revoked {
-		if bytes.Equal(r.AuthorityKeyID, a.Certificate().SubjectKeyId) {
+		if ours(r) {
+			count++
+		}
+	}
+	entries = slices.Grow(entries, count)
+	for _, r := range revoked {
+		if ours(r) {
 			entries = append(entries, entry(r, thisUpdate))
 		}
 	}

@@ -56,8 +56,12 @@ func readHead(b []byte) (h head, ok bool) {
 }
 
 const (
+	majorUint  = 0
 	majorBytes = 2
 	majorText  = 3
+	majorArray = 4
+	majorMap   = 5
+	majorTag   = 6
 )
 
 // Shrink appends the short form of the CBOR in src to dst.
