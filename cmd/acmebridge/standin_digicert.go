@@ -2,25 +2,20 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"acmebridge/backends/digicert/digicerttest"
+	"acmebridge/cmd/internal/standincmd"
 	"acmebridge/cmd/internal/usage"
 )
 
 // digicertFlags are those of one imitation.
 type digicertFlags struct {
-	serviceFlags
-	tlsRoot string
+	standincmd.Flags
 	domains []string
 }
 
@@ -37,7 +32,7 @@ The journal gets a line of JSON for each request, purchase, reissue, swap, cance
 download and revocation. On the control port the same is done from outside while it runs: POST
 /faults, /next, /plans, /hold, /release, /advance, /approve, /reject, /products, /organization,
 /domain and GET /journal, /counts, /roots.pem.
-` + faultHelp(digicerttest.Endpoints(), digicerttest.FaultKinds(), kindsOf(digicerttest.Kinds()), "common name"),
+` + standincmd.Help(digicerttest.Endpoints(), digicerttest.FaultKinds(), digicerttest.Kinds(), "orders whose common name"),
 		Example: `  acmebridge standin digicert --tls-root x9-roots.pem --processing 5s --journal orders.jsonl
   acmebridge standin digicert --fault order:reset-after:count=1
   acmebridge standin digicert --outcome '*.slow.example.org=stuck' --control 127.0.0.1:8842`,
@@ -49,9 +44,9 @@ download and revocation. On the control port the same is done from outside while
 		}
 		return p.standDigicert(c.Context(), f, cfg)
 	}
-	f.common(c, "127.0.0.1:8841")
+	f.Add(c, "127.0.0.1:8841")
+	f.AddTLS(c)
 	flags := c.Flags()
-	flags.StringVar(&f.tlsRoot, "tls-root", "", "speak HTTPS, and write the root to trust to this file")
 	flags.StringVar(&cfg.Key, "key", "digicert-key", "the API key; it guards nothing")
 	flags.DurationVar(&cfg.Processing, "processing", 5*time.Second, "how long a validated order takes (0s: the answer has the certificate)")
 	flags.StringVar(&cfg.Answer, "answer", "chain", "what the answer has to an order that takes no time: chain or id")
@@ -66,19 +61,11 @@ download and revocation. On the control port the same is done from outside while
 	return c
 }
 
-func kindsOf[T ~string](names []T) string {
-	var all []string
-	for _, n := range names {
-		all = append(all, string(n))
-	}
-	return strings.Join(all, " ")
-}
-
 func (p *program) standDigicert(ctx context.Context, f digicertFlags, cfg digicerttest.Config) (err error) {
 	if err := cfg.Check(); err != nil {
 		return usage.Errorf("%w", err)
 	}
-	journal, closing, err := f.openJournal()
+	journal, closing, err := f.OpenJournal()
 	if err != nil {
 		return err
 	}
@@ -91,42 +78,17 @@ func (p *program) standDigicert(ctx context.Context, f digicertFlags, cfg digice
 	for _, name := range f.domains {
 		ca.SetDomain(name, ca.Now().AddDate(1, 0, 0))
 	}
-	err = f.arrange(ca, "rejected", func(pattern, kind, reason string) error {
+	err = f.Arrange(ca, "rejected", func(pattern, kind, reason string) error {
 		return ca.Plan(pattern, digicerttest.Outcome{Kind: digicerttest.Kind(kind), Reason: reason})
 	})
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", f.listen)
+	l, origin, err := f.Open(standincmd.With(ca.ServerCertificate), ca.RootsPEM())
 	if err != nil {
-		return fmt.Errorf("listen for clients: %w; end what uses the port, or choose another with --listen", err)
+		return err
 	}
-	scheme := "http"
-	if f.tlsRoot != "" {
-		if l, err = digicertTLS(ca, l, f.tlsRoot); err != nil {
-			return err
-		}
-		scheme = "https"
-	}
-	url := fmt.Sprintf("%s://%s/services/v2", scheme, l.Addr())
-	return f.serve(ctx, ca, l, func(control string) {
-		fmt.Fprintf(p.stdout, "An imitation of DigiCert CertCentral is running.\n  url           %s\n  API key       %s\n  organization  117\n%s", url, cfg.Key, control)
+	return f.Serve(ctx, ca, l, func(control string) {
+		fmt.Fprintf(p.stdout, "An imitation of DigiCert CertCentral is running.\n  url           %s/services/v2\n  API key       %s\n  organization  117\n%s", origin, cfg.Key, standincmd.ControlLine(control))
 	})
-}
-
-// digicertTLS puts TLS on a listener, with a certificate of the stand-in's own
-// CA, and writes the root to a file.
-func digicertTLS(ca *digicerttest.CA, l net.Listener, rootFile string) (net.Listener, error) {
-	host, _, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		return nil, err
-	}
-	cert, err := ca.ServerCertificate(host, "localhost", "127.0.0.1", "::1")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(filepath.Clean(rootFile), ca.RootsPEM(), 0o600); err != nil {
-		return nil, fmt.Errorf("write the root: %w", err)
-	}
-	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}), nil
 }

@@ -15,11 +15,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/backends/globalsign/globalsigntest"
+	"acmebridge/cmd/internal/standincmd"
 	"acmebridge/cmd/internal/usage"
 )
 
 func (p *program) standinGlobalSignCommand() *cobra.Command {
-	var f serviceFlags
+	var f standincmd.Flags
 	var cfg globalsigntest.Config
 	var folder string
 	var domains []string
@@ -35,7 +36,7 @@ The journal gets a line of JSON for each request, purchase, certificate and revo
 control port the same is done from outside while it runs: POST /faults, /next, /plans, /hold,
 /release, /advance, /expire, /server-only, /quota, /domain and GET /journal, /counts, /roots.pem,
 /machines.pem.
-` + faultHelp(globalsigntest.Endpoints(), globalsigntest.FaultKinds(), kindsOf(globalsigntest.Kinds()), "first name"),
+` + standincmd.Help(globalsigntest.Endpoints(), globalsigntest.FaultKinds(), globalsigntest.Kinds(), "orders whose first name"),
 		Example: `  acmebridge standin globalsign --folder globalsign --processing 5s --journal orders.jsonl
   acmebridge standin globalsign --folder globalsign --server-only
   acmebridge standin globalsign --folder globalsign --fault order:status-after:status=503,count=1`,
@@ -50,7 +51,7 @@ control port the same is done from outside while it runs: POST /faults, /next, /
 		}
 		return p.standGlobalSign(c.Context(), f, cfg, folder, domains)
 	}
-	f.common(c, "127.0.0.1:8851")
+	f.Add(c, "127.0.0.1:8851")
 	flags := c.Flags()
 	flags.StringVar(&folder, "folder", "", "where to write the certificates that a client needs")
 	flags.StringVar(&cfg.Key, "key", "hvca-key", "the API key; it guards nothing")
@@ -68,11 +69,11 @@ control port the same is done from outside while it runs: POST /faults, /next, /
 	return c
 }
 
-func (p *program) standGlobalSign(ctx context.Context, f serviceFlags, cfg globalsigntest.Config, folder string, domains []string) (err error) {
+func (p *program) standGlobalSign(ctx context.Context, f standincmd.Flags, cfg globalsigntest.Config, folder string, domains []string) (err error) {
 	if err := cfg.Check(); err != nil {
 		return usage.Errorf("%w", err)
 	}
-	journal, closing, err := f.openJournal()
+	journal, closing, err := f.OpenJournal()
 	if err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func (p *program) standGlobalSign(ctx context.Context, f serviceFlags, cfg globa
 	for _, name := range domains {
 		ca.SetDomain(name, ca.Now().AddDate(1, 0, 0))
 	}
-	if err := f.arrange(ca, "refused", func(pattern, kind, reason string) error {
+	if err := f.Arrange(ca, "refused", func(pattern, kind, reason string) error {
 		return ca.Plan(pattern, globalsigntest.Outcome{Kind: globalsigntest.Kind(kind), Reason: reason})
 	}); err != nil {
 		return err
@@ -95,7 +96,7 @@ func (p *program) standGlobalSign(ctx context.Context, f serviceFlags, cfg globa
 			return err
 		}
 	}
-	l, err := net.Listen("tcp", f.listen)
+	l, err := net.Listen("tcp", f.Listen)
 	if err != nil {
 		return fmt.Errorf("listen for clients: %w", err)
 	}
@@ -111,12 +112,12 @@ func (p *program) standGlobalSign(ctx context.Context, f serviceFlags, cfg globa
 	if config != nil {
 		scheme, l = "https", tls.NewListener(l, config)
 	}
-	return f.serve(ctx, ca, l, func(control string) {
+	return f.Serve(ctx, ca, l, func(control string) {
 		fmt.Fprintf(p.stdout, "An imitation of GlobalSign Atlas is running.\n  url           %s://%s/v2\n  API key       %s\n  API secret    %s\n", scheme, address, cfg.Key, cfg.Secret)
 		if folder != "" {
 			fmt.Fprintf(p.stdout, "  folder        %s\n", folder)
 		}
-		fmt.Fprint(p.stdout, control)
+		fmt.Fprint(p.stdout, standincmd.ControlLine(control))
 	})
 }
 

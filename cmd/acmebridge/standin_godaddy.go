@@ -5,21 +5,19 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"acmebridge/backends/godaddy/godaddytest"
+	"acmebridge/cmd/internal/standincmd"
 	"acmebridge/cmd/internal/usage"
 )
 
 func (p *program) standinGoDaddyCommand() *cobra.Command {
-	var f serviceFlags
+	var f standincmd.Flags
 	var cfg godaddytest.Config
-	var tlsRoot, from string
+	var from string
 	c := &cobra.Command{
 		Use: "godaddy", Short: "Imitate GoDaddy",
 		Long: `Imitate version 1 of the certificates API of GoDaddy: credits, dry runs, orders for RSA keys that take their
@@ -29,7 +27,7 @@ forgets everything then.
 The journal gets a line of JSON for each request, purchase, renewal, reissue, certificate and
 revocation. On the control port the same is done from outside while it runs: POST /faults, /next,
 /plans, /advance, /credits, /server-only and GET /journal, /counts, /roots.pem.
-` + faultHelp(godaddytest.Endpoints(), godaddytest.FaultKinds(), kindsOf(godaddytest.Kinds()), "common name"),
+` + standincmd.Help(godaddytest.Endpoints(), godaddytest.FaultKinds(), godaddytest.Kinds(), "orders whose common name"),
 		Example: `  acmebridge standin godaddy --tls-root roots.pem --processing 5s --journal orders.jsonl
   acmebridge standin godaddy --tls-root roots.pem --server-only-from ''
   acmebridge standin godaddy --fault order:reset-after:count=1 --credits 3`,
@@ -44,11 +42,11 @@ revocation. On the control port the same is done from outside while it runs: POS
 				return usage.Errorf("--server-only-from %q: it should look like 2026-06-15", from)
 			}
 		}
-		return p.standGoDaddy(c.Context(), f, cfg, tlsRoot)
+		return p.standGoDaddy(c.Context(), f, cfg)
 	}
-	f.common(c, "127.0.0.1:8861")
+	f.Add(c, "127.0.0.1:8861")
+	f.AddTLS(c)
 	flags := c.Flags()
-	flags.StringVar(&tlsRoot, "tls-root", "", "speak HTTPS, and write the root to trust to this file")
 	flags.StringVar(&cfg.Key, "key", "godaddy-key", "the API key; it guards nothing")
 	flags.StringVar(&cfg.Secret, "secret", "godaddy-secret", "the secret of the API key; it guards nothing")
 	flags.Int64Var(&cfg.Shopper, "shopper", 1234567, "number of the account")
@@ -62,11 +60,11 @@ revocation. On the control port the same is done from outside while it runs: POS
 	return c
 }
 
-func (p *program) standGoDaddy(ctx context.Context, f serviceFlags, cfg godaddytest.Config, tlsRoot string) (err error) {
+func (p *program) standGoDaddy(ctx context.Context, f standincmd.Flags, cfg godaddytest.Config) (err error) {
 	if err := cfg.Check(); err != nil {
 		return usage.Errorf("%w", err)
 	}
-	journal, closing, err := f.openJournal()
+	journal, closing, err := f.OpenJournal()
 	if err != nil {
 		return err
 	}
@@ -76,32 +74,17 @@ func (p *program) standGoDaddy(ctx context.Context, f serviceFlags, cfg godaddyt
 	if err != nil {
 		return err
 	}
-	if err := f.arrange(ca, "refused", func(pattern, kind, reason string) error {
+	if err := f.Arrange(ca, "refused", func(pattern, kind, reason string) error {
 		return ca.Plan(pattern, godaddytest.Outcome{Kind: godaddytest.Kind(kind), Reason: reason})
 	}); err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", f.listen)
+	l, origin, err := f.Open(func(host string) (*tls.Config, error) { return ca.TLS(host) }, ca.RootsPEM())
 	if err != nil {
-		return fmt.Errorf("listen for clients: %w", err)
+		return err
 	}
-	scheme, address := "http", l.Addr()
-	if tlsRoot != "" {
-		host, _, err := net.SplitHostPort(address.String())
-		if err != nil {
-			return errors.Join(err, l.Close())
-		}
-		config, err := ca.TLS(host)
-		if err == nil {
-			err = os.WriteFile(filepath.Clean(tlsRoot), ca.RootsPEM(), 0o600)
-		}
-		if err != nil {
-			return errors.Join(err, l.Close())
-		}
-		scheme, l = "https", tls.NewListener(l, config)
-	}
-	return f.serve(ctx, ca, l, func(control string) {
-		fmt.Fprintf(p.stdout, "An imitation of GoDaddy is running.\n  url           %s://%s\n  API key       %s\n  API secret    %s\n  shopper       %d\n%s",
-			scheme, address, cfg.Key, cfg.Secret, cfg.Shopper, control)
+	return f.Serve(ctx, ca, l, func(control string) {
+		fmt.Fprintf(p.stdout, "An imitation of GoDaddy is running.\n  url           %s\n  API key       %s\n  API secret    %s\n  shopper       %d\n%s",
+			origin, cfg.Key, cfg.Secret, cfg.Shopper, standincmd.ControlLine(control))
 	})
 }

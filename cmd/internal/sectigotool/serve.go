@@ -2,21 +2,16 @@ package sectigotool
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"acmebridge/backends/sectigo/sectigotest"
+	"acmebridge/cmd/internal/standincmd"
 	"acmebridge/cmd/internal/usage"
-	"acmebridge/internal/standin"
 )
 
 // The stand-in's address and only user, unless it is told otherwise.
@@ -28,10 +23,9 @@ const (
 
 // standinFlags are those of one imitation.
 type standinFlags struct {
-	listen, control, journal, tlsRoot string
-	layout                            string
-	faults, outcomes                  []string
-	subject                           map[string]string
+	standincmd.Flags
+	layout  string
+	subject map[string]string
 }
 
 // ServeCommand runs an imitation of the service, under that name below that of
@@ -57,18 +51,9 @@ For acmebridge, write the password into the file pw (chmod 600 pw), get the root
   profiles: {tls: {backend: sectigo}}
   backends: {sectigo: {type: sectigo, url: 'http://127.0.0.1:8831', username: bridge,
     password_file: pw, profile: CipherTrace EE, roots_file: roots.pem}}
-
-Faults are ENDPOINT:KIND or ENDPOINT:KIND:NAME=VALUE,... where * is every endpoint and the names
-are status, message, retry-after, delay, skip, count and probability. Endpoints:
-  ` + wrapped(sectigotest.Endpoints()) + `
-Kinds:
-  ` + strings.Join(sectigotest.FaultKinds(), "\n  ") + `
-
-Outcomes are PATTERN=KIND or PATTERN=KIND:REASON for batches whose first common name fits the
-pattern. Kinds:
-  ` + wrapped(sectigotest.Kinds()) + `
+` + standincmd.Help(sectigotest.Endpoints(), sectigotest.FaultKinds(), sectigotest.Kinds(), "batches whose first common name") + `
 Layouts of archives:
-  ` + wrapped(sectigotest.Layouts()),
+  ` + standincmd.Wrapped(sectigotest.Layouts()),
 		Example: "  " + strings.Join([]string{
 			name + " --listen 127.0.0.1:8831 --control 127.0.0.1:8832 --journal sectigo.jsonl",
 			name + " --created 5s --processing 30s",
@@ -89,11 +74,10 @@ Layouts of archives:
 		return t.serve(ctx, f, cfg)
 	})
 	flags := c.Flags()
-	flags.StringVar(&f.listen, "listen", standinListen, "where to answer ($SIAS_BIND_ADDR)")
-	flags.StringVarP(&f.listen, "addr", "a", standinListen, "the same")
-	flags.StringVar(&f.control, "control", "", "where to take orders from tests (default: nowhere)")
-	flags.StringVar(&f.journal, "journal", "", "file to add the journal to (default: none)")
-	flags.StringVar(&f.tlsRoot, "tls-root", "", "speak HTTPS, and write the root to trust to this file")
+	f.Add(c, standinListen)
+	f.AddTLS(c)
+	flags.Lookup("listen").Usage = "where to answer ($SIAS_BIND_ADDR)"
+	flags.StringVarP(&f.Listen, "addr", "a", standinListen, "the same")
 	flags.StringVar(&cfg.StateDir, "state", "", "folder to keep everything in for the next start (default: none)")
 	flags.StringVar(&cfg.Username, "username", standinUser, "name of the only user ($SIAS_AUTH_USERNAME)")
 	flags.StringVar(&cfg.Password, "password", standinPassword, "password of that user; it guards nothing ($SIAS_AUTH_PASSWORD)")
@@ -118,26 +102,7 @@ Layouts of archives:
 	flags.StringToStringVar(&f.subject, "subject", nil, "what the template fixes in subjects, for example 'O=CipherTrace Inc,L=Menlo Park,ST=California,C=US' (default: nothing)")
 	flags.StringVar(&cfg.Key, "key", "ec", "key of the CA: ec or rsa")
 	flags.Uint64Var(&cfg.Seed, "seed", 1, "makes faults by chance come the same way again")
-	flags.StringArrayVar(&f.faults, "fault", nil, "something that goes wrong (may be given again)")
-	flags.StringArrayVar(&f.outcomes, "outcome", nil, "what becomes of some batches (may be given again)")
 	return c
-}
-
-// wrapped writes names in lines of a width that terminals have.
-func wrapped[T ~string](names []T) string {
-	const width = 90
-	var lines []string
-	line := ""
-	for _, n := range names {
-		if len(line)+len(n) > width {
-			lines, line = append(lines, line), ""
-		}
-		if line != "" {
-			line += " "
-		}
-		line += string(n)
-	}
-	return strings.Join(append(lines, line), "\n  ")
 }
 
 func (t *tool) serve(ctx context.Context, f standinFlags, cfg sectigotest.Config) (err error) {
@@ -148,70 +113,36 @@ func (t *tool) serve(ctx context.Context, f standinFlags, cfg sectigotest.Config
 	if err := cfg.Check(); err != nil {
 		return usage.Error(err)
 	}
-	faults, plans, err := standinScript(f)
+	journal, closing, err := f.OpenJournal()
 	if err != nil {
 		return err
 	}
-	if f.journal != "" {
-		journal, err := os.OpenFile(f.journal, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
-		if err != nil {
-			return fmt.Errorf("open the journal: %w", err)
-		}
-		defer func() { err = errors.Join(err, journal.Close()) }()
-		cfg.Journal = journal
-	}
+	defer func() { err = errors.Join(err, closing()) }()
+	cfg.Journal = journal
 	ca, err := sectigotest.New(cfg)
 	if err != nil {
 		return err
 	}
-	for _, fault := range faults {
-		if err := ca.Break(fault); err != nil {
-			return usage.Error(err)
-		}
-	}
-	for _, plan := range plans {
-		if err := ca.Plan(plan.pattern, plan.outcome); err != nil {
-			return usage.Error(err)
-		}
-	}
-	l, err := net.Listen("tcp", f.listen)
+	err = f.Arrange(ca, "rejected", func(pattern, kind, reason string) error {
+		return ca.Plan(pattern, sectigotest.Outcome{Kind: sectigotest.Kind(kind), Reason: reason})
+	})
 	if err != nil {
-		return fmt.Errorf("listen for clients: %w; end what uses the port, or choose another with --listen", err)
+		return err
 	}
-	scheme := "http"
-	if f.tlsRoot != "" {
-		if l, err = standinTLS(ca, l, f.tlsRoot); err != nil {
-			return err
+	l, origin, err := f.Open(standincmd.With(ca.ServerCertificate), ca.RootsPEM())
+	if err != nil {
+		return err
+	}
+	return f.Serve(ctx, ca, l, func(control string) {
+		fmt.Fprintf(t.Stdout, "An imitation of Sectigo IoT Manager is running.\n  url      %s\n  user     %s, password %s\n", origin, cfg.Username, cfg.Password)
+		if control != "" {
+			fmt.Fprintf(t.Stdout, "  control  %s\n", control)
 		}
-		scheme = "https"
-	}
-	serving, stop := context.WithCancel(ctx)
-	defer stop()
-	parts := 1
-	ended := make(chan error, 2)
-	go func() { ended <- ca.Serve(serving, l) }()
-	fmt.Fprintf(t.Stdout, "An imitation of Sectigo IoT Manager is running.\n  url      %s://%s\n  user     %s, password %s\n", scheme, l.Addr(), cfg.Username, cfg.Password)
-	controlURL := ""
-	if f.control != "" {
-		control, err := net.Listen("tcp", f.control)
-		if err != nil {
-			stop()
-			return errors.Join(fmt.Errorf("listen for control: %w", err), <-ended)
+		for _, profile := range cfg.Profiles {
+			fmt.Fprintf(t.Stdout, "  profile  %d, authority %d, %s\n", profile.ID, profile.AuthorityID, profile.Name)
 		}
-		parts++
-		go func() { ended <- standin.ServeControl(serving, control, ca.Control()) }()
-		controlURL = "http://" + control.Addr().String()
-		fmt.Fprintf(t.Stdout, "  control  %s\n", controlURL)
-	}
-	for _, profile := range cfg.Profiles {
-		fmt.Fprintf(t.Stdout, "  profile  %d, authority %d, %s\n", profile.ID, profile.AuthorityID, profile.Name)
-	}
-	t.sayConfiguration(f, cfg, scheme+"://"+l.Addr().String(), controlURL)
-	for range parts {
-		err = errors.Join(err, <-ended)
-		stop()
-	}
-	return err
+		t.sayConfiguration(f, cfg, origin, control)
+	})
 }
 
 // sayConfiguration prints what has acmebridge buy here.
@@ -219,8 +150,8 @@ func (t *tool) sayConfiguration(f standinFlags, cfg sectigotest.Config, url, con
 	roots, ca, subject := "roots.pem", "", ""
 	how := "get the roots with 'curl -o roots.pem " + controlURL + "/roots.pem'"
 	switch {
-	case f.tlsRoot != "":
-		roots, ca, how = f.tlsRoot, fmt.Sprintf(" ca_file: %q,", f.tlsRoot), "the roots are in "+f.tlsRoot
+	case f.TLSRoot != "":
+		roots, ca, how = f.TLSRoot, fmt.Sprintf(" ca_file: %q,", f.TLSRoot), "the roots are in "+f.TLSRoot
 	case controlURL == "":
 		how = "get the roots from the control port (start this with --control 127.0.0.1:8832)"
 	}
@@ -232,89 +163,4 @@ For acmebridge, write the password into the file pw (chmod 600 pw), %s, and conf
   profiles: {tls: {backend: sectigo%s}}
   backends: {sectigo: {type: sectigo, url: %q,%s username: %q, password_file: pw, profile: %q, roots_file: %q}}
 `, how, subject, url, ca, cfg.Username, cfg.Profiles[0].Name, roots)
-}
-
-// standinTLS puts TLS on a listener, with a certificate of the stand-in's own
-// CA, and writes the root to a file.
-func standinTLS(ca *sectigotest.CA, l net.Listener, rootFile string) (net.Listener, error) {
-	host, _, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		return nil, err
-	}
-	cert, err := ca.ServerCertificate(host, "localhost", "127.0.0.1", "::1")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(filepath.Clean(rootFile), ca.RootsPEM(), 0o600); err != nil {
-		return nil, fmt.Errorf("write the root: %w", err)
-	}
-	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}), nil
-}
-
-type standinPlan struct {
-	pattern string
-	outcome sectigotest.Outcome
-}
-
-// standinScript reads what the command line says about faults and outcomes.
-func standinScript(f standinFlags) (faults []sectigotest.Fault, plans []standinPlan, err error) {
-	for _, text := range f.faults {
-		fault, err := standinFault(text)
-		if err != nil {
-			return nil, nil, usage.Errorf("--fault %q: %w", text, err)
-		}
-		faults = append(faults, fault)
-	}
-	for _, text := range f.outcomes {
-		pattern, what, ok := strings.Cut(text, "=")
-		kind, reason, _ := strings.Cut(what, ":")
-		if !ok || pattern == "" {
-			return nil, nil, usage.Errorf("--outcome %q: it should look like '*.bad.example=rejected:reason'", text)
-		}
-		plans = append(plans, standinPlan{pattern, sectigotest.Outcome{Kind: sectigotest.Kind(kind), Reason: reason}})
-	}
-	return faults, plans, nil
-}
-
-func standinFault(text string) (f sectigotest.Fault, err error) {
-	parts := strings.SplitN(text, ":", 3)
-	if len(parts) < 2 {
-		return f, errors.New("it should look like upload:reset-after:count=1")
-	}
-	f.Endpoint, f.Kind = parts[0], parts[1]
-	if f.Endpoint == "*" {
-		f.Endpoint = ""
-	}
-	if len(parts) == 2 {
-		return f, nil
-	}
-	for _, setting := range strings.Split(parts[2], ",") {
-		name, value, ok := strings.Cut(setting, "=")
-		if !ok {
-			return f, fmt.Errorf("%q has no value", setting)
-		}
-		var err error
-		switch name {
-		case "status":
-			f.Status, err = strconv.Atoi(value)
-		case "message":
-			f.Message = value
-		case "retry-after":
-			f.RetryAfter = value
-		case "delay":
-			err = f.Delay.UnmarshalText([]byte(value))
-		case "skip":
-			f.Skip, err = strconv.Atoi(value)
-		case "count":
-			f.Count, err = strconv.Atoi(value)
-		case "probability":
-			f.Probability, err = strconv.ParseFloat(value, 64)
-		default:
-			return f, fmt.Errorf("there is no %q", name)
-		}
-		if err != nil {
-			return f, fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return f, nil
 }
