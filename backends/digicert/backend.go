@@ -139,8 +139,7 @@ func (b *Backend) Revoke(ctx context.Context, c acme.Certificate, reason acme.Re
 		word = reasons[acme.Unspecified]
 	}
 	request, err := b.client.Revoke(ctx, serialOf(c), word)
-	var e *Error
-	if errors.As(err, &e) && (e.HasCode("order_already_revoked") || e.HasCode("order_is_revoked") || e.HasCode("certificate_already_revoked")) {
+	if hasCode(err, "order_already_revoked") || hasCode(err, "order_is_revoked") || hasCode(err, "certificate_already_revoked") {
 		return nil
 	}
 	if err != nil || request == 0 {

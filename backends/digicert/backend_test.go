@@ -13,6 +13,7 @@ import (
 	"acmebridge/backends"
 	"acmebridge/backends/digicert"
 	"acmebridge/backends/digicert/digicerttest"
+	"acmebridge/internal/caclient"
 	"acmebridge/internal/secret"
 )
 
@@ -192,11 +193,11 @@ func TestOwnLimit(t *testing.T) {
 	sent, turned := 0, 0
 	for range 80 {
 		_, err := c.Roles(t.Context())
-		var e *digicert.Error
+		var e *caclient.Error
 		switch {
 		case err == nil:
 			sent++
-		case errors.As(err, &e) && e.Outcome == digicert.NotSent && e.RetryAfter > 0 && errors.Is(err, digicert.ErrThrottled):
+		case errors.As(err, &e) && e.Outcome == caclient.NotSent && e.RetryAfter > 0 && errors.Is(err, caclient.ErrThrottled):
 			turned++
 			w.ca.Advance(e.RetryAfter)
 		default:
@@ -372,7 +373,7 @@ func TestRevokeOne(t *testing.T) {
 	if n := w.ca.Count("revocation"); n != 0 {
 		t.Errorf("%d revocations", n)
 	}
-	if err := b.Revoke(t.Context(), acme.Certificate{Serial: []byte{1, 2}}, acme.Superseded); !errors.Is(err, digicert.ErrNotFound) {
+	if err := b.Revoke(t.Context(), acme.Certificate{Serial: []byte{1, 2}}, acme.Superseded); !errors.Is(err, caclient.ErrNotFound) {
 		t.Errorf("an unknown certificate: %v", err)
 	}
 }

@@ -1,57 +1,29 @@
 package digicert
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
+
+	"acmebridge/internal/caclient"
 )
 
 // Download fetches a certificate and what certifies it, in the order in which
 // the CA sends it, which means nothing.
 func (c *Client) Download(ctx context.Context, certificate int64) ([]*x509.Certificate, error) {
 	id := strconv.FormatInt(certificate, 10)
-	r, err := c.call(ctx, request{
-		op: "download certificate " + id, method: http.MethodGet, path: "certificate/" + id + "/download/format/pem_all", accept: "*/*",
+	r, err := c.web.Do(ctx, caclient.Call{
+		Op: "download certificate " + id, Method: http.MethodGet, Path: "certificate/" + id + "/download/format/pem_all",
+		Header: http.Header{"Accept": {"*/*"}},
 	})
 	if err != nil {
 		return nil, err
 	}
-	certs, err := readPEM(r.body)
+	certs, err := caclient.ReadPEM(r.Body)
 	if err != nil {
-		return nil, r.wrong(err)
-	}
-	return certs, nil
-}
-
-// maxCertificates bounds what one download may have.
-const maxCertificates = 20
-
-func readPEM(content []byte) (certs []*x509.Certificate, err error) {
-	for len(bytes.TrimSpace(content)) > 0 {
-		block, rest := pem.Decode(content)
-		switch {
-		case block == nil:
-			return nil, errors.New("something that is no PEM, or its end is missing")
-		case block.Type != "CERTIFICATE":
-			return nil, errors.New("a block that is no certificate")
-		case len(certs) == maxCertificates:
-			return nil, errors.New("too many certificates")
-		}
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		certs, content = append(certs, cert), rest
-	}
-	if len(certs) == 0 {
-		return nil, errors.New("no certificate")
+		return nil, r.Wrong(err)
 	}
 	return certs, nil
 }
@@ -60,7 +32,7 @@ func readPEM(content []byte) (certs []*x509.Certificate, err error) {
 // to be wrong; nil when there is none.
 func leafFor(certs []*x509.Certificate, t ticket) *x509.Certificate {
 	for _, cert := range certs {
-		if !cert.IsCA && sha256.Sum256(cert.RawSubjectPublicKeyInfo) == t.key && !t.isWrong(cert.SerialNumber) {
+		if !cert.IsCA && caclient.KeyOf(cert) == t.key && !t.isWrong(cert.SerialNumber) {
 			return cert
 		}
 	}
@@ -81,45 +53,23 @@ func onlyLeaf(certs []*x509.Certificate) (leaf *x509.Certificate) {
 	return leaf
 }
 
-// chainOf is leaf and what certifies it out of certs, without the root.
-func chainOf(leaf *x509.Certificate, certs []*x509.Certificate) [][]byte {
-	chain := []*x509.Certificate{leaf}
-	const longest = 10
-	for len(chain) < longest {
-		last := chain[len(chain)-1]
-		i := slices.IndexFunc(certs, func(c *x509.Certificate) bool {
-			return c.IsCA && bytes.Equal(c.RawSubject, last.RawIssuer) && !bytes.Equal(c.RawSubject, c.RawIssuer) &&
-				!slices.Contains(chain, c) && last.CheckSignatureFrom(c) == nil
-		})
-		if i < 0 {
-			break
-		}
-		chain = append(chain, certs[i])
-	}
-	var der [][]byte
-	for _, cert := range chain {
-		der = append(der, cert.Raw)
-	}
-	return der
-}
-
 // Revoke revokes one certificate, by its number or its serial number, and
 // leaves the others of its order. waits is the number of a request when an
 // administrator has to approve it, zero when it is done.
 func (c *Client) Revoke(ctx context.Context, certificate, reason string) (waits int64, err error) {
-	r, err := c.call(ctx, request{
-		op: "revoke certificate " + certificate, method: http.MethodPut, path: "certificate/" + url.PathEscape(certificate) + "/revoke",
-		body: struct {
+	r, err := c.web.Do(ctx, caclient.Call{
+		Op: "revoke certificate " + certificate, Method: http.MethodPut, Path: "certificate/" + url.PathEscape(certificate) + "/revoke",
+		Body: struct {
 			SkipApproval bool   `json:"skip_approval"`
 			Reason       string `json:"revocation_reason"`
 			Comments     string `json:"comments"`
 		}{true, reason, "by acmebridge"},
 	})
-	if err != nil || r.status != http.StatusCreated {
+	if err != nil || r.Status != http.StatusCreated {
 		return 0, err
 	}
 	var asked Request
-	if err := r.into(&asked); err != nil {
+	if err := r.JSON(&asked); err != nil {
 		return 0, err
 	}
 	if asked.Status == "approved" {

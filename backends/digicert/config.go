@@ -3,12 +3,7 @@ package digicert
 import (
 	"context"
 	"crypto/x509"
-	"errors"
-	"fmt"
 	"net"
-	"net/netip"
-	"net/url"
-	"strings"
 	"time"
 
 	"acmebridge/internal/secret"
@@ -42,59 +37,10 @@ type Config struct {
 	Now func() time.Time
 }
 
-func (cfg Config) complete() (Config, *url.URL, error) {
-	base, err := root(cfg.URL)
-	switch {
-	case err != nil:
-		return cfg, nil, err
-	case cfg.Key == nil:
-		return cfg, nil, errors.New("digicert: there is no API key")
-	case cfg.Dial == nil:
-		return cfg, nil, errors.New("digicert: the client has no way to connect: Dial is missing")
-	case cfg.Timeout < 0 || cfg.MaxReply < 0 || cfg.Short < 0 || cfg.Long < 0:
-		return cfg, nil, errors.New("digicert: times and sizes cannot be negative")
-	}
-	cfg.UserAgent = or(cfg.UserAgent, "acmebridge")
-	cfg.Timeout = or(cfg.Timeout, 30*time.Second)
-	cfg.MaxReply = or(cfg.MaxReply, 4<<20)
-	cfg.Short, cfg.Long = or(cfg.Short, 90), or(cfg.Long, 900)
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	return cfg, base, nil
-}
-
 func or[T comparable](v, otherwise T) T {
 	var zero T
 	if v == zero {
 		return otherwise
 	}
 	return v
-}
-
-// root wants a scheme, a host and a path.
-func root(text string) (*url.URL, error) {
-	const like = "https://HOST/services/v2"
-	u, err := url.Parse(text)
-	switch {
-	case err != nil:
-		return nil, errors.New("digicert: the URL of the service cannot be read; it should look like " + like)
-	case u.User != nil:
-		return nil, errors.New("digicert: take the user out of the URL of the service; it wants an API key and nothing else")
-	case u.Host == "", u.RawQuery != "", u.Fragment != "", u.Opaque != "":
-		return nil, fmt.Errorf("digicert: the URL of the service is %q; it should look like %s", text, like)
-	case u.Scheme == "https":
-	case u.Scheme == "http" && loopback(u.Hostname()):
-	default:
-		return nil, fmt.Errorf("digicert: the URL of the service is %q; it must begin with https:// (http:// is for a stand-in on this machine)", text)
-	}
-	return &url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(u.Path, "/") + "/"}, nil
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.Unmap().IsLoopback()
 }

@@ -4,7 +4,6 @@ import "acmebridge/backends"
 
 // What the tests of the readers need.
 var (
-	ReadPEM     = readPEM
 	Armoured    = armoured
 	PublicKeyOf = publicKeyOf
 )

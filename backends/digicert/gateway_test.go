@@ -13,6 +13,7 @@ import (
 	"acmebridge/backends"
 	"acmebridge/backends/digicert"
 	"acmebridge/backends/digicert/digicerttest"
+	"acmebridge/internal/caclient"
 	"acmebridge/internal/secret"
 )
 
@@ -109,7 +110,7 @@ func TestHostileAnswers(t *testing.T) {
 	} {
 		client := scripted(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
 		_, err := client.Place(t.Context(), digicert.X9, digicert.Purchase{})
-		if err == nil || digicert.OutcomeOf(err) != digicert.Unknown || len(err.Error()) > 300 {
+		if err == nil || caclient.OutcomeOf(err) != caclient.Unknown || len(err.Error()) > 300 {
 			t.Errorf("%s: %.400v", name, err)
 		}
 	}

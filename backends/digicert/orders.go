@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"acmebridge/internal/caclient"
 )
 
 // Wish is what a certificate is asked to be.
@@ -67,21 +69,21 @@ type Placed struct {
 	Certificate Number `json:"certificate_id"`
 }
 
-// Place buys. It is never repeated here: see OutcomeOf.
+// Place buys. It is never repeated here: see caclient.OutcomeOf.
 func (c *Client) Place(ctx context.Context, product string, p Purchase) (Placed, error) {
 	return c.place(ctx, "place an order", "order/certificate/"+url.PathEscape(product), p)
 }
 
 func (c *Client) place(ctx context.Context, op, path string, body any) (p Placed, err error) {
-	r, err := c.call(ctx, request{op: op, method: http.MethodPost, path: path, body: body, purchase: true})
+	r, err := c.web.Do(ctx, caclient.Call{Op: op, Method: http.MethodPost, Path: path, Body: body, Purchase: true})
 	if err != nil {
 		return p, err
 	}
-	if err := r.into(&p); err != nil {
+	if err := r.JSON(&p); err != nil {
 		return p, err
 	}
 	if p.ID <= 0 {
-		return p, r.wrong(errors.New("it has no number of an order"))
+		return p, r.Wrong(errors.New("it has no number of an order"))
 	}
 	return p, nil
 }
@@ -174,8 +176,7 @@ func (c *Client) Changes(ctx context.Context, from, to time.Time) ([]Change, err
 func (c *Client) ByReference(ctx context.Context, reference string) ([]Change, error) {
 	var list struct{ Orders []Change }
 	err := c.get(ctx, "look for a reference", "order/alternate/"+url.PathEscape(reference), nil, &list)
-	var e *Error
-	if errors.As(err, &e) && e.HasCode("not_found|order") {
+	if hasCode(err, "not_found|order") {
 		return nil, nil
 	}
 	return list.Orders, err
@@ -208,7 +209,7 @@ func (c *Client) Reissue(ctx context.Context, id int64, w Wish) (Placed, error) 
 
 // change is a call whose answer says nothing.
 func (c *Client) change(ctx context.Context, op, path string, body any) error {
-	_, err := c.call(ctx, request{op: op, method: http.MethodPut, path: path, body: body})
+	_, err := c.web.Do(ctx, caclient.Call{Op: op, Method: http.MethodPut, Path: path, Body: body})
 	return err
 }
 

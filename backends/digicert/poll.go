@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"acmebridge/backends"
+	"acmebridge/internal/caclient"
 )
 
 func (t ticket) orderText() string { return strconv.FormatInt(t.order, 10) }
@@ -26,8 +27,8 @@ func (b *Backend) Poll(ctx context.Context, text backends.Ticket) (backends.Resu
 		return backends.Result{}, err
 	}
 	result, err := b.poll(ctx, t)
-	if e := (*Error)(nil); errors.As(err, &e) && e.RetryAfter > 0 {
-		return backends.Result{After: e.RetryAfter, Note: fmt.Sprintf("order %d: the CA is to be left alone for %s", t.order, e.RetryAfter)}, nil
+	if pause := backends.PauseAsked(err); pause > 0 {
+		return backends.Result{After: pause, Note: fmt.Sprintf("order %d: the CA is to be left alone for %s", t.order, pause)}, nil
 	}
 	if result.Chain != nil || err != nil {
 		if _, over := backends.RefusalDetail(err); over || err == nil {
@@ -53,10 +54,10 @@ func (b *Backend) poll(ctx context.Context, t ticket) (backends.Result, error) {
 	}
 	o, err := b.client.Order(ctx, t.order)
 	switch age := b.cfg.Now().Sub(t.since); {
-	case errors.Is(err, ErrNotFound) && age < settled:
+	case errors.Is(err, caclient.ErrNotFound) && age < settled:
 		// It was sold a moment ago: not everything at the CA may know that yet.
 		return backends.Result{After: b.pause(t), Note: fmt.Sprintf("order %d: the CA does not show it yet", t.order)}, nil
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, caclient.ErrNotFound):
 		return backends.Result{}, backends.Refused(refusedLost, err)
 	}
 	if err != nil {
@@ -74,9 +75,9 @@ func (b *Backend) follow(ctx context.Context, t ticket, o Order) (backends.Resul
 		for _, n := range o.Notes {
 			text += " " + n.Text
 		}
-		return fmt.Errorf("digicert: order %d is %s:%s", t.order, printable(status), or(printable(text), " no reason given"))
+		return fmt.Errorf("digicert: order %d is %s:%s", t.order, caclient.Printable(status), or(caclient.Printable(text), " no reason given"))
 	}
-	result := backends.Result{After: b.pause(t), Note: fmt.Sprintf("order %d at the CA: %s", t.order, printable(status))}
+	result := backends.Result{After: b.pause(t), Note: fmt.Sprintf("order %d at the CA: %s", t.order, caclient.Printable(status))}
 	switch status {
 	case "rejected", "denied":
 		return backends.Result{}, backends.Refused(refusedByPerson, says())
@@ -137,29 +138,28 @@ func (b *Backend) missing(ctx context.Context, t ticket) string {
 	var open []string
 	for _, o := range v.Organizations {
 		if o.Status != "active" && o.Status != "approved" {
-			open = append(open, "the organization ("+printable(o.Name)+")")
+			open = append(open, "the organization ("+caclient.Printable(o.Name)+")")
 		}
 	}
 	for _, n := range v.Names {
 		if n.Status != "active" && n.Status != "approved" && n.Status != "valid" {
-			open = append(open, printable(strings.Join(n.Names, ", ")))
+			open = append(open, caclient.Printable(strings.Join(n.Names, ", ")))
 		}
 	}
 	if len(open) == 0 {
 		return ""
 	}
-	return "; not validated: " + printable(strings.Join(open, "; "))
+	return "; not validated: " + caclient.Printable(strings.Join(open, "; "))
 }
 
 // bring gives an order that is not issued our CSR, unless it has it.
 func (b *Backend) bring(ctx context.Context, t ticket, o Order, result backends.Result) (backends.Result, error) {
 	if spki, err := publicKeyOf(o.Certificate.CSR); err != nil || !bytes.Equal(spki, t.public) {
 		err := b.client.SwapCSR(ctx, t.order, armoured("PUBLIC KEY", t.public))
-		e := (*Error)(nil)
 		switch {
 		case err == nil:
 			result.Note += "; its key is the new one now"
-		case errors.As(err, &e) && slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed}, e.Status):
+		case slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed}, caclient.StatusOf(err)):
 			// Then it is issued for the old key, and reissued for this one.
 			result.Note += "; the new key has to wait until it is issued"
 		default:
@@ -271,7 +271,7 @@ func (b *Backend) reissue(ctx context.Context, t ticket) (backends.Result, error
 		w.Extended = append(w.Extended, "client_authentication")
 	}
 	placed, err := b.client.Reissue(ctx, t.order, w)
-	if OutcomeOf(err) == Refused {
+	if caclient.OutcomeOf(err) == caclient.Refused {
 		return backends.Result{}, backends.Refused(refusedRequest, err)
 	}
 	if err != nil {
@@ -284,7 +284,7 @@ func (b *Backend) reissue(ctx context.Context, t ticket) (backends.Result, error
 }
 
 func (b *Backend) chain(leaf *x509.Certificate, certs []*x509.Certificate) backends.Result {
-	return backends.Result{Chain: chainOf(leaf, append(certs, b.intermediates...))}
+	return backends.Result{Chain: caclient.Chain(leaf, append(certs, b.intermediates...))}
 }
 
 // pauses are how long to leave an order alone, by its age: it may take seconds,

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"acmebridge/backends"
+	"acmebridge/internal/caclient"
 )
 
 // standing is what was last seen of the account, to save calls.
@@ -148,6 +149,9 @@ func (b *Backend) judge(s standing, names []string, now time.Time) error {
 // need, and a month ahead.
 func (b *Backend) Check(ctx context.Context) error {
 	roles, err := b.client.Roles(ctx)
+	if errors.Is(err, caclient.ErrCredentials) {
+		return fmt.Errorf("digicert: the API key is wrong, or not of this region: %w", err)
+	}
 	if err != nil {
 		return err
 	}

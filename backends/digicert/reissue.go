@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"acmebridge/backends"
+	"acmebridge/internal/caclient"
 )
 
 // A certificate that is not what was ordered is issued again by the CA for
@@ -48,7 +49,7 @@ func (b *Backend) Reissue(ctx context.Context, r backends.Request, text backends
 	}
 	o, err := b.client.Order(ctx, t.order)
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, caclient.ErrNotFound):
 		return "", backends.Refused(refusedLost, err)
 	case err != nil:
 		return "", backends.NotSent(err)
@@ -58,7 +59,7 @@ func (b *Backend) Reissue(ctx context.Context, r backends.Request, text backends
 	case "revoked", "expired", "canceled", "rejected", "denied":
 		return "", backends.Refused(refusedGone, fmt.Errorf("digicert: order %d is %s", t.order, status))
 	default:
-		return "", backends.NotSent(fmt.Errorf("digicert: order %d is %s, and cannot be issued again before it is issued", t.order, printable(status)))
+		return "", backends.NotSent(fmt.Errorf("digicert: order %d is %s, and cannot be issued again before it is issued", t.order, caclient.Printable(status)))
 	}
 	list, err := b.client.Reissues(ctx, t.order)
 	if err != nil {
@@ -68,7 +69,7 @@ func (b *Backend) Reissue(ctx context.Context, r backends.Request, text backends
 		_, err = b.client.Reissue(ctx, t.order, w)
 	}
 	switch {
-	case OutcomeOf(err) == Refused && errors.Is(err, ErrNotFound):
+	case caclient.OutcomeOf(err) == caclient.Refused && errors.Is(err, caclient.ErrNotFound):
 		return "", backends.Refused(refusedLost, err)
 	case err != nil:
 		return "", b.classify(err)

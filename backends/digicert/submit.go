@@ -14,6 +14,7 @@ import (
 
 	"acmebridge/acme"
 	"acmebridge/backends"
+	"acmebridge/internal/caclient"
 )
 
 // The words for clients are ours; what the CA says is for the operator (SC-18).
@@ -157,7 +158,7 @@ func (b *Backend) Submit(ctx context.Context, r backends.Request) (backends.Tick
 		return "", backends.NotSent(err)
 	}
 	placed, err := b.client.Place(ctx, b.cfg.Product, p)
-	if e := (*Error)(nil); errors.As(err, &e) && e.Outcome == Refused && p.RenewalOf != 0 && strings.Contains(e.Code, "renew") {
+	if caclient.OutcomeOf(err) == caclient.Refused && p.RenewalOf != 0 && strings.Contains(caclient.CodeOf(err), "renew") {
 		// The CA has said no to the link, so nothing was bought, and a plain
 		// order is what remains.
 		p.RenewalOf = 0
@@ -184,30 +185,27 @@ func namesOf(r backends.Request) []string {
 
 // classify says what an error of a purchase means to the engine.
 func (b *Backend) classify(err error) error {
-	var e *Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	switch e.Outcome {
-	case NotSent:
+	code := caclient.CodeOf(err)
+	switch caclient.OutcomeOf(err) {
+	case caclient.NotSent:
 		return backends.NotSent(err)
-	case Refused:
+	case caclient.Refused:
 		b.forget()
 		switch {
-		case e.HasCode("not_found"), strings.Contains(e.Code, "product"):
+		case hasCode(err, "not_found"), strings.Contains(code, "product"):
 			return backends.NotSent(fmt.Errorf("%w; is the product %s switched on for the account?", err, b.cfg.Product))
-		case strings.Contains(e.Code, "organization"):
+		case strings.Contains(code, "organization"):
 			return backends.NotSent(fmt.Errorf("%w; see to organization %d", err, b.cfg.Organization))
-		case strings.Contains(e.Code, "custom_field"), strings.Contains(e.Code, "metadata"):
+		case strings.Contains(code, "custom_field"), strings.Contains(code, "metadata"):
 			return backends.NotSent(fmt.Errorf("%w; see to the fields that the account wants in each order", err))
-		case strings.Contains(e.Code, "fund"), strings.Contains(e.Code, "balance"), strings.Contains(e.Code, "payment"):
+		case strings.Contains(code, "fund"), strings.Contains(code, "balance"), strings.Contains(code, "payment"):
 			// A lack of balance is no fault of the order (SC-16).
 			return backends.NotSent(err)
-		case e.HasCode("caa_check_failed"), e.HasCode("caa_not_found"):
+		case hasCode(err, "caa_check_failed"), hasCode(err, "caa_not_found"):
 			return backends.Refused(refusedCAA, err)
 		}
 		return backends.Refused(refusedRequest, err)
-	case Unknown:
+	case caclient.Unknown:
 	}
 	return err
 }

@@ -31,6 +31,8 @@ type Client struct {
 	mu    sync.Mutex  // guards what follows
 	slots []time.Time // when requests were made, or will be
 	pause time.Time   // nothing is sent before
+
+	refusals refusals
 }
 
 // New checks cfg. It does not connect.
@@ -65,6 +67,8 @@ type Call struct {
 	// Secrets are in Header or Body. A gateway may repeat what it was sent, so
 	// they are taken out of what the CA says.
 	Secrets []secret.Secret
+
+	credentials []secret.Secret // those of Config.Credentials
 }
 
 // Reply is an answer of success.
@@ -80,6 +84,9 @@ type Reply struct {
 func (c *Client) Do(ctx context.Context, call Call) (Reply, error) {
 	failed := func(o Outcome, cause error) error {
 		return &Error{CA: c.cfg.Name, Op: call.Op, Outcome: o, cause: cause}
+	}
+	if err := c.authorize(&call); err != nil {
+		return Reply{}, failed(NotSent, err)
 	}
 	if err := c.admit(ctx, call.Op); err != nil {
 		return Reply{}, err
@@ -234,6 +241,9 @@ func (c *Client) failure(call Call, res *http.Response) error {
 		e.Code, e.Message = Printable(Redact(e.Code, call.Secrets)), Printable(Redact(e.Message, call.Secrets))
 	}
 	e.Outcome, e.cause = c.judge(res.StatusCode, ofService)
+	if res.StatusCode == http.StatusUnauthorized {
+		c.turnedAway(call)
+	}
 	if errors.Is(e.cause, ErrThrottled) {
 		e.RetryAfter = or(e.RetryAfter, throttled)
 		c.mu.Lock()

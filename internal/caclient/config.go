@@ -30,6 +30,11 @@ type Config struct {
 	// that one that was replaced in its file is used without a restart. Nil:
 	// there is none.
 	Certificate func() (*tls.Certificate, error)
+	// Credentials gets what each call is made with, right before it, so that what
+	// was replaced in its file is used without a restart. What was refused with
+	// status 401 is not tried again for a minute (SC-13). Nil: each call says by
+	// itself.
+	Credentials func() (Credentials, error)
 	// UserAgent is sent with each request; empty means "acmebridge".
 	UserAgent string
 	// ContentType is that of what is sent, "application/json" unless set.

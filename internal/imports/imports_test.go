@@ -57,7 +57,7 @@ var rules = []rule{
 		why:    "a client of one CA, and its translation for the engine"},
 	{from: "backends/sectigo/sectigotest", ours: []string{"internal/standin"}, others: []string{"golang.org/x/crypto/cryptobyte"},
 		why: "a stand-in that knows its client would make the same mistakes"},
-	{from: "backends/digicert", ours: []string{"acme", "backends", "internal/egress", "internal/failpoint", "internal/secret"},
+	{from: "backends/digicert", ours: []string{"acme", "backends", "internal/caclient", "internal/secret"},
 		why: "a client of one CA, and its translation for the engine"},
 	{from: "backends/digicert/digicerttest", ours: []string{"internal/standin"}, why: "a stand-in that knows its client would make the same mistakes"},
 	{from: "backends/globalsign", ours: []string{"acme", "backends", "internal/caclient", "internal/secret"},
