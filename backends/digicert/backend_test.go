@@ -440,7 +440,7 @@ func TestRenewalLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := w.ca.Purchases()
-	if len(p) != 4 || p[0].RenewalOf != 0 || p[1].RenewalOf != 0 || p[2].RenewalOf != p[0].Order || p[3].RenewalOf != 0 {
+	if len(p) != 4 || p[0].RenewalOf != "" || p[1].RenewalOf != "" || p[2].RenewalOf != p[0].Order || p[3].RenewalOf != "" {
 		t.Errorf("%+v", p)
 	}
 }

@@ -26,12 +26,17 @@ type Hierarchy struct {
 // NewHierarchy makes one, with names that begin like that. What the issuing CA
 // may certify is bounded by usages; none is no bound.
 func NewHierarchy(name string, now time.Time, usages ...x509.ExtKeyUsage) (*Hierarchy, error) {
-	rootKey, err := NewKey()
+	return NewHierarchyOf(NewKey, name, now, usages...)
+}
+
+// NewHierarchyOf makes one of keys of another kind.
+func NewHierarchyOf(newKey func() (crypto.Signer, error), name string, now time.Time, usages ...x509.ExtKeyUsage) (*Hierarchy, error) {
+	rootKey, err := newKey()
 	if err != nil {
 		return nil, err
 	}
 	h := &Hierarchy{}
-	if h.issuingKey, err = NewKey(); err != nil {
+	if h.issuingKey, err = newKey(); err != nil {
 		return nil, err
 	}
 	begin := now.Add(-24 * time.Hour).Truncate(time.Second)

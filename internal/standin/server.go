@@ -120,16 +120,19 @@ type Event struct {
 	Status   int      `json:"status,omitempty"` // none when the connection was cut
 	Fault    string   `json:"fault,omitempty"`
 	// Of what happened to an order, or to a batch of several.
-	Order      string   `json:"orderId,omitempty"`
-	Batch      int64    `json:"batchId,omitempty"`
-	BatchName  string   `json:"batchName,omitempty"`
-	Profile    int64    `json:"profileId,omitempty"`
-	Size       int      `json:"size,omitempty"`
-	CommonName string   `json:"commonName,omitempty"`
-	Names      []string `json:"dnsNames,omitempty"`
-	Usages     []string `json:"usages,omitempty"`
-	Serial     string   `json:"serialNumber,omitempty"`
-	NotAfter   string   `json:"notAfter,omitempty"`
+	Order       string   `json:"orderId,omitempty"`
+	Certificate int64    `json:"certificateId,omitempty"`
+	Reference   string   `json:"reference,omitempty"` // of the customer
+	RenewalOf   string   `json:"renewalOf,omitempty"`
+	Batch       int64    `json:"batchId,omitempty"`
+	BatchName   string   `json:"batchName,omitempty"`
+	Profile     int64    `json:"profileId,omitempty"`
+	Size        int      `json:"size,omitempty"`
+	CommonName  string   `json:"commonName,omitempty"`
+	Names       []string `json:"dnsNames,omitempty"`
+	Usages      []string `json:"usages,omitempty"`
+	Serial      string   `json:"serialNumber,omitempty"`
+	NotAfter    string   `json:"notAfter,omitempty"`
 	// KeySHA256 is of the SubjectPublicKeyInfo, CertSHA256 of the certificate. A
 	// purchase of several has the first key here, and the others in MoreKeys.
 	KeySHA256  string   `json:"keySha256,omitempty"`

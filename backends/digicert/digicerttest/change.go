@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"acmebridge/internal/standin"
 )
 
 func (ca *CA) reissueOrder(c *call) {
@@ -25,10 +27,10 @@ func (ca *CA) reissueOrder(c *call) {
 		return
 	}
 	w.validity = o.wish.validity
-	o.reissue = &reissue{wish: w, since: ca.now(), request: ca.number()}
-	o.updated = ca.now()
+	o.reissue = &reissue{wish: w, since: ca.Time(), request: ca.number()}
+	o.updated = ca.Time()
 	request := o.reissue.request
-	ca.log(Event{Kind: "reissue", Order: o.id, CommonName: w.commonName, Names: w.names, Usages: append(slices.Clone(w.usages), w.extended...), KeySHA256: hashOf(w.spki)})
+	ca.Log(standin.Event{Kind: "reissue", Order: o.text(), CommonName: w.commonName, Names: w.names, Usages: append(slices.Clone(w.usages), w.extended...), KeySHA256: standin.HashOf(w.spki)})
 	ca.settle()
 	ca.answerOrder(c, o, request, "approved")
 }
@@ -58,8 +60,8 @@ func (ca *CA) swap(c *call) {
 		return
 	}
 	o.wish.csr, o.wish.public, o.wish.spki = b.CSR, public, spki
-	ca.log(Event{Kind: "swap", Order: o.id, CommonName: o.wish.commonName, KeySHA256: hashOf(spki)})
-	c.status = http.StatusNoContent
+	ca.Log(standin.Event{Kind: "swap", Order: o.text(), CommonName: o.wish.commonName, KeySHA256: standin.HashOf(spki)})
+	c.Status(http.StatusNoContent)
 }
 
 func (ca *CA) cancel(c *call) {
@@ -79,15 +81,15 @@ func (ca *CA) cancel(c *call) {
 		c.fail(http.StatusBadRequest, "bad_request_format", "the status is canceled, and a note says why")
 		return
 	case o.reissue != nil:
-		o.reissue, o.updated = nil, ca.now()
+		o.reissue, o.updated = nil, ca.Time()
 	case o.open() || o.stage == "waiting_pickup":
 		ca.end(o, Outcome{Kind: Canceled, Reason: b.Note})
 	default:
 		c.fail(http.StatusBadRequest, "order_cannot_be_canceled", "the order is "+o.word())
 		return
 	}
-	ca.log(Event{Kind: "cancel", Order: o.id, CommonName: o.wish.commonName, Reason: b.Note})
-	c.status = http.StatusNoContent
+	ca.Log(standin.Event{Kind: "cancel", Order: o.text(), CommonName: o.wish.commonName, Reason: b.Note})
+	c.Status(http.StatusNoContent)
 }
 
 // revocation is one that waits for an administrator.
@@ -126,7 +128,7 @@ func (ca *CA) revoke(c *call) {
 		return
 	case b.SkipApproval && !ca.cfg.RevokeByRequest:
 		ca.revokeNow(&revocation{cert: cert, order: o, reason: b.Reason})
-		c.status = http.StatusNoContent
+		c.Status(http.StatusNoContent)
 		return
 	}
 	r := ca.waiting(cert)
@@ -134,7 +136,7 @@ func (ca *CA) revoke(c *call) {
 		r = &revocation{id: ca.number(), cert: cert, order: o, reason: b.Reason}
 		ca.revocations[r.id] = r
 	}
-	c.json(http.StatusCreated, map[string]any{"id": r.id, "date": stamp(ca.now()), "type": "revoke", "status": "pending", "comments": b.Comments})
+	c.JSON(http.StatusCreated, map[string]any{"id": r.id, "date": stamp(ca.Time()), "type": "revoke", "status": "pending", "comments": b.Comments})
 }
 
 func (ca *CA) waiting(cert *issued) *revocation {
@@ -149,7 +151,7 @@ func (ca *CA) waiting(cert *issued) *revocation {
 func (ca *CA) revokeNow(r *revocation) {
 	r.cert.revoked = true
 	delete(ca.revocations, r.id)
-	ca.log(Event{Kind: "revocation", Order: r.order.id, Certificate: r.cert.id, Serial: r.cert.serial(), CommonName: r.cert.wish.commonName, Reason: r.reason})
+	ca.Log(standin.Event{Kind: "revocation", Order: r.order.text(), Certificate: r.cert.id, Serial: r.cert.serial(), CommonName: r.cert.wish.commonName, Reason: r.reason})
 }
 
 // certificate finds one by its number or its serial number.
@@ -185,7 +187,7 @@ func (ca *CA) decideRequest(c *call) {
 		if b.Status == "approved" {
 			ca.revokeNow(r)
 		}
-		c.status = http.StatusNoContent
+		c.Status(http.StatusNoContent)
 		return
 	}
 	for _, o := range ca.orders {
@@ -197,7 +199,7 @@ func (ca *CA) decideRequest(c *call) {
 		} else {
 			ca.end(o, Outcome{Kind: Rejected, Reason: b.Comment})
 		}
-		c.status = http.StatusNoContent
+		c.Status(http.StatusNoContent)
 		return
 	}
 	c.fail(http.StatusNotFound, "not_found|request", "no such request waits")

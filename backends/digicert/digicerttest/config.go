@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sync"
 	"time"
 
 	"acmebridge/internal/standin"
@@ -19,7 +18,7 @@ type Config struct {
 	// Roles are those of the administrator's key, "Administrator".
 	Roles []string
 	// Clock is the time, that of this machine unless set.
-	Clock Clock
+	Clock standin.Clock
 	// Processing is how long a validated order or a reissue takes; zero means
 	// that the answer to the order has the certificate already.
 	Processing time.Duration
@@ -127,11 +126,8 @@ func or[T comparable](v, otherwise T) T {
 	return v
 }
 
-// Clock is where the time comes from; CA.Advance adds to it.
-type Clock func() time.Time
-
 // Stopped is a clock that only moves when it is advanced.
-func Stopped(at time.Time) Clock { return func() time.Time { return at } }
+func Stopped(at time.Time) standin.Clock { return standin.Stopped(at) }
 
 // Kind is what becomes of an order.
 type Kind string
@@ -173,58 +169,17 @@ type Outcome struct {
 // Fault is something that goes wrong with a request, of one of FaultKinds.
 type Fault = standin.Fault
 
-// faultKinds says what each kind does, in words for the help of a command.
-var faultKinds = []struct{ Name, What string }{
-	{"status", "answer with that status and code, and do nothing"},
-	{"status-after", "do it and answer with that status all the same"},
-	{"reset-before", "cut the connection before doing anything"},
-	{"reset-after", "do it and cut the connection: the reply is lost"},
-	{"half-body", "do it, and cut the connection in the middle of the answer"},
-	{"slow-body", "let the delay pass in the middle of the answer"},
-	{"redirect", "send the client elsewhere"},
-	{"html", "do it and answer 200 with a page for people"},
-	{"html-502", "do it and answer 502 with a page for people"},
-	{"html-400", "answer 400 with a page for people, and do nothing"},
-	{"html-404", "answer 404 with a page for people, and do nothing"},
-	{"empty", "do it and answer with nothing"},
-	{"invalid-json", "do it and cut the JSON short"},
-	{"string-numbers", "do it and write numbers as strings"},
-	{"array-organization", "do it and write organizations as empty lists"},
-	{"huge", "do it and answer with more than anybody wants"},
-	{"pem-truncated", "leave out the end of the download"},
-	{"pem-leaf-only", "send the certificate without its chain"},
-	{"pem-no-root", "send the chain without its root"},
-	{"pem-shuffled", "send root first and certificate last"},
-	{"pem-extra", "put a CA certificate of somebody else into the chain"},
-	{"sibling", "send another certificate of the same order"},
+// faultKinds are those that other services do not have.
+var faultKinds = []standin.FaultKind{
+	{Name: "string-numbers", What: "do it and write numbers as strings"},
+	{Name: "array-organization", What: "do it and write organizations as empty lists"},
+	{Name: "pem-truncated", What: "leave out the end of the download"},
+	{Name: "pem-leaf-only", What: "send the certificate without its chain"},
+	{Name: "pem-no-root", What: "send the chain without its root"},
+	{Name: "pem-shuffled", What: "send root first and certificate last"},
+	{Name: "pem-extra", What: "put a CA certificate of somebody else into the chain"},
+	{Name: "sibling", What: "send another certificate of the same order"},
 }
 
 // FaultKinds lists the kinds of faults, and what they do.
-func FaultKinds() []string {
-	var names []string
-	for _, k := range faultKinds {
-		names = append(names, k.Name+": "+k.What)
-	}
-	return names
-}
-
-func knownFault(kind string) bool {
-	for _, k := range faultKinds {
-		if k.Name == kind {
-			return true
-		}
-	}
-	return false
-}
-
-// lockedWriter lets several write whole lines.
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (l *lockedWriter) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(b)
-}
+func FaultKinds() []string { return standin.FaultKinds(faultKinds) }

@@ -1,11 +1,8 @@
 package digicerttest
 
 import (
-	"bytes"
 	"encoding/json"
-	"io"
 	"net/http"
-	"strconv"
 	"time"
 
 	"acmebridge/internal/standin"
@@ -28,51 +25,37 @@ import (
 //	POST   /organization            {"id": 117, "until": "2026-12-01T00:00:00Z"}
 //	POST   /domain                  {"name": "example.net", "until": "2026-12-01T00:00:00Z"}
 func (ca *CA) Control() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /journal", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/x-ndjson")
-		e := json.NewEncoder(w)
-		for _, event := range ca.Journal(r.URL.Query()["kind"]...) {
-			_ = e.Encode(event) // a client that went away is its own matter
-		}
-	})
-	mux.HandleFunc("GET /counts", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(ca.Counts())
-	})
+	mux := ca.Server.Control()
 	mux.HandleFunc("GET /roots.pem", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/x-pem-file")
 		_, _ = w.Write(ca.RootsPEM())
 	})
-	mux.HandleFunc("DELETE /faults", instruct(func(struct{}) error { ca.Mend(); return nil }))
-	mux.HandleFunc("POST /faults", instruct(ca.Break))
-	mux.HandleFunc("POST /next", instruct(func(o Outcome) error {
+	mux.HandleFunc("POST /next", standin.Instruct(func(o Outcome) error {
 		if err := o.check(); err != nil {
 			return err
 		}
 		ca.Next(o)
 		return nil
 	}))
-	mux.HandleFunc("POST /plans", instruct(func(given struct {
+	mux.HandleFunc("POST /plans", standin.Instruct(func(given struct {
 		Pattern string `json:"pattern"`
 		Outcome
 	}) error {
 		return ca.Plan(given.Pattern, given.Outcome)
 	}))
-	mux.HandleFunc("POST /hold", instruct(func(struct{}) error { ca.Hold(); return nil }))
-	mux.HandleFunc("POST /release", instruct(func(struct{}) error { ca.Release(); return nil }))
-	mux.HandleFunc("POST /advance", instruct(func(given struct{ By standin.Duration }) error { ca.Advance(time.Duration(given.By)); return nil }))
-	mux.HandleFunc("POST /approve", instruct(func(given struct{ OrderID int64 }) error { return ca.Approve(given.OrderID) }))
-	mux.HandleFunc("POST /reject", instruct(func(given struct{ OrderID int64 }) error { return ca.Reject(given.OrderID) }))
-	mux.HandleFunc("POST /products", instruct(func(given struct{ Names []string }) error { ca.SetProducts(given.Names...); return nil }))
-	mux.HandleFunc("POST /organization", instruct(func(given struct {
+	mux.HandleFunc("POST /hold", standin.Instruct(func(struct{}) error { ca.Hold(); return nil }))
+	mux.HandleFunc("POST /release", standin.Instruct(func(struct{}) error { ca.Release(); return nil }))
+	mux.HandleFunc("POST /approve", standin.Instruct(func(given struct{ OrderID json.Number }) error { return ca.Approve(given.OrderID.String()) }))
+	mux.HandleFunc("POST /reject", standin.Instruct(func(given struct{ OrderID json.Number }) error { return ca.Reject(given.OrderID.String()) }))
+	mux.HandleFunc("POST /products", standin.Instruct(func(given struct{ Names []string }) error { ca.SetProducts(given.Names...); return nil }))
+	mux.HandleFunc("POST /organization", standin.Instruct(func(given struct {
 		ID    int64
 		Until time.Time
 	}) error {
 		ca.SetOrganization(given.ID, given.Until)
 		return nil
 	}))
-	mux.HandleFunc("POST /domain", instruct(func(given struct {
+	mux.HandleFunc("POST /domain", standin.Instruct(func(given struct {
 		Name  string
 		Until time.Time
 	}) error {
@@ -80,25 +63,4 @@ func (ca *CA) Control() http.Handler {
 		return nil
 	}))
 	return mux
-}
-
-// instruct is an instruction in JSON; an empty body is all zero.
-func instruct[T any](do func(T) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		var given T
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
-		if err == nil && len(bytes.TrimSpace(body)) > 0 {
-			d := json.NewDecoder(bytes.NewReader(body))
-			d.DisallowUnknownFields()
-			err = d.Decode(&given)
-		}
-		if err == nil {
-			err = do(given)
-		}
-		if err != nil {
-			http.Error(w, strconv.Quote(err.Error()), http.StatusBadRequest)
-			return
-		}
-		w.WriteHeader(http.StatusNoContent)
-	}
 }

@@ -4,6 +4,8 @@ import (
 	"crypto/x509"
 	"net/http"
 	"slices"
+
+	"acmebridge/internal/standin"
 )
 
 func (ca *CA) download(c *call) {
@@ -12,7 +14,7 @@ func (ca *CA) download(c *call) {
 		c.fail(http.StatusNotFound, "not_found|certificate", "no such certificate")
 		return
 	}
-	if c.fault == "sibling" {
+	if c.Fault == "sibling" {
 		for _, other := range o.certificates {
 			if other != cert {
 				cert = other
@@ -37,7 +39,7 @@ func (ca *CA) downloadOrder(c *call) {
 }
 
 func (ca *CA) sendPEM(c *call, o *order, cert *issued) {
-	chain := []*x509.Certificate{cert.cert, ca.keys.issuing, ca.keys.root}
+	chain := []*x509.Certificate{cert.cert, ca.keys.Issuing, ca.keys.Root}
 	format := c.PathValue("format")
 	switch format {
 	case "pem_all":
@@ -49,7 +51,7 @@ func (ca *CA) sendPEM(c *call, o *order, cert *issued) {
 		c.fail(http.StatusBadRequest, "bad_request_format", "there is no format "+format)
 		return
 	}
-	switch c.fault {
+	switch c.Fault {
 	case "pem-leaf-only":
 		chain = chain[:1]
 	case "pem-no-root":
@@ -59,18 +61,18 @@ func (ca *CA) sendPEM(c *call, o *order, cert *issued) {
 	case "pem-extra":
 		chain = slices.Insert(chain, 1, ca.keys.stranger)
 	}
-	content := encodePEM(chain...)
-	if c.fault == "pem-truncated" {
+	content := standin.EncodePEM(chain...)
+	if c.Fault == "pem-truncated" {
 		content = content[:len(content)/5]
 	}
-	c.replace(http.StatusOK, "application/x-pem-file", string(content))
-	ca.log(Event{Kind: "download", Order: o.id, Certificate: cert.id, Serial: cert.serial()})
+	c.Replace(http.StatusOK, "application/x-pem-file", content)
+	ca.Log(standin.Event{Kind: "download", Order: o.text(), Certificate: cert.id, Serial: cert.serial()})
 }
 
 func (ca *CA) chainJSON(cert *issued) []map[string]string {
 	list := []map[string]string{}
-	for _, x := range []*x509.Certificate{cert.cert, ca.keys.issuing, ca.keys.root} {
-		list = append(list, map[string]string{"subject_common_name": x.Subject.CommonName, "pem": string(encodePEM(x))})
+	for _, x := range []*x509.Certificate{cert.cert, ca.keys.Issuing, ca.keys.Root} {
+		list = append(list, map[string]string{"subject_common_name": x.Subject.CommonName, "pem": string(standin.EncodePEM(x))})
 	}
 	return list
 }
@@ -81,5 +83,5 @@ func (ca *CA) chain(c *call) {
 		c.fail(http.StatusNotFound, "not_found|certificate", "no such certificate")
 		return
 	}
-	c.json(http.StatusOK, map[string]any{"intermediates": ca.chainJSON(cert)})
+	c.JSON(http.StatusOK, map[string]any{"intermediates": ca.chainJSON(cert)})
 }

@@ -2,85 +2,39 @@ package digicerttest
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"slices"
 	"time"
+
+	"acmebridge/internal/standin"
 )
 
-// hierarchy is a root and the CA below it that issues.
+// hierarchy is that of the CA, and the root of somebody else.
 type hierarchy struct {
-	root, issuing       *x509.Certificate
-	rootKey, issuingKey crypto.Signer
-	stranger            *x509.Certificate // the root of somebody else
+	*standin.Hierarchy
+	stranger *x509.Certificate
 }
 
-func newKey(isRSA bool) (crypto.Signer, error) {
+func newHierarchy(isRSA bool, now time.Time) (*hierarchy, error) {
+	key := standin.NewKey
 	if isRSA {
-		return rsa.GenerateKey(rand.Reader, 2048)
+		key = func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) }
 	}
-	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-}
-
-func newHierarchy(isRSA bool, now time.Time) (h *hierarchy, err error) {
-	h = &hierarchy{}
-	if h.rootKey, err = newKey(isRSA); err != nil {
-		return nil, err
-	}
-	if h.issuingKey, err = newKey(isRSA); err != nil {
-		return nil, err
-	}
-	begin := now.Add(-24 * time.Hour).Truncate(time.Second)
-	template := func(cn string, years int) *x509.Certificate {
-		return &x509.Certificate{
-			SerialNumber: newSerial(), NotBefore: begin, NotAfter: begin.AddDate(years, 0, 0), IsCA: true, BasicConstraintsValid: true,
-			Subject:  pkix.Name{Country: []string{"US"}, Organization: []string{"Stand-in Financial PKI"}, CommonName: cn},
-			KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-		}
-	}
-	root := template("Stand-in X9 Root", 25)
-	if h.root, err = sign(root, root, h.rootKey.Public(), h.rootKey); err != nil {
-		return nil, err
-	}
-	issuing := template("Stand-in X9 TLS CA", 10)
-	issuing.MaxPathLenZero = true
-	issuing.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
-	if h.issuing, err = sign(issuing, h.root, h.issuingKey.Public(), h.rootKey); err != nil {
-		return nil, err
-	}
-	key, err := newKey(false)
+	own, err := standin.NewHierarchyOf(key, "Stand-in X9", now, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
 	if err != nil {
 		return nil, err
 	}
-	stranger := template("Somebody Else's Root", 25)
-	h.stranger, err = sign(stranger, stranger, key.Public(), key)
-	return h, err
-}
-
-func sign(template, parent *x509.Certificate, public crypto.PublicKey, key crypto.Signer) (*x509.Certificate, error) {
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, key)
+	other, err := standin.NewHierarchy("Somebody Else's", now)
 	if err != nil {
 		return nil, err
 	}
-	return x509.ParseCertificate(der)
-}
-
-func newSerial() *big.Int {
-	var b [16]byte
-	rand.Read(b[:]) // never fails
-	b[0] &= 0x7f
-	b[0] |= 0x01
-	return new(big.Int).SetBytes(b[:])
+	return &hierarchy{own, other.Root}, nil
 }
 
 // issued is a certificate of an order.
@@ -102,7 +56,7 @@ func (c *issued) serial() string { return fmt.Sprintf("%X", c.cert.SerialNumber.
 func (ca *CA) issue(o *order, w wish, kind Kind) error {
 	names, addresses, _ := splitNames(append([]string{w.commonName}, w.names...))
 	key, eku := w.public, slices.Clone(w.extended)
-	begin := ca.now().Truncate(24 * time.Hour)
+	begin := ca.Time().Truncate(24 * time.Hour)
 	end := begin.Add(w.validity)
 	switch kind {
 	case DropName:
@@ -113,7 +67,7 @@ func (ca *CA) issue(o *order, w wish, kind Kind) error {
 	case AddName:
 		names = append(names, "intruder.example.com")
 	case WrongKey:
-		other, err := newKey(false)
+		other, err := standin.NewKey()
 		if err != nil {
 			return err
 		}
@@ -127,10 +81,10 @@ func (ca *CA) issue(o *order, w wish, kind Kind) error {
 	case Ready, Stuck, Rejected, Canceled, Revoked, Approved, Pickup, Strange, Upper:
 	}
 	template := &x509.Certificate{
-		SerialNumber: newSerial(), NotBefore: begin, NotAfter: end, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
+		NotBefore: begin, NotAfter: end,
 		Subject:  pkix.Name{Country: []string{"US"}, Locality: []string{"Lehi"}, Organization: []string{ca.organization(o.organization).Name}, CommonName: w.commonName},
 		DNSNames: names, IPAddresses: addresses,
-		CRLDistributionPoints: []string{"http://crl.stand-in.invalid/x9.crl"}, OCSPServer: []string{"http://ocsp.stand-in.invalid"},
+		OCSPServer: []string{"http://ocsp.stand-in.invalid"},
 	}
 	if slices.Contains(w.usages, "key_agreement_encipherment") {
 		if _, isRSA := key.(*rsa.PublicKey); isRSA {
@@ -146,15 +100,15 @@ func (ca *CA) issue(o *order, w wish, kind Kind) error {
 			template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
 		}
 	}
-	cert, err := sign(template, ca.keys.issuing, key, ca.keys.issuingKey)
+	cert, err := ca.keys.Issue(template, key)
 	if err != nil {
 		return err
 	}
-	c := &issued{id: ca.number(), cert: cert, wish: w, at: ca.now()}
+	c := &issued{id: ca.number(), cert: cert, wish: w, at: ca.Time()}
 	o.certificates = append(o.certificates, c)
-	ca.log(Event{
-		Kind: "certificate", Order: o.id, Certificate: c.id, CommonName: w.commonName, Names: cert.DNSNames, Serial: c.serial(),
-		Usages: eku, KeySHA256: hashOf(cert.RawSubjectPublicKeyInfo),
+	ca.Log(standin.Event{
+		Kind: "certificate", Order: o.text(), Certificate: c.id, CommonName: w.commonName, Names: cert.DNSNames, Serial: c.serial(),
+		Usages: eku, KeySHA256: standin.HashOf(cert.RawSubjectPublicKeyInfo),
 	})
 	return nil
 }
@@ -177,34 +131,11 @@ func splitNames(all []string) (names []string, addresses []net.IP, wild bool) {
 	return names, addresses, wild
 }
 
-func hashOf(spki []byte) string { return fmt.Sprintf("%x", sha256.Sum256(spki)) }
-
-func encodePEM(certs ...*x509.Certificate) (out []byte) {
-	for _, c := range certs {
-		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
-	}
-	return out
-}
-
 // RootsPEM are the issuing CA and the root.
-func (ca *CA) RootsPEM() []byte { return encodePEM(ca.keys.issuing, ca.keys.root) }
+func (ca *CA) RootsPEM() []byte { return ca.keys.PEM() }
 
 // ServerCertificate is one for the service itself, below its own root, so that
 // it can be spoken with over TLS.
 func (ca *CA) ServerCertificate(hosts ...string) (tls.Certificate, error) {
-	key, err := newKey(false)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	now := ca.Now().Truncate(time.Second)
-	names, addresses, _ := splitNames(hosts)
-	cert, err := sign(&x509.Certificate{
-		SerialNumber: newSerial(), Subject: pkix.Name{CommonName: "stand-in"}, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true,
-		DNSNames: names, IPAddresses: addresses,
-	}, ca.keys.issuing, key.Public(), ca.keys.issuingKey)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	return tls.Certificate{Certificate: [][]byte{cert.Raw, ca.keys.issuing.Raw}, PrivateKey: key}, nil
+	return ca.keys.Credential(ca.Now(), hosts...)
 }

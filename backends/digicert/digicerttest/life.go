@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -54,13 +55,24 @@ const (
 	complete      = "issued"
 )
 
+// text is the number of an order, as events have it.
+func (o *order) text() string { return numbered(o.id) }
+
+// numbered writes a number, zero as nothing.
+func numbered(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
+}
+
 func (o *order) open() bool { return o.stage == needsApproval || o.stage == pending }
 
 func (o *order) is(kinds ...Kind) bool { return slices.Contains(kinds, o.outcome.Kind) }
 
 // settle gives everything that is due its outcome.
 func (ca *CA) settle() {
-	now := ca.now()
+	now := ca.Time()
 	for _, id := range slices.Sorted(maps.Keys(ca.orders)) {
 		o := ca.orders[id]
 		for _, c := range o.certificates {
@@ -88,14 +100,14 @@ func (ca *CA) settle() {
 // approve lets an order go on.
 func (ca *CA) approve(o *order) {
 	if o.stage == needsApproval {
-		o.stage, o.updated = pending, ca.now()
+		o.stage, o.updated = pending, ca.Time()
 		ca.settle()
 	}
 }
 
 // end gives an order its outcome.
 func (ca *CA) end(o *order, outcome Outcome) {
-	o.outcome, o.updated = outcome, ca.now()
+	o.outcome, o.updated = outcome, ca.Time()
 	switch outcome.Kind {
 	case Rejected:
 		o.stage = "rejected"
@@ -124,10 +136,10 @@ func (ca *CA) endReissue(o *order) {
 	if !sameNames(w, o.wish) {
 		// Other names than before end what has the old ones, after three days.
 		for _, c := range o.certificates {
-			c.revokeAt = ca.now().Add(72 * time.Hour)
+			c.revokeAt = ca.Time().Add(72 * time.Hour)
 		}
 	}
-	o.reissue, o.updated = nil, ca.now()
+	o.reissue, o.updated = nil, ca.Time()
 	kind := or(o.outcome.Reissue, Ready)
 	if kind == Rejected {
 		return // and the order shows what it had

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"acmebridge/internal/standin"
 )
 
 // orderBody is what is sent to order or to reissue. What is not here is
@@ -81,7 +83,7 @@ func (ca *CA) placeOrder(c *call) {
 	}
 	if b.RenewalOf != 0 {
 		before := ca.orders[b.RenewalOf]
-		if before == nil || before.latest() == nil || before.wish.commonName != w.commonName || before.latest().cert.NotAfter.After(ca.now().AddDate(0, 0, 90)) {
+		if before == nil || before.latest() == nil || before.wish.commonName != w.commonName || before.latest().cert.NotAfter.After(ca.Time().AddDate(0, 0, 90)) {
 			c.fail(http.StatusBadRequest, "order_not_renewable", "it cannot be renewed now")
 			return
 		}
@@ -98,7 +100,7 @@ func (ca *CA) placeOrder(c *call) {
 func (ca *CA) buy(b orderBody, w wish, product string) *order {
 	o := &order{
 		id: ca.number(), request: ca.number(), product: product, organization: b.Organization.ID, wish: w, alternative: b.Alternative, comments: b.Comments,
-		renewalOf: b.RenewalOf, created: ca.now(), updated: ca.now(), outcome: ca.outcomeFor(w.commonName), stage: pending,
+		renewalOf: b.RenewalOf, created: ca.Time(), updated: ca.Time(), outcome: ca.outcomeFor(w.commonName), stage: pending,
 	}
 	if !b.SkipApproval || ca.cfg.NoApproval {
 		o.stage = needsApproval
@@ -107,9 +109,9 @@ func (ca *CA) buy(b orderBody, w wish, product string) *order {
 		o.alternative = ""
 	}
 	ca.orders[o.id] = o
-	ca.log(Event{
-		Kind: "purchase", Order: o.id, Reference: b.Alternative, RenewalOf: o.renewalOf, CommonName: w.commonName, Names: w.names,
-		Usages: append(slices.Clone(w.usages), w.extended...), KeySHA256: hashOf(w.spki),
+	ca.Log(standin.Event{
+		Kind: "purchase", Order: o.text(), Reference: b.Alternative, RenewalOf: numbered(o.renewalOf), CommonName: w.commonName, Names: w.names,
+		Usages: append(slices.Clone(w.usages), w.extended...), KeySHA256: standin.HashOf(w.spki),
 	})
 	return o
 }
@@ -131,7 +133,7 @@ func (ca *CA) answerOrder(c *call, o *order, request int64, status string) {
 			}
 		}
 	}
-	c.json(http.StatusCreated, answer)
+	c.JSON(http.StatusCreated, answer)
 }
 
 // wish reads and judges what is asked for, by the rules of X9.

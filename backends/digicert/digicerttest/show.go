@@ -53,7 +53,7 @@ func (ca *CA) showOrder(c *call) {
 	if o.outcome.Reason != "" && !o.open() {
 		row["notes"] = []map[string]any{{"id": 1, "text": o.outcome.Reason}}
 	}
-	c.json(http.StatusOK, row)
+	c.JSON(http.StatusOK, row)
 }
 
 // window is what of a list is to be shown.
@@ -92,7 +92,7 @@ func (ca *CA) listOrders(c *call) {
 		}
 	}
 	from, to := window(c, len(list))
-	c.json(http.StatusOK, map[string]any{"orders": list[from:to], "page": map[string]int{"total": len(list), "offset": from, "limit": to - from}})
+	c.JSON(http.StatusOK, map[string]any{"orders": list[from:to], "page": map[string]int{"total": len(list), "offset": from, "limit": to - from}})
 }
 
 func (ca *CA) fits(o *order, filters map[string]string) bool {
@@ -144,14 +144,14 @@ func (ca *CA) statusChanges(c *call) {
 		}
 		list = append(list, row)
 	}
-	c.json(http.StatusOK, map[string]any{"orders": list})
+	c.JSON(http.StatusOK, map[string]any{"orders": list})
 }
 
 func (ca *CA) alternate(c *call) {
 	list := []map[string]any{}
 	for _, id := range slices.Sorted(maps.Keys(ca.orders)) {
 		o := ca.orders[id]
-		if o.alternative == "" || o.alternative != c.PathValue("id") || ca.now().Before(o.created.Add(ca.cfg.Visibility)) {
+		if o.alternative == "" || o.alternative != c.PathValue("id") || ca.Time().Before(o.created.Add(ca.cfg.Visibility)) {
 			continue
 		}
 		row := map[string]any{"order_id": o.id, "status": o.word()}
@@ -160,7 +160,7 @@ func (ca *CA) alternate(c *call) {
 		}
 		list = append(list, row)
 	}
-	c.json(http.StatusOK, map[string]any{"orders": list, "page": map[string]int{"total": len(list), "offset": 0, "limit": 1000}})
+	c.JSON(http.StatusOK, map[string]any{"orders": list, "page": map[string]int{"total": len(list), "offset": 0, "limit": 1000}})
 }
 
 func (ca *CA) validation(c *call) {
@@ -180,15 +180,15 @@ func (ca *CA) validation(c *call) {
 	for _, name := range all {
 		names = append(names, map[string]any{"domain_id": "501", "name_scope": "base_domain", "status": word(ca.domainValid(name, o.organization)), "method": "dns-txt-token", "dns_names": []string{name}})
 	}
-	c.json(http.StatusOK, map[string]any{
+	c.JSON(http.StatusOK, map[string]any{
 		"order_status": o.word(), "order_name_scope": "base_domain", "order_dcv_method": "dns-txt-token", "dns_name_validations": names,
-		"organization_validations": []map[string]any{{"type": "x9", "name": "X9 PKI", "status": word(ca.now().Before(org.ValidUntil)), "validated_until": stamp(org.ValidUntil)}},
+		"organization_validations": []map[string]any{{"type": "x9", "name": "X9 PKI", "status": word(ca.Time().Before(org.ValidUntil)), "validated_until": stamp(org.ValidUntil)}},
 	})
 }
 
 func (ca *CA) randomValue(c *call) {
 	if o := ca.find(c); o != nil {
-		c.json(http.StatusOK, map[string]any{"dcv_random_value": "random-" + strconv.FormatInt(o.id, 10), "expiration_date": stamp(ca.now().AddDate(0, 0, 30))})
+		c.JSON(http.StatusOK, map[string]any{"dcv_random_value": "random-" + strconv.FormatInt(o.id, 10), "expiration_date": stamp(ca.Time().AddDate(0, 0, 30))})
 	}
 }
 
@@ -199,7 +199,7 @@ func (ca *CA) checkDCV(c *call) {
 	case !ca.validated(o):
 		c.fail(http.StatusBadRequest, "invalid_dns_txt", "the record was not found")
 	default:
-		c.json(http.StatusOK, map[string]any{"order_status": o.word(), "dcv_status": "valid"})
+		c.JSON(http.StatusOK, map[string]any{"order_status": o.word(), "dcv_status": "valid"})
 	}
 }
 
@@ -221,5 +221,5 @@ func (ca *CA) listReissues(c *call) {
 	if o.reissue != nil {
 		list = append(list, map[string]any{"status": "pending", "date_created": stamp(o.reissue.since), "csr": o.reissue.wish.csr})
 	}
-	c.json(http.StatusOK, map[string]any{"certificates": list})
+	c.JSON(http.StatusOK, map[string]any{"certificates": list})
 }
