@@ -424,7 +424,7 @@ func TestCSRCrash(t *testing.T) {
 				break
 			}
 		}
-		if want := map[string]int{"remote": 6, "inline": 2}[ca]; last <= want {
+		if want := map[string]int{"remote": 6, "inline": 1}[ca]; last <= want {
 			t.Errorf("%s: only %d commits were crashed", ca, last-1)
 		}
 	}
