@@ -38,6 +38,9 @@ type BackendConfig struct {
 	// Renewal is how long before the end of an earlier order for the same names
 	// a new one is linked to it; zero links none.
 	Renewal time.Duration
+	// ServerOnlyFrom is the day from which products other than X9 are for servers
+	// only; zero has them for servers and clients for ever.
+	ServerOnlyFrom time.Time
 	// KeyExchange asks for keyEncipherment (RSA) or keyAgreement (EC), too.
 	KeyExchange bool
 	// WaitForApproval leaves orders to the administrators of the account.

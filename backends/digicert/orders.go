@@ -20,6 +20,8 @@ type Wish struct {
 	Hash     string   `json:"signature_hash"`
 	Usages   []string `json:"key_usages,omitempty"`
 	Extended []string `json:"extended_key_usages,omitempty"`
+	// Profile is what public products have in place of lists of usages.
+	Profile string `json:"profile_option,omitempty"`
 }
 
 // Days is how long an order is good for.

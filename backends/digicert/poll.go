@@ -257,18 +257,9 @@ func (b *Backend) reissue(ctx context.Context, t ticket) (backends.Result, error
 	if err != nil {
 		return backends.Result{}, err
 	}
-	w := Wish{
-		CommonName: o.Certificate.CommonName, Names: o.Certificate.Names, CSR: armoured("PUBLIC KEY", t.public), Hash: hash,
-		Usages: []string{"digital_signature"},
-	}
-	if b.cfg.KeyExchange {
-		w.Usages = append(w.Usages, "key_agreement_encipherment")
-	}
-	if strings.Contains(t.usages, "s") {
-		w.Extended = append(w.Extended, "server_authentication")
-	}
-	if strings.Contains(t.usages, "c") {
-		w.Extended = append(w.Extended, "client_authentication")
+	w := Wish{CommonName: o.Certificate.CommonName, Names: o.Certificate.Names, CSR: armoured("PUBLIC KEY", t.public), Hash: hash}
+	if err := b.want(&w, t.wanted()); err != nil {
+		return backends.Result{}, err
 	}
 	placed, err := b.client.Reissue(ctx, t.order, w)
 	if caclient.OutcomeOf(err) == caclient.Refused {

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"acmebridge/acme"
 	"acmebridge/backends"
@@ -36,7 +37,7 @@ const maxNames = 250
 // wishFor says what a certificate for that request is: everything is said,
 // because what is not said is a default that an account may have changed.
 func (b *Backend) wishFor(r backends.Request) (Wish, error) {
-	w := Wish{Usages: []string{"digital_signature"}, CommonName: r.Contract.CommonName}
+	w := Wish{CommonName: r.Contract.CommonName}
 	switch n := len(r.Contract.Identifiers); {
 	case n > maxNames:
 		return w, backends.Refused(fmt.Sprintf("the certificate authority puts up to %d names into a certificate", maxNames), nil)
@@ -44,7 +45,7 @@ func (b *Backend) wishFor(r backends.Request) (Wish, error) {
 		return w, backends.Refused("the certificate authority wants at least one name", nil)
 	}
 	for _, id := range r.Contract.Identifiers {
-		if why := wrongName(id); why != "" {
+		if why := b.wrongName(id); why != "" {
 			return w, backends.Refused(why, nil)
 		}
 		w.Names = append(w.Names, id.Value)
@@ -59,18 +60,8 @@ func (b *Backend) wishFor(r backends.Request) (Wish, error) {
 	if w.Hash, err = hashFor(r.PublicKey); err != nil {
 		return w, backends.Refused(refusedKey, err)
 	}
-	if b.cfg.KeyExchange {
-		w.Usages = append(w.Usages, "key_agreement_encipherment")
-	}
-	for _, u := range r.Contract.Usages {
-		word := usageWords[u]
-		if word == "" {
-			return w, backends.Refused(refusedUsage, nil)
-		}
-		w.Extended = append(w.Extended, word)
-	}
-	if len(w.Extended) == 0 {
-		return w, backends.Refused(refusedUsage, nil)
+	if err := b.want(&w, r.Contract.Usages); err != nil {
+		return w, err
 	}
 	w.CSR = armoured("CERTIFICATE REQUEST", r.CSR)
 	return w, nil
@@ -102,13 +93,53 @@ func hashFor(publicKey []byte) (string, error) {
 	return "", errKey
 }
 
+// bothUsages has a public product certify servers that are clients, too. Where it is
+// not said they are for servers.
+const bothUsages = "server_client_auth_eku"
+
+// before is how long before a product is for servers only nothing else is ordered:
+// it may be issued after that.
+const before = 7 * 24 * time.Hour
+
+// want puts usages into a wish: as lists where the product is X9, whose certificates
+// may have either alone.
+func (b *Backend) want(w *Wish, want []acme.Usage) error {
+	server, client := slices.Contains(want, acme.ServerAuth), slices.Contains(want, acme.ClientAuth)
+	for _, u := range want {
+		if usageWords[u] == "" {
+			return backends.Refused(refusedUsage, nil)
+		}
+	}
+	from, public := b.cfg.ServerOnlyFrom, b.cfg.Product != X9
+	switch {
+	case len(want) == 0:
+		return backends.Refused(refusedUsage, nil)
+	case public && !server:
+		return backends.Refused("this product of the certificate authority is for servers, and for nothing else alone", nil)
+	case public && client && !from.IsZero() && !b.cfg.Now().Before(from.Add(-before)):
+		return backends.Refused("this product of the certificate authority is for servers only from "+from.Format(time.DateOnly)+
+			" on; order a certificate of a profile for servers, and one for clients from another certificate authority", nil)
+	case public && client:
+		w.Profile = bothUsages
+	case !public:
+		w.Usages = []string{"digital_signature"}
+		if b.cfg.KeyExchange {
+			w.Usages = append(w.Usages, "key_agreement_encipherment")
+		}
+		for _, u := range want {
+			w.Extended = append(w.Extended, usageWords[u])
+		}
+	}
+	return nil
+}
+
 var usageWords = map[acme.Usage]string{acme.ServerAuth: "server_authentication", acme.ClientAuth: "client_authentication"}
 
 // wrongName says why the product does not take a name.
-func wrongName(id acme.Identifier) string {
+func (b *Backend) wrongName(id acme.Identifier) string {
 	switch id.Type {
 	case acme.DNSIdentifier:
-		if strings.Contains(id.Value, "*") {
+		if b.cfg.Product == X9 && strings.Contains(id.Value, "*") {
 			return "the certificate authority issues no certificates for wildcard names"
 		}
 		if !strings.Contains(id.Value, ".") {

@@ -96,6 +96,18 @@ func ticketFor(order int64, r backends.Request) ticket {
 	return ticket{order: order, since: r.At, key: sha256.Sum256(r.PublicKey)}
 }
 
+// wanted are the usages again.
+func (t ticket) wanted() (all []acme.Usage) {
+	for _, u := range t.usages {
+		if u == 's' {
+			all = append(all, acme.ServerAuth)
+		} else {
+			all = append(all, acme.ClientAuth)
+		}
+	}
+	return all
+}
+
 // serialNumber reads one as the CA and our tickets write it; nil when it is none.
 func serialNumber(text string) *big.Int {
 	n, ok := new(big.Int).SetString(text, 16)

@@ -54,9 +54,13 @@ func (p *parts) openDigiCert(name string) (backends.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	from, err := config.Day(d.ServerOnlyFrom)
+	if err != nil {
+		return nil, err
+	}
 	b := digicert.BackendConfig{
 		Client: client, Product: d.Product, Organization: int64(d.OrganizationID), Validation: d.OrganizationValidation, Domains: d.Domains,
-		AnyDomain: d.UnvalidatedDomains, Days: int(d.OrderValidity / (24 * time.Hour)), Renewal: d.LinkRenewals, KeyExchange: d.KeyExchange,
+		AnyDomain: d.UnvalidatedDomains, Days: int(d.OrderValidity / (24 * time.Hour)), Renewal: d.LinkRenewals, ServerOnlyFrom: from, KeyExchange: d.KeyExchange,
 		WaitForApproval: d.WaitForApproval, Container: int64(d.ContainerID), Payment: d.PaymentMethod,
 		Roots: roots, Intermediates: intermediates, MaxValidity: d.MaxValidity, Now: p.now,
 	}

@@ -17,7 +17,7 @@ func (ca *CA) reissueOrder(c *call) {
 	if !c.read(&b, ca.cfg.Loose) {
 		return
 	}
-	w, err := b.wish()
+	w, err := b.wish(o.product)
 	switch {
 	case err != nil:
 		c.fail(http.StatusBadRequest, "bad_request_format", err.Error())

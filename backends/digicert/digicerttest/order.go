@@ -27,6 +27,7 @@ type orderBody struct {
 		Hash         string   `json:"signature_hash"`
 		Usages       []string `json:"key_usages"`
 		Extended     []string `json:"extended_key_usages"`
+		Profile      string   `json:"profile_option"`
 		Organization *struct {
 			ID int64 `json:"id"`
 		} `json:"organization"`
@@ -66,7 +67,7 @@ func (ca *CA) placeOrder(c *call) {
 	if !c.read(&b, ca.cfg.Loose) {
 		return
 	}
-	w, err := b.wish()
+	w, err := b.wish(product)
 	switch {
 	case err != nil:
 		c.fail(http.StatusBadRequest, "bad_request_format", err.Error())
@@ -136,8 +137,11 @@ func (ca *CA) answerOrder(c *call, o *order, request int64, status string) {
 	c.JSON(http.StatusCreated, answer)
 }
 
-// wish reads and judges what is asked for, by the rules of X9.
-func (b orderBody) wish() (w wish, err error) {
+// x9 is the product with lists of usages, and without wildcards.
+const x9 = "x9_pki"
+
+// wish reads and judges what is asked for, by the rules of the product.
+func (b orderBody) wish(product string) (w wish, err error) {
 	cert := b.Certificate
 	w = wish{commonName: cert.CommonName, names: cert.Names, csr: cert.CSR, hash: cert.Hash, usages: cert.Usages, extended: cert.Extended}
 	all := append([]string{w.commonName}, w.names...)
@@ -146,7 +150,7 @@ func (b orderBody) wish() (w wish, err error) {
 		return w, errors.New("more than 250 names")
 	}
 	for _, name := range all {
-		if err := checkName(name); err != nil {
+		if err := checkName(name, product == x9); err != nil {
 			return w, err
 		}
 	}
@@ -166,6 +170,16 @@ func (b orderBody) wish() (w wish, err error) {
 			return w, errors.New("unknown extended key usage " + word)
 		}
 	}
+	switch given := len(w.usages)+len(w.extended) > 0; {
+	case product == x9 && cert.Profile != "":
+		return w, errors.New("profile_option is for public products")
+	case product != x9 && given:
+		return w, errors.New("lists of usages are for X9")
+	case product != x9 && cert.Profile == "":
+		w.extended = []string{"server_authentication"}
+	case product != x9 && cert.Profile != "server_client_auth_eku":
+		return w, errors.New("unknown profile_option " + cert.Profile)
+	}
 	if len(w.extended) == 0 {
 		w.extended = []string{"server_authentication", "client_authentication"}
 	}
@@ -174,7 +188,7 @@ func (b orderBody) wish() (w wish, err error) {
 	return w, err
 }
 
-func checkName(name string) error {
+func checkName(name string, isX9 bool) error {
 	if a, err := netip.ParseAddr(name); err == nil {
 		if a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() {
 			return errors.New("a private address: " + name)
@@ -182,7 +196,7 @@ func checkName(name string) error {
 		return nil
 	}
 	switch {
-	case strings.Contains(name, "*"):
+	case strings.Contains(strings.TrimPrefix(name, "*."), "*"), isX9 && strings.Contains(name, "*"):
 		return errors.New("wildcards are not allowed: " + name)
 	case name != strings.ToLower(name), !strings.Contains(name, "."), strings.HasSuffix(name, "."), strings.HasPrefix(name, "."), len(name) > 253:
 		return errors.New("not a fully qualified name: " + name)

@@ -193,6 +193,8 @@ func checkProfiles(c *Config, r *report) {
 		switch b := c.Backends[p.Backend]; b.Type {
 		case TypeGlobalSign:
 			checkCutOff(p, key, b.GlobalSign.ServerOnlyFrom, r)
+		case TypeDigiCert:
+			checkDigiCertProfile(p, key, b.DigiCert, r)
 		case TypeGoDaddy:
 			checkGoDaddyProfile(p, key, b.GoDaddy, r)
 		}

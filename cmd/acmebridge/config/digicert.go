@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"acmebridge/acme"
 	"acmebridge/internal/secret"
 )
 
@@ -29,6 +31,7 @@ type DigiCert struct {
 	UnvalidatedDomains     bool           `key:"unvalidated_domains" default:"false" doc:"Order for names in domains that the CA has not validated. Such an order is paid for, and waits there until somebody has validated them."`
 	OrderValidity          time.Duration  `key:"order_validity" default:"365d" min:"1d" max:"3650d" doc:"How long certificates are asked to be valid, in whole days."`
 	LinkRenewals           time.Duration  `key:"link_renewals" default:"90d" min:"0s" max:"365d" doc:"How long before the end of a certificate a new order of the same account for the same names is linked to that of the old one, so that what is left of it is not lost. 0s: never."`
+	ServerOnlyFrom         string         `key:"server_only_from" default:"2027-03-01" doc:"Day, in quotation marks, from which products other than x9_pki are for servers only, renewals and reissues included. Before it an order for servers and clients asks for both. From then on, and from a week before since it may be issued after it, such an order is refused before it is paid for, and a profile with client_auth is an error. Empty: both for ever. Of no effect with x9_pki."`
 	KeyExchange            bool           `key:"key_exchange" default:"false" doc:"Ask for keyEncipherment (RSA) or keyAgreement (EC) on top of digitalSignature."`
 	WaitForApproval        bool           `key:"wait_for_approval" default:"false" doc:"Leave each order to an administrator of the account. Otherwise the key approves what it orders."`
 	ContainerID            int            `key:"container_id" default:"0" min:"0" doc:"Number of the division that orders belong to. 0: that of the key."`
@@ -82,6 +85,7 @@ func checkDigiCert(name string, d DigiCert, r *report) {
 	if d.Product == "" {
 		r.add(key+".product", "must not be empty; x9_pki is X9 PKI for TLS")
 	}
+	checkDay(key+".server_only_from", d.ServerOnlyFrom, r)
 	if d.OrderValidity%(24*time.Hour) != 0 {
 		r.add(key+".order_validity", "must be whole days, for example 365d")
 	}
@@ -97,6 +101,20 @@ func checkDigiCert(name string, d DigiCert, r *report) {
 	}
 	if d.RootsFile == "" {
 		r.add(key+".roots_file", "is missing; without the roots of the CA nothing that it issues can be checked")
+	}
+}
+
+// x9 is the product that has certificates for clients for ever.
+const x9 = "x9_pki"
+
+// checkDigiCertProfile wants a profile to be one that the product can serve.
+func checkDigiCertProfile(p Profile, key string, d DigiCert, r *report) {
+	if d.Product == x9 {
+		return
+	}
+	checkCutOff(p, key, d.ServerOnlyFrom, r)
+	if !slices.Contains(p.Usages, acme.ServerAuth) {
+		r.add(key+".usages", "must have server_auth: %s of backend %s is for servers", d.Product, p.Backend)
 	}
 }
 

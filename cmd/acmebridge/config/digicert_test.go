@@ -78,6 +78,35 @@ func TestDigiCertMissing(t *testing.T) {
 	}
 }
 
+// TestDigiCertPublic: a product other than X9 has no certificates for clients from
+// a day on, and none for clients alone.
+func TestDigiCertPublic(t *testing.T) {
+	t.Parallel()
+	for product, wants := range map[string][]string{
+		"ssl_basic": {"profiles.both.usages[1]: client_auth is not to be had from backend ca since 2020-01-01", "profiles.client.usages: must have server_auth"},
+		"x9_pki":    nil,
+	} {
+		path := filepath.Join(t.TempDir(), "f.yaml")
+		file := "profiles: {both: {backend: ca, usages: [server_auth, client_auth]}, client: {backend: ca, usages: [client_auth]}}\n" +
+			"backends:\n  ca: {type: digicert, url: soon, product: " + product + ", server_only_from: '2020-01-01'}\n"
+		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := config.Load(path, nil)
+		if err == nil {
+			t.Fatal("it is accepted") // its URL is wrong
+		}
+		for _, want := range wants {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: no %q in:\n%v", product, want, err)
+			}
+		}
+		if wants == nil && strings.Contains(err.Error(), ".usages") {
+			t.Errorf("%s: %v", product, err)
+		}
+	}
+}
+
 // TestDigiCertFiles: check looks at what serve will need.
 func TestDigiCertFiles(t *testing.T) {
 	t.Parallel()
