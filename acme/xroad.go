@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // XRoadUsage is one of the two kinds of certificate of an X-Road Security
@@ -128,6 +129,10 @@ func checkXRoad(o Order, rule XRoadRule, csr CSR) *Problem {
 	return nil
 }
 
+// maxXRoadText is how many characters an attribute may have: a Central Server
+// takes names of members of up to 255, in whatever alphabet.
+const maxXRoadText = 256
+
 // subjectParts returns the attributes of a subject, each once and as text. A
 // renewal reverses their order, so they are a set.
 func subjectParts(subject pkix.Name) (map[string]string, error) {
@@ -138,7 +143,7 @@ func subjectParts(subject pkix.Name) (map[string]string, error) {
 		if _, twice := parts[oid]; twice {
 			return nil, fmt.Errorf("the subject of the CSR has %s twice", xroadFieldName(oid))
 		}
-		if !ok || strings.TrimSpace(text) == "" || len(text) > maxMemberText || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == '\ufffd' }) {
+		if !ok || strings.TrimSpace(text) == "" || utf8.RuneCountInString(text) > maxXRoadText || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == '\ufffd' }) {
 			return nil, fmt.Errorf("the %s of the CSR's subject is empty, too long or no text", xroadFieldName(oid))
 		}
 		parts[oid] = text

@@ -90,6 +90,13 @@ func TestCheckXRoad(t *testing.T) {
 		{"the instance of the profile, with slashes", withInstance(basicAuth, "EX"), "EX/COM/555", "C=EX O=Member serial=555 CN=ss1.example.org", authentication, "ss1.example.org", "", ""},
 		{"another instance than the profile's", withInstance(basicSign, "EX"), "EX-TEST:COM:555", "C=EX O=Member category=COM serial=555 CN=Member", signing, "ss1.example.org", Unauthorized, `members of instance "EX"`},
 		{"an instance in other letters", withInstance(basicAuth, "EX"), "ex:COM:555", "C=EX O=Member serial=555 CN=ss1.example.org", authentication, "ss1.example.org", Unauthorized, `members of instance "EX"`},
+		// A member's name has up to 255 characters, of whatever alphabet.
+		{"a long name", basicSign, "EX:COM:555", "C=EX O=" + strings.Repeat("Ж", 255) + " category=COM serial=555 CN=" + strings.Repeat("語", 255), signing, "ss1.example.org", "", ""},
+		{"a name that is too long", basicSign, "EX:COM:555", "C=EX O=" + strings.Repeat("n", 257) + " category=COM serial=555 CN=Member", signing, "ss1.example.org", BadCSR, "too long"},
+		{"another member's server, Iceland", XRoadRule{Usage: XRoadAuth, Subject: XRoadIceland}, "IS:GOV:555", "C=IS CN=ss1.example.org serial=IS/GOV/556/ss1", authentication, "", Unauthorized, "serialNumber"},
+		{"another class's server, Iceland", XRoadRule{Usage: XRoadAuth, Subject: XRoadIceland}, "IS:GOV:555", "C=IS CN=ss1.example.org serial=IS:COM:555:ss1", authentication, "", Unauthorized, "serialNumber"},
+		{"a server by other means, Iceland", XRoadRule{Usage: XRoadAuth, Subject: XRoadIceland}, "IS:GOV:555", "C=IS CN=ss1.example.org serial=ss1", authentication, "", "", ""},
+		{"another instance's server, Faroe", XRoadRule{Usage: XRoadAuth, Subject: XRoadFaroe}, "FO:GOV:555", "C=FO O=FO CN=FO-TEST/GOV/555/ss1", authentication, "ss1.example.org", Unauthorized, "CN"},
 		{"no member", basicAuth, "", "C=EX O=Member serial=555 CN=ss1.example.org", authentication, "ss1.example.org", Unauthorized, "INSTANCE:CLASS:CODE"},
 		{"a member of two parts", basicAuth, "EX:555", "C=EX O=Member serial=555 CN=ss1.example.org", authentication, "ss1.example.org", Unauthorized, "INSTANCE:CLASS:CODE"},
 

@@ -77,12 +77,12 @@ func (r XRoadRule) fields() (map[string]field, error) {
 		return all, nil
 	case XRoadIceland:
 		if !sign {
-			return map[string]field{oidTextCountry: exactly("IS"), oidTextCommonName: orderedName, oidTextSerialNumber: anyText}, nil
+			return map[string]field{oidTextCountry: exactly("IS"), oidTextCommonName: orderedName, oidTextSerialNumber: ownedServer}, nil
 		}
 		return classAsUnit("IS"), nil
 	case XRoadFaroe:
 		if !sign {
-			return map[string]field{oidTextCountry: exactly("FO"), oidTextOrganization: instanceName, oidTextCommonName: anyText}, nil
+			return map[string]field{oidTextCountry: exactly("FO"), oidTextOrganization: instanceName, oidTextCommonName: ownedServer}, nil
 		}
 		return classAsUnit("FO"), nil
 	case XRoadSK: // neither instance nor class is in it
@@ -138,6 +138,18 @@ func serverOfClass(_ Order, m xroadMember, value string) *Problem {
 	}
 	if parts[0] != m.instance || parts[2] != m.class {
 		return Problemf(Unauthorized, "does not have the instance %s and class %s of the member that this account is bound to; order for that member, or give the other one its own keys (auth-kid, sign-kid) in the acme.yml of its Security Server", quote(m.instance), quote(m.class))
+	}
+	return nil
+}
+
+// ownedServer is the identifier of a Security Server, which begins with that of
+// its owner. Whoever calls it by another name says nothing of a member, and
+// Security Servers look into no authentication certificate for one.
+func ownedServer(_ Order, m xroadMember, value string) *Problem {
+	parts := strings.FieldsFunc(value, func(r rune) bool { return r == '/' || r == ':' })
+	if len(parts) == 4 && (xroadMember{parts[0], parts[1], parts[2]}) != m {
+		return Problemf(Unauthorized, "is of a server that belongs to another member than %s, which this account is bound to; order at a server of that member, or give the other one its own keys (auth-kid, sign-kid) in the acme.yml of its Security Server",
+			quote(strings.Join([]string{m.instance, m.class, m.code}, ":")))
 	}
 	return nil
 }

@@ -101,11 +101,12 @@ func TestAdviceForXRoad(t *testing.T) {
 		wants []string
 	}{
 		"refused":             {order: admin.Order{Status: "ready", Refused: "unauthorized: another code"}, authz: tried("valid"), wants: []string{"ss1.example.org", "EX:COM:1", "SIGN key", "order_finalization_failure", "another code", "order again"}},
+		"refused, and ended":  {order: admin.Order{Status: "invalid", Refused: "unauthorized: another code", Problem: &admin.Problem{Type: "malformed", Detail: "expired"}}, authz: tried("valid"), wants: []string{"ss1.example.org", "EX:COM:1", "another code", "order again"}},
 		"never finalized":     {order: admin.Order{Status: "ready"}, authz: tried("valid"), wants: []string{"ss1.example.org", "did not finalize"}},
 		"never tried":         {order: admin.Order{Status: "pending"}, authz: tried("pending"), wants: []string{"challenge_trigger_failure"}},
 		"being tried":         {order: admin.Order{Status: "pending"}, authz: tried("processing"), wants: []string{"answer a challenge"}},
 		"not reached":         {order: admin.Order{Status: "invalid"}, authz: tried("invalid"), wants: []string{"authorization_failure", "acme-challenge-port-enabled", "firewall", "ss1.example.org", "EX:COM:1"}},
-		"a slow CA":           {order: admin.Order{Status: "processing"}, authz: tried("valid"), job: &admin.Job{Kind: "poll"}, wants: []string{"certificate_wait_failure", "retry_after of profile sign"}},
+		"a slow CA":           {order: admin.Order{Status: "processing"}, authz: tried("valid"), job: &admin.Job{Kind: "poll"}, wants: []string{"certificate_wait_failure", "retry_after of profile sign to a third"}},
 		"a CA that is broken": {order: admin.Order{Status: "processing"}, authz: tried("valid"), job: &admin.Job{Kind: "poll", Failures: manyFailures + 1}, wants: []string{"fails for so long"}},
 		"done":                {order: admin.Order{Status: "valid"}, authz: tried("valid"), wants: []string{"download"}},
 	} {

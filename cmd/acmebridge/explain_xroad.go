@@ -17,7 +17,7 @@ func adviceForXRoad(x admin.Explanation) string {
 	}
 	where := fmt.Sprintf("at Security Server %s of member %s (%s key)", show(namesOf(o.Identifiers)), show(o.Member), strings.ToUpper(o.XRoad))
 	switch {
-	case o.Status == "ready" && o.Refused != "":
+	case o.Refused != "" && (o.Status == "ready" || o.Status == "invalid" && x.Submission == nil && !failedChallenge(x)):
 		return fmt.Sprintf(`%s, which shows order_finalization_failure and no more, change what was refused:
 %s
 Then have it order again; a Security Server does not come back to this order`, where, show(o.Refused))
@@ -35,7 +35,7 @@ It shows http_challenge_file_creation or challenge_trigger_failure then. Have it
 The attempts above say how far it got. Then have it order again` + ifSilent(x)
 	case o.Status == "processing" && x.Job != nil && x.Job.Parked == "" && x.Job.Waits == "" && !x.Job.Credentials && x.Job.Failures <= manyFailures:
 		return offlineOr(x, fmt.Sprintf(`nothing here, it goes on by itself. %s it may show certificate_wait_failure: it looks five times and gives up.
-What it orders again meanwhile buys nothing twice. When that is usual with this CA, set retry_after of profile %s to a fifth of what the CA takes`,
+What it orders again meanwhile buys nothing twice. When that is usual with this CA, set retry_after of profile %s to a third of what the CA takes`,
 			strings.ToUpper(where[:1])+where[1:], show(o.Profile)))
 	}
 	return ""
