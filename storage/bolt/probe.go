@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -61,6 +62,7 @@ func ProbeMain() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	go endWithParent()
 	var a answer
 	path := os.Getenv(childPath)
 	err := boundMemory(memoryFor(path))
@@ -86,6 +88,14 @@ func ProbeMain() {
 		os.Exit(1)
 	}
 	os.Exit(0)
+}
+
+// endWithParent ends the child when its standard input does: the parent holds the
+// other end, and is gone. Nobody would hear the answer, and a damaged file can keep
+// bbolt busy for ever.
+func endWithParent() {
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(1)
 }
 
 // memoryFor is more than a check of the file needs: bbolt remembers each page
@@ -115,6 +125,11 @@ func ask(ctx context.Context, mode, path string) (Report, error) {
 	child := exec.CommandContext(ctx, program)
 	child.Env = append(os.Environ(), childMode+"="+mode, childPath+"="+path)
 	child.Stdout, child.Stderr = &stdout, &stderr
+	held, err := child.StdinPipe() // which the child takes for us being there
+	if err != nil {
+		return Report{}, fmt.Errorf("storage/bolt: check %s: %w", path, err)
+	}
+	defer held.Close()
 	runErr := child.Run()
 	if err := ctx.Err(); err != nil {
 		return Report{}, err
