@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"acmebridge/acme"
 	"acmebridge/backends"
 )
 
@@ -192,33 +191,4 @@ func (b *Backend) authorityOfOld(ctx context.Context) (Authority, error) {
 		all[i].Enabled = true
 	}
 	return FindAuthority(all, b.cfg.ProfileID, b.cfg.Profile)
-}
-
-// Revoke implements backends.Revoker.
-func (b *Backend) Revoke(ctx context.Context, c acme.Certificate, reason acme.RevocationReason) error {
-	profile := b.cfg.ProfileID
-	if profile == 0 {
-		a, err := b.authorityOfOld(ctx)
-		if err != nil {
-			return err
-		}
-		profile = a.ProfileID
-	}
-	serial := serialOf(c)
-	err := b.client.Revoke(ctx, profile, serial, reason)
-	if err == nil || !errors.Is(err, ErrBadRequest) {
-		return err
-	}
-	// How the CA says that it has done so already is not documented; what it
-	// shows of the certificate tells.
-	found, findErr := b.client.Find(ctx, Query{SerialNumber: FormatSerial(serial)})
-	if findErr != nil {
-		return errors.Join(err, findErr)
-	}
-	for _, item := range found.Items {
-		if SameSerial(item.SerialNumber, serial) && ParseStatus(item.Status) == StatusRevoked {
-			return nil
-		}
-	}
-	return err
 }

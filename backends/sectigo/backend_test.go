@@ -367,6 +367,30 @@ func TestFindDoubts(t *testing.T) {
 	}
 }
 
+// TestFindWithoutAList: where batches cannot be listed, what the CA shows of the
+// certificate is said to the person who has to decide (7.3).
+func TestFindWithoutAList(t *testing.T) {
+	t.Parallel()
+	for _, named := range []bool{true, false} {
+		w := newWorld(t, sectigotest.Config{List: "off"})
+		b := w.backend(t, w.client)
+		r := w.request()
+		if !named {
+			r.Contract.CommonName = "" // the CA takes the first DNS name
+		}
+		if _, found, err := b.Find(t.Context(), r); found || !errors.Is(err, sectigo.ErrNotFound) || strings.Contains(err.Error(), "may be the one") {
+			t.Errorf("before: %v, %v", found, err)
+		}
+		if _, err := b.Submit(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		w.ca.Advance(time.Second)
+		if _, found, err := b.Find(t.Context(), r); found || !errors.Is(err, sectigo.ErrNotFound) || !strings.Contains(err.Error(), "may be the one") {
+			t.Errorf("after, with a common name %t: %v, %v", named, found, err)
+		}
+	}
+}
+
 // buysAnother is a purchase by somebody else.
 func buysAnother(w world) {
 	r := w.request()
@@ -444,6 +468,30 @@ func TestRevokeUnknown(t *testing.T) {
 	w := newWorld(t, sectigotest.Config{})
 	err := w.backend(t, w.client).Revoke(t.Context(), acme.Certificate{Serial: []byte{1, 2, 3}}, acme.Superseded)
 	if !errors.Is(err, sectigo.ErrNotFound) {
+		t.Error(err)
+	}
+}
+
+// TestRevokeOfAnEarlierProfile: what was bought before the backend got another
+// profile is revoked below its own; and where nobody knows it, nothing happens.
+func TestRevokeOfAnEarlierProfile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sectigotest.Config{})
+	o := newOrder(t, "a.example.org")
+	chain, err := w.archive(t, w.uploads(t, "acme-1", o)).Match(o.key, o.names, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := w.backend(t, w.client, func(c *sectigo.BackendConfig) { c.Profile, c.ProfileID = "", 489 })
+	for range 2 { // and twice is no error either
+		if err := later.Revoke(t.Context(), acme.Certificate{Serial: chain[0].SerialNumber.Bytes()}, acme.Superseded); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := w.ca.Journal("revocation"); len(got) != 1 || got[0].Reason != "4" {
+		t.Errorf("%+v", got)
+	}
+	if err := later.Revoke(t.Context(), acme.Certificate{Serial: []byte{1, 2, 3}}, acme.Superseded); !errors.Is(err, sectigo.ErrNotFound) {
 		t.Error(err)
 	}
 }

@@ -138,6 +138,14 @@ func (c *Client) Processing(ctx context.Context, id int64) (Processing, error) {
 	return p, err
 }
 
+// Audit returns what the CA has written down about a batch, as it is: what is in
+// it is not documented.
+func (c *Client) Audit(ctx context.Context, id int64) (Any, error) {
+	var log Any
+	err := c.get(ctx, fmt.Sprintf("fetch the log of batch %d", id), batchPath(id, "/auditLog"), &log)
+	return log, err
+}
+
 // StatusOf is the status of a batch that was just looked at. A word that says
 // nothing is followed by a look at the sentence, and that by a look at the
 // counts: a CA that has no more to do is done, whatever it calls that. ended

@@ -40,6 +40,9 @@ var calls = []struct {
 	{"processing", func(ctx context.Context, c *sectigo.Client, b sectigo.Batch) (any, error) {
 		return c.Processing(ctx, b.ID)
 	}, func(v any) bool { return v == sectigo.Processing{Success: 1} }},
+	{"audit", func(ctx context.Context, c *sectigo.Client, b sectigo.Batch) (any, error) { return c.Audit(ctx, b.ID) }, func(v any) bool {
+		return strings.Contains(string(v.(sectigo.Any)), "READY_FOR_DOWNLOAD")
+	}},
 	{"licenses", func(ctx context.Context, c *sectigo.Client, _ sectigo.Batch) (any, error) { return c.Licenses(ctx) }, func(v any) bool {
 		return v == sectigo.Licenses{Ordered: 1, Issued: 1}
 	}},
@@ -137,9 +140,9 @@ func TestEveryEndpointFails(t *testing.T) {
 		"slow body":     {sectigotest.Fault{Kind: "slow-body", Delay: sectigotest.Duration(time.Hour)}, context.DeadlineExceeded},
 		"not logged in": {sectigotest.Fault{Kind: "status", Status: 401}, sectigo.ErrNotAuthenticated},
 	}
-	// What a sentence, a file and a bare number cannot be told by.
+	// What a sentence, a file, a bare number and a log of any shape cannot be told by.
 	fine := map[string]bool{
-		"status empty": true, "status cut short": true, "status json error": true, "download cut short": true, "balance cut short": true,
+		"status empty": true, "status cut short": true, "status json error": true, "audit json error": true, "download cut short": true, "balance cut short": true,
 	}
 	for name, f := range faults {
 		t.Run(name, func(t *testing.T) {

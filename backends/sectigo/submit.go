@@ -117,6 +117,11 @@ func (b *Backend) Find(ctx context.Context, r backends.Request) (backends.Ticket
 		return "", false, err
 	}
 	list, err := b.client.Batches(ctx)
+	if errors.Is(err, ErrForbidden) || errors.Is(err, ErrNotFound) {
+		// Not every account may list its batches. What else there is to see is for
+		// the person who will have to decide.
+		return "", false, errors.Join(err, b.unseen(ctx, r))
+	}
 	if err != nil {
 		return "", false, err
 	}
@@ -154,19 +159,30 @@ func (b *Backend) Find(ctx context.Context, r backends.Request) (backends.Ticket
 // that is as young as the request: weaker evidence than a batch, and enough not
 // to send it again (7.3).
 func (b *Backend) unseen(ctx context.Context, r backends.Request) error {
-	if r.Contract.CommonName == "" {
+	name := commonName(r)
+	if name == "" {
 		return nil
 	}
-	found, err := b.client.Find(ctx, Query{CommonName: r.Contract.CommonName})
+	found, err := b.client.Find(ctx, Query{CommonName: name})
 	if err != nil {
 		return err
 	}
 	for _, c := range found.Items {
-		if !c.Created.IsZero() && !c.Created.Before(r.At.Add(-skew)) && strings.EqualFold(c.CommonName, r.Contract.CommonName) {
+		if !c.Created.IsZero() && !c.Created.Before(r.At.Add(-skew)) && strings.EqualFold(c.CommonName, name) {
 			return fmt.Errorf("sectigo: no batch is that of the request, and the CA shows certificate %s for %s, made at %s: it may be the one", printable(c.SerialNumber), printable(c.CommonName), c.Created.Format(time.RFC3339))
 		}
 	}
 	return nil
+}
+
+// commonName is that of the certificate for a request. A profile that wants one
+// takes the first name where a CSR has none.
+func commonName(r backends.Request) string {
+	csr, err := x509.ParseCertificateRequest(r.CSR)
+	if r.Contract.CommonName != "" || err != nil || len(csr.DNSNames) == 0 {
+		return r.Contract.CommonName
+	}
+	return or(csr.Subject.CommonName, csr.DNSNames[0])
 }
 
 // lookInto finds out by the public key whether a batch without a name is that

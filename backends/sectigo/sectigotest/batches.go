@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"acmebridge/internal/standin"
 )
@@ -49,6 +51,22 @@ func (ca *CA) showProcessing(c *standin.Call) {
 		active, success, failed := ca.progress(b)
 		c.JSON(http.StatusOK, map[string]int{"active": active, "success": success, "failed": failed})
 	}
+}
+
+// showAudit tells what happened to a batch. The shape of the real one is not known.
+func (ca *CA) showAudit(c *standin.Call) {
+	b := ca.lookup(c)
+	if b == nil {
+		return
+	}
+	entry := func(at time.Time, what string) map[string]any {
+		return map[string]any{"date": at.Format("2006-01-02T15:04:05.000-0700"), "event": what, "userId": b.User}
+	}
+	log := []map[string]any{entry(b.Created, "CREATED")}
+	if !b.Done.IsZero() {
+		log = append(log, entry(b.Done, or(strings.TrimSpace(ca.word(b)+" "+b.reason()), "READY_FOR_DOWNLOAD")))
+	}
+	c.JSON(http.StatusOK, log)
 }
 
 // listBatches shows the newest first.

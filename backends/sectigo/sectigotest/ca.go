@@ -160,6 +160,7 @@ func (ca *CA) SetBalance(authority, balance int64) {
 	ca.Lock()
 	defer ca.Unlock()
 	ca.tenant.Balances[authority] = balance
+	_ = ca.saveTenant() // a setting that is lost with a disk is set again
 }
 
 // Balance is what an authority may have issued.
@@ -175,6 +176,7 @@ func (ca *CA) SetPassword(password string) {
 	ca.Lock()
 	defer ca.Unlock()
 	ca.tenant.Password, ca.tenant.FailedLogins = password, 0
+	_ = ca.saveTenant() // a setting that is lost with a disk is set again
 }
 
 // SetLogin changes how logins are answered.
@@ -182,6 +184,7 @@ func (ca *CA) SetLogin(mode string) {
 	ca.Lock()
 	defer ca.Unlock()
 	ca.tenant.LoginMode = mode
+	_ = ca.saveTenant() // a setting that is lost with a disk is set again
 }
 
 // EditProfile changes a profile while the service runs, as an administrator

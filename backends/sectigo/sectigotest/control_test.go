@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -55,6 +56,33 @@ func TestRestart(t *testing.T) {
 	if b.Status != "READY_FOR_DOWNLOAD" {
 		t.Errorf("what was open before: %+v", b)
 	}
+	// What was set from outside is not forgotten either.
+	again.SetBalance(23, 77)
+	again.SetPassword("another-password")
+	again.SetLogin("403")
+	last, err := sectigotest.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last.Balance(23) != 77 {
+		t.Errorf("the balance is %d", last.Balance(23))
+	}
+	if got := login(t, last, "another-password"); got != 403 {
+		t.Errorf("the login is answered with %d", got)
+	}
+	last.SetLogin("ok")
+	if got := login(t, last, "another-password"); got != 200 {
+		t.Errorf("the new password is answered with %d", got)
+	}
+}
+
+// login is the status of a login.
+func login(t *testing.T, ca *sectigotest.CA, password string) int {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodPost, "/auth/pwd", strings.NewReader(`{"username":"bridge","password":"`+password+`"}`))
+	w := httptest.NewRecorder()
+	ca.Handler().ServeHTTP(w, r)
+	return w.Code
 }
 
 // TestThousand has as many batches in flight (F-15).

@@ -20,6 +20,7 @@ func (ca *CA) endpoints() []standin.Endpoint {
 		{Name: "batch", Method: get, Pattern: "api/v1/batches/{id}", Serve: ca.showBatch},
 		{Name: "status", Method: get, Pattern: "api/v1/batches/{id}/status", Serve: ca.showStatus},
 		{Name: "processing", Method: get, Pattern: "api/v1/batches/{id}/processing_info", Serve: ca.showProcessing},
+		{Name: "audit", Method: get, Pattern: "api/v1/batches/{id}/auditLog", Serve: ca.showAudit},
 		{Name: "download", Method: get, Pattern: "api/v1/batches/{id}/download", Serve: ca.download},
 		{Name: "licenses", Method: get, Pattern: "api/v1/devices", Serve: ca.licenses},
 		{Name: "authorities", Method: get, Pattern: "api/v1/authorities/allowed", Serve: ca.authorities},

@@ -2,8 +2,11 @@ package sectigotool
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +21,7 @@ import (
 type looking struct {
 	id          int64
 	list, info  bool
+	audit       bool
 	status      string
 	name, since string
 	wait        waiting
@@ -39,7 +43,7 @@ download.
 Statuses are CREATED, PROCESSING, READY, COLLECTED (downloaded before), PARTIAL, FAILED, BROKEN,
 REJECTING, REJECTED, EXPIRED, REVOKING, REVOKE_ERROR, REVOKED; the service has several spellings of
 each, and all are understood.`,
-		Example: t.examples("batches", "batches --status=PROCESSING --since 48h", "batches --name upload-20260301", "batches -i 24", "batches -i 24 --status", "batches -i 24 --info", "batches -i 24 --wait --timeout 2h"),
+		Example: t.examples("batches", "batches --status=PROCESSING --since 48h", "batches --name upload-20260301", "batches -i 24", "batches -i 24 --status", "batches -i 24 --info", "batches -i 24 --audit", "batches -i 24 --wait --timeout 2h"),
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 && c.Flags().Changed("status") {
 				return usage.Errorf("wants no argument; write --status=%s", args[0])
@@ -52,6 +56,7 @@ each, and all are understood.`,
 	flags.Int64VarP(&f.id, "id", "i", 0, "number of a batch (default: list them)")
 	flags.BoolVar(&f.list, "list", false, "say that a list is meant")
 	flags.BoolVarP(&f.info, "info", "I", false, "how many of its certificates are under way, issued and failed")
+	flags.BoolVar(&f.audit, "audit", false, "what the service has written down about it; not every service has that")
 	flags.StringVarP(&f.status, "status", "s", "", "of a batch: its status in a word; of the list: only those in this one, --status=READY")
 	flags.Lookup("status").NoOptDefVal = anyStatus
 	flags.StringVar(&f.name, "name", "", "only those with this in their name")
@@ -68,7 +73,7 @@ func (t *tool) batches(ctx context.Context, f looking) error {
 		return t.listBatches(ctx, f)
 	}
 	asked := 0
-	for _, b := range []bool{f.info, f.status != "", f.wait.wait} {
+	for _, b := range []bool{f.info, f.audit, f.status != "", f.wait.wait} {
 		if b {
 			asked++
 		}
@@ -79,12 +84,14 @@ func (t *tool) batches(ctx context.Context, f looking) error {
 	case f.list || f.name != "" || f.since != "" || (f.status != "" && f.status != anyStatus):
 		return usage.Errorf("--list, --name, --since and --status=... are about the list; leave out --id")
 	case asked > 1:
-		return usage.Errorf("--info, --status and --wait: choose one")
+		return usage.Errorf("--info, --audit, --status and --wait: choose one")
 	}
 	return t.call(ctx, func(c *sectigo.Client) error {
 		switch {
 		case f.info:
 			return t.showProcessing(ctx, c, f.id)
+		case f.audit:
+			return t.showAudit(ctx, c, f.id)
 		case f.status != "":
 			return t.showStatus(ctx, c, f.id)
 		case f.wait.wait:
@@ -108,6 +115,28 @@ func (t *tool) showProcessing(ctx context.Context, c *sectigo.Client, id int64) 
 	})
 }
 
+// showAudit prints what came, because nothing says what that should be.
+func (t *tool) showAudit(ctx context.Context, c *sectigo.Client, id int64) error {
+	log, err := c.Audit(ctx, id)
+	if err != nil {
+		return err
+	}
+	return t.print(log, func(w io.Writer) {
+		var entries []map[string]any
+		if json.Unmarshal(log, &entries) != nil {
+			fmt.Fprintln(w, show(string(log)))
+			return
+		}
+		for _, e := range entries {
+			var parts []string
+			for _, name := range slices.Sorted(maps.Keys(e)) {
+				parts = append(parts, show(name)+"="+show(fmt.Sprint(e[name])))
+			}
+			fmt.Fprintln(w, strings.Join(parts, "\t"))
+		}
+	})
+}
+
 // showStatus prints the service's sentence as one word: lines of text are what
 // the documents of the service show here.
 func (t *tool) showStatus(ctx context.Context, c *sectigo.Client, id int64) error {
@@ -124,7 +153,7 @@ func (t *tool) showStatus(ctx context.Context, c *sectigo.Client, id int64) erro
 }
 
 func (t *tool) listBatches(ctx context.Context, f looking) error {
-	if f.info || f.wait.wait || f.status == anyStatus {
+	if f.info || f.audit || f.wait.wait || f.status == anyStatus {
 		return usage.Errorf("which batch? Give its number with --id")
 	}
 	since, err := t.since(f.since)
