@@ -20,6 +20,7 @@ import (
 	"acmebridge/backends"
 	"acmebridge/backends/ib1/online"
 	"acmebridge/backends/localca"
+	"acmebridge/backends/sectigo"
 	"acmebridge/challenges"
 	"acmebridge/cmd/acmebridge/config"
 	"acmebridge/internal/admin"
@@ -42,6 +43,7 @@ type parts struct {
 	unknown chan error
 	issuers map[string]backends.Backend
 	ib1     map[string]*online.CA
+	sectigo map[sectigoAccount]*sectigo.Client
 	cas     map[string]admin.CA
 	// responders answer challenges of the CAs behind us, by backend.
 	responders map[string]http.Handler
@@ -68,7 +70,7 @@ func assemble(ctx context.Context, cfg *config.Config, log *slog.Logger, now fun
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	p := &parts{cfg: cfg, use: u, log: log, now: now, cas: map[string]admin.CA{}, responders: map[string]http.Handler{}, ib1: map[string]*online.CA{}, unknown: make(chan error, 1)}
+	p := &parts{cfg: cfg, use: u, log: log, now: now, cas: map[string]admin.CA{}, responders: map[string]http.Handler{}, ib1: map[string]*online.CA{}, sectigo: map[sectigoAccount]*sectigo.Client{}, unknown: make(chan error, 1)}
 	// The store comes first, because its lock keeps a second process from
 	// everything else in the folder.
 	if p.store, err = openStore(ctx, cfg, p.stop); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"acmebridge/backends"
 	"acmebridge/backends/sectigo"
+	"acmebridge/cmd/acmebridge/config"
 	"acmebridge/internal/egress"
 	"acmebridge/internal/secret"
 )
@@ -21,16 +22,45 @@ import (
 // from starting. What it can see of the configuration it does look at.
 func (p *parts) openSectigo(name string) (backends.Backend, error) {
 	s := p.cfg.Backends[name].Sectigo
+	roots, intermediates, err := readRoots(s.RootsFile)
+	if err != nil {
+		return nil, err
+	}
+	client, err := p.sectigoClient(name, s)
+	if err != nil {
+		return nil, err
+	}
+	params, err := s.Parameters()
+	if err != nil {
+		return nil, fmt.Errorf("params: %w", err)
+	}
+	return sectigo.NewBackend(sectigo.BackendConfig{
+		Client: client, Server: mark(p.cfg.BaseURL), Profile: s.ProfileName, ProfileID: int64(s.ProfileID), Roots: roots, Intermediates: intermediates,
+		Params: params, Floor: int64(s.BalanceFloor), Low: int64(s.BalanceLow), MaxValidity: s.MaxValidity, Now: p.now,
+		Batch: s.Batch.Size, BatchWait: s.Batch.Wait,
+	})
+}
+
+// sectigoAccount is what a client is for.
+type sectigoAccount struct{ url, username, password, caFile, allow string }
+
+// sectigoClient is one for all backends of an account: the CA counts requests and
+// failed logins by account, and so do the pace and the pauses of a client (SC-13,
+// SC-14, SC-15).
+func (p *parts) sectigoClient(name string, s config.Sectigo) (*sectigo.Client, error) {
+	account := sectigoAccount{s.URL, s.Username, s.PasswordFile, s.CAFile, fmt.Sprint(s.Allow)}
+	if !s.PasswordValue.Empty() {
+		account.password = "that of " + name
+	}
+	if client := p.sectigo[account]; client != nil {
+		return client, nil
+	}
 	var password secret.Secret
 	if !p.use.offline { // a command that looks at orders logs in nowhere, and need not be able to
 		var err error
 		if password, err = s.Password(); err != nil {
 			return nil, err
 		}
-	}
-	roots, intermediates, err := readRoots(s.RootsFile)
-	if err != nil {
-		return nil, err
 	}
 	cfg := sectigo.Config{URL: s.URL, Username: s.Username, Password: password, Reload: s.Password, UserAgent: "acmebridge/" + version()}
 	if s.CAFile != "" {
@@ -64,15 +94,8 @@ func (p *parts) openSectigo(name string) (backends.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	params, err := s.Parameters()
-	if err != nil {
-		return nil, fmt.Errorf("params: %w", err)
-	}
-	return sectigo.NewBackend(sectigo.BackendConfig{
-		Client: client, Server: mark(p.cfg.BaseURL), Profile: s.ProfileName, ProfileID: int64(s.ProfileID), Roots: roots, Intermediates: intermediates,
-		Params: params, Floor: int64(s.BalanceFloor), Low: int64(s.BalanceLow), MaxValidity: s.MaxValidity, Now: p.now,
-		Batch: s.Batch.Size, BatchWait: s.Batch.Wait,
-	})
+	p.sectigo[account] = client
+	return client, nil
 }
 
 // mark tells apart servers that share an account at a CA. It is made of where
