@@ -2,7 +2,6 @@ package ib1
 
 import (
 	"bytes"
-	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
@@ -162,11 +161,7 @@ func (a *Authority) SignList(r ListRequest) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ib1: sign the revocation list of %s: %w", a.cert.Subject, err)
 	}
-	list, err := x509.ParseRevocationList(der)
-	if err == nil {
-		err = list.CheckSignatureFrom(a.cert)
-	}
-	if err != nil || len(list.RevokedCertificateEntries) != len(contents.entries) || list.Number.Cmp(r.Number) != 0 {
+	if err := a.checkSigned(der, contents); err != nil {
 		return nil, fmt.Errorf("ib1: the revocation list that was signed is not what was asked for: %w", err)
 	}
 	return der, nil
