@@ -193,6 +193,13 @@ type Publication struct {
 	At, Next time.Time
 }
 
+// Rehearser is a backend that can tell whether it could ever issue for a holder,
+// before anybody asks for it. The error is for the operator.
+type Rehearser interface {
+	// Rehearse signs nothing and does no I/O.
+	Rehearse(h acme.IB1Holder) error
+}
+
 // Rooted is a backend that knows the roots its chains end in.
 type Rooted interface {
 	// Roots are self-signed certificates in DER.

@@ -144,7 +144,9 @@ type authority struct {
 	backend backends.Backend
 	traits  backends.Traits
 	issuer  backends.Issuer
-	finder  backends.Finder
+	// rehearser is nil where any holder will do.
+	rehearser backends.Rehearser
+	finder    backends.Finder
 	// reissuer is nil for a CA that issues once.
 	reissuer backends.Reissuer
 	// batcher is nil where each request goes alone; company is for where not.
@@ -240,6 +242,7 @@ func New(cfg Config) (*Engine, error) {
 func newAuthority(name string, b backends.Backend) (*authority, error) {
 	a := &authority{name: name, backend: b, traits: b.Traits(), standing: newStanding()}
 	a.issuer, _ = b.(backends.Issuer)
+	a.rehearser, _ = b.(backends.Rehearser)
 	a.finder, _ = b.(backends.Finder)
 	a.reissuer, _ = b.(backends.Reissuer)
 	a.continuer, _ = b.(backends.Continuer)

@@ -66,6 +66,41 @@ func (e *Engine) checkHosts(m acme.Member) error {
 	return nil
 }
 
+// rehearse refuses a record that is to take the place of another one, or of none,
+// when no certificate could be made of what is new in it. What is not new is left
+// alone: nobody should have to mend an old name to take a role away.
+func (e *Engine) rehearse(before *acme.Member, after acme.Member) error {
+	type way struct {
+		backend string
+		tree    acme.IB1Tree
+	}
+	done := map[way]bool{}
+	for _, name := range sortedKeys(e.cfg.Profiles) {
+		p := e.cfg.Profiles[name]
+		w := way{p.Backend, p.IB1.Tree}
+		a := e.backends[p.Backend]
+		if !p.IB1.Tree.Member() || done[w] || a == nil || a.rehearser == nil {
+			continue
+		}
+		done[w] = true
+		for _, application := range after.Applications {
+			to, none := acme.HolderFor(&after, application.URL, p.IB1.Tree)
+			if none != nil {
+				continue // it gets none of this kind, whatever it is called
+			}
+			if before != nil {
+				if had, none := acme.HolderFor(before, application.URL, p.IB1.Tree); none == nil && had.Country == to.Country && had.Organization == to.Organization {
+					continue
+				}
+			}
+			if err := a.rehearser.Rehearse(to); err != nil {
+				return fmt.Errorf("member %s: application %s could get no %s certificate: %w", after.ID, application.URL, p.IB1.Tree, err)
+			}
+		}
+	}
+	return nil
+}
+
 // parseIdentifiers reads what an order lists. One for an application lists what
 // stands for it.
 func (e *Engine) parseIdentifiers(ctx context.Context, owner acme.AccountID, p acme.Profile, sent []acme.Identifier) (ids []acme.Identifier, err error) {

@@ -76,6 +76,9 @@ func (o Operator) become(tx storage.Tx, stored *acme.Member, next acme.Member) e
 	if err := o.e.checkHosts(after); err != nil {
 		return err
 	}
+	if err := o.e.rehearse(&before, after); err != nil {
+		return err
+	}
 	if err := applicationsFree(tx, after); err != nil {
 		return err
 	}

@@ -41,6 +41,9 @@ func (o Operator) CreateMember(ctx context.Context, m acme.Member) (acme.Member,
 			return fmt.Errorf("member %s: %w (%s, version %d)", m.ID, errMemberExists, other.Status, other.Version)
 		}
 		m = o.newMember(m)
+		if err := o.e.rehearse(nil, m); err != nil {
+			return err
+		}
 		if err := applicationsFree(tx, m); err != nil {
 			return err
 		}
@@ -217,6 +220,13 @@ func (o Operator) ImportMembers(ctx context.Context, members []acme.Member, mode
 			switch {
 			case stored == nil:
 				m = o.newMember(m)
+				if err := o.e.rehearse(nil, m); err != nil {
+					if !mode.SkipRefused {
+						return err
+					}
+					done.Refused = append(done.Refused, Refused{m.ID, err})
+					continue
+				}
 				done.Created = append(done.Created, m.ID)
 			case stored.Status == acme.MemberRemoved:
 				done.Removed = append(done.Removed, m.ID)
@@ -226,7 +236,10 @@ func (o Operator) ImportMembers(ctx context.Context, members []acme.Member, mode
 				continue
 			default:
 				before := *stored
-				if m, err = o.checkContent(before.WithContent(m, o.e.now())); err != nil {
+				if m, err = o.checkContent(before.WithContent(m, o.e.now())); err == nil {
+					err = o.e.rehearse(&before, m)
+				}
+				if err != nil {
 					if !mode.SkipRefused {
 						return err
 					}

@@ -3,9 +3,11 @@ package ib1
 import (
 	"crypto"
 	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/big"
 	"net/url"
 	"strings"
 
@@ -45,6 +47,38 @@ func (a *Authority) IssueMember(h Holder, key crypto.PublicKey, i Issuance) (*x5
 	if err := a.maySign(false); err != nil {
 		return nil, err
 	}
+	template, err := a.member(h, key, i)
+	if err != nil {
+		return nil, err
+	}
+	return sign(a.tree.leafKind(), template, a.cert, key, a.signer, func(c *x509.Certificate) error {
+		return a.checkMember(c, h)
+	})
+}
+
+// RehearseMember says whether a certificate could be made for a holder, as far as
+// that is up to the holder: when it is entered into a registry and not months
+// later. The key of the authority signs nothing, and need not be here.
+func (a *Authority) RehearseMember(h Holder) error {
+	trial, err := trialKeys[elliptic.P256()]()
+	if err != nil {
+		return fmt.Errorf("ib1: make a key for rehearsals: %w", err)
+	}
+	serial, err := NewSerial(rand.Reader, func(*big.Int) (bool, error) { return false, nil })
+	if err != nil {
+		return err
+	}
+	template, err := a.member(h, trial.Public(), Issuance{Serial: serial, Now: a.cert.NotBefore})
+	if err != nil {
+		return err
+	}
+	_, err = approve(a.tree.leafKind(), template, a.cert, trial.Public(), a.cert.PublicKey, func(c *x509.Certificate) error {
+		return a.checkMember(c, h)
+	})
+	return err
+}
+
+func (a *Authority) member(h Holder, key crypto.PublicKey, i Issuance) (*x509.Certificate, error) {
 	if a.tree == Server {
 		return nil, errors.New("ib1: members get no certificate from the server tree")
 	}
@@ -68,9 +102,7 @@ func (a *Authority) IssueMember(h Holder, key crypto.PublicKey, i Issuance) (*x5
 		return nil, err
 	}
 	template.CRLDistributionPoints = []string{a.framework.url(a.ListOf(i.Serial))}
-	return sign(a.tree.leafKind(), template, a.cert, key, a.signer, func(c *x509.Certificate) error {
-		return a.checkMember(c, h)
-	})
+	return template, nil
 }
 
 // IssueServer makes a server certificate for host names (section 1.7). Whether

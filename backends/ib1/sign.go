@@ -27,21 +27,9 @@ var trialKeys = map[elliptic.Curve]func() (*ecdsa.PrivateKey, error){
 // rehearsal has the real contents and the signature of a key that nobody trusts;
 // what the real key signs are the bytes that were looked at.
 func sign(k kind, template, parent *x509.Certificate, public crypto.PublicKey, signer crypto.Signer, check func(*x509.Certificate) error) (*x509.Certificate, error) {
-	if template.SerialNumber == nil {
-		return nil, fmt.Errorf("%w: it was not drawn", ErrSerial)
-	}
-	rehearsed, err := rehearse(template, parent, public, signer)
+	rehearsed, err := approve(k, template, parent, public, signer.Public(), check)
 	if err != nil {
 		return nil, err
-	}
-	if err := check(rehearsed); err != nil {
-		return nil, err
-	}
-	// A rehearsed root is none for the linter: it did not sign itself.
-	if k != rootKind {
-		if err := k.check(rehearsed.Raw); err != nil {
-			return nil, err
-		}
 	}
 	cert, err := signContents(rehearsed.RawTBSCertificate, rehearsed.SignatureAlgorithm, signer)
 	if err != nil {
@@ -60,9 +48,30 @@ func sign(k kind, template, parent *x509.Certificate, public crypto.PublicKey, s
 	return cert, nil
 }
 
+// approve returns a rehearsal that check and the linter approve of.
+func approve(k kind, template, parent *x509.Certificate, public, by crypto.PublicKey, check func(*x509.Certificate) error) (*x509.Certificate, error) {
+	if template.SerialNumber == nil {
+		return nil, fmt.Errorf("%w: it was not drawn", ErrSerial)
+	}
+	rehearsed, err := rehearse(template, parent, public, by)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(rehearsed); err != nil {
+		return nil, err
+	}
+	// A rehearsed root is none for the linter: it did not sign itself.
+	if k != rootKind {
+		if err := k.check(rehearsed.Raw); err != nil {
+			return nil, err
+		}
+	}
+	return rehearsed, nil
+}
+
 // rehearse puts a certificate together and has it signed with a trial key.
-func rehearse(template, parent *x509.Certificate, public crypto.PublicKey, signer crypto.Signer) (*x509.Certificate, error) {
-	own, ok := signer.Public().(*ecdsa.PublicKey)
+func rehearse(template, parent *x509.Certificate, public, by crypto.PublicKey) (*x509.Certificate, error) {
+	own, ok := by.(*ecdsa.PublicKey)
 	if !ok {
 		return nil, ErrKey
 	}

@@ -175,6 +175,41 @@ func TestIssueLinted(t *testing.T) {
 	}
 }
 
+// TestRehearse: what could get no certificate is known before anybody asks for
+// one, without the key of the issuer.
+func TestRehearse(t *testing.T) {
+	t.Parallel()
+	ca, err := online.Open(online.Config{Dir: newPlace(t, ib1.Client, ib1.Signing).dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	holder := acme.IB1Holder{Tree: acme.IB1Client, Country: "GB", Organization: "Fish & Chips Ltd", Application: holder().Application, Member: holder().Member, Roles: holder().Roles}
+	for name, c := range map[string]struct {
+		change func(*acme.IB1Holder)
+		want   string
+	}{
+		"good":          {func(*acme.IB1Holder) {}, ""},
+		"good, signing": {func(h *acme.IB1Holder) { h.Tree = acme.IB1Signing }, ""},
+		"servers":       {func(h *acme.IB1Holder) { *h = acme.IB1Holder{Tree: acme.IB1Server} }, ""},
+		"underscore in path": {func(h *acme.IB1Holder) {
+			h.Tree, h.Application = acme.IB1Signing, "https://directory.example.org/a/my_app"
+		}, ""},
+		"markup":      {func(h *acme.IB1Holder) { h.Organization = "Fish &amp; Chips Ltd" }, "e_subj_contains_html_entities"},
+		"no words":    {func(h *acme.IB1Holder) { h.Tree, h.Organization = acme.IB1Signing, "--" }, "e_subject_contains_noninformational_value"},
+		"mixed up":    {func(h *acme.IB1Holder) { h.Organization = "BjÃ¶rk AB" }, "e_utf8_latin1_mixup"},
+		"one label":   {func(h *acme.IB1Holder) { h.Application = "https://localhost/a/1" }, "e_ext_san_uri_host_not_fqdn_or_ip"},
+		"empty label": {func(h *acme.IB1Holder) { h.Application = "https://a..b/a/1" }, "invalid domain"},
+		"long":        {func(h *acme.IB1Holder) { h.Application += strings.Repeat("1", 64) }, "64"},
+		"no role":     {func(h *acme.IB1Holder) { h.Roles = nil }, "role"},
+	} {
+		h := holder
+		c.change(&h)
+		if err := ca.Rehearse(h); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
 // TestSignCRL: entries are those of the list's own key, whatever else is revoked
 // or odd about them, and what was noted in the folder.
 func TestSignCRL(t *testing.T) {

@@ -1,0 +1,86 @@
+package engine_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"acmebridge/acme"
+	"acmebridge/acme/engine"
+	"acmebridge/storage"
+)
+
+var errUnfit = errors.New("no certificate may hold that")
+
+// Rehearse implements backends.Rehearser as CAs do whose linter knows more than
+// we: the fake has two words that it will not have in a certificate.
+func (c *frameworkCA) Rehearse(h acme.IB1Holder) error {
+	if strings.Contains(h.Organization, "&amp;") || strings.Contains(h.Application, "..") {
+		return errUnfit
+	}
+	return nil
+}
+
+// TestUnfitHolders: what no certificate could be made of is refused when it is
+// entered, in whatever way, and nothing of it is stored. What is old and unfit
+// can still be narrowed.
+func TestUnfitHolders(t *testing.T) {
+	w, _ := newFramework(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.end()
+		ctx, o := t.Context(), r.Operator()
+		good := r.application([]string{reader, writer}, acme.IB1Client)
+		app := func(url string) acme.Application {
+			return acme.Application{URL: url, Roles: []string{reader}, Trees: []acme.IB1Tree{acme.IB1Client}}
+		}
+		unfit := acme.Member{ID: "https://directory.example.org/m/2", Name: "Fish &amp; Chips", Country: "GB", Roles: []string{reader}, Applications: []acme.Application{app("https://directory.example.org/a/2")}}
+		fit := unfit
+		fit.ID, fit.Name, fit.Applications = "https://directory.example.org/m/3", "Fish & Chips", []acme.Application{app("https://directory.example.org/a/3")}
+		renamed := good
+		renamed.Name = "Example &amp; Company"
+		for way, enter := range map[string]func() error{
+			"created": func() error { _, err := o.CreateMember(ctx, unfit); return err },
+			"imported": func() error {
+				_, err := o.ImportMembers(ctx, []acme.Member{fit, unfit}, engine.ImportMode{})
+				return err
+			},
+			"changed":     func() error { _, err := o.UpdateMember(ctx, renamed); return err },
+			"re-imported": func() error { _, err := o.ImportMembers(ctx, []acme.Member{renamed}, engine.ImportMode{}); return err },
+			"application": func() error {
+				_, err := o.PutApplication(ctx, member1, app("https://directory.example.org/a..1"))
+				return err
+			},
+		} {
+			if err := enter(); !errors.Is(err, errUnfit) || !strings.Contains(err.Error(), "could get no client certificate") {
+				t.Errorf("%s: %v", way, err)
+			}
+		}
+		if m, err := o.Member(ctx, member1); err != nil || m.Version != good.Version {
+			t.Errorf("version %d, %v: something was stored", m.Version, err)
+		}
+		done, err := o.ImportMembers(ctx, []acme.Member{fit, unfit, renamed}, engine.ImportMode{SkipRefused: true})
+		if err != nil || len(done.Created) != 1 || len(done.Refused) != 2 {
+			t.Errorf("%+v, %v", done, err)
+		}
+
+		// One that is there from before there was a linter.
+		if err := w.store.Update(ctx, func(tx storage.Tx) error {
+			m, err := tx.Members().Get(member1)
+			m.Name = renamed.Name
+			return errors.Join(err, tx.Members().Put(m))
+		}); err != nil {
+			t.Fatal(err)
+		}
+		narrowed := app(app1)
+		narrowed.Handle = handle1
+		if m, err := o.PutApplication(ctx, member1, narrowed); err != nil || len(m.Applications[0].Roles) != 1 {
+			t.Errorf("a role cannot be taken away: %v", err)
+		}
+		if _, err := o.PutApplication(ctx, member1, app("https://directory.example.org/a/9")); !errors.Is(err, errUnfit) {
+			t.Errorf("another application of it: %v", err)
+		}
+	})
+}
