@@ -35,8 +35,9 @@ const (
 	serverKind  kind = "server certificate"
 )
 
-// excused is what the linter may find, and why it is as it is (section 1.10).
-// Nothing else may be found. Roots and issuers have no excuse, and neither have
+// excused is what the linter may find, and why it is as it is: the list of section
+// 1.10, and what frameworks are told that are not on the public Internet, such as
+// those of a trial. Nothing else may be found. Roots and issuers have no excuse, and neither have
 // client certificates: the Baseline Requirements are not about their usage.
 var excused = map[kind]map[string]string{
 	signingKind: {
@@ -51,6 +52,7 @@ var excused = map[kind]map[string]string{
 		"e_sub_cert_locality_name_must_appear":                    "subjects are made of country, organization and common name",
 		"e_sub_cert_province_must_appear":                         "the same",
 		"w_ext_subject_key_identifier_not_recommended_subscriber": "the specification wants it",
+		"w_sub_cert_aia_contains_internal_names":                  "where a framework publishes is its own business",
 		// In force from a date on, and not in every version of the linter.
 		"e_server_cert_valid_time_longer_than_200_days": "the specification has 12 months",
 		"w_server_cert_valid_time_longer_than_199_days": "the same",
@@ -63,6 +65,7 @@ var excused = map[kind]map[string]string{
 		"e_dnsname_not_valid_tld":                                 "which hosts are a framework's is its own business; the linter knows public domains, and those of its day",
 		"w_ext_subject_key_identifier_not_recommended_subscriber": "the specification wants it",
 		"w_subject_common_name_included":                          "the specification wants it",
+		"w_sub_cert_aia_contains_internal_names":                  "where a framework publishes is its own business",
 	},
 }
 
