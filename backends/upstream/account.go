@@ -51,18 +51,24 @@ func (b *Backend) session(ctx context.Context) (*session, error) {
 	if s := b.login.known(); s != nil {
 		return s, nil
 	}
+	return b.lookAtAccount(ctx)
+}
+
+// lookAtAccount finds out what the account is now, and what the CA offers it. The
+// caller has the turn.
+func (b *Backend) lookAtAccount(ctx context.Context) (*session, error) {
 	key, err := b.accountKey()
 	if err != nil {
 		return nil, fmt.Errorf("upstream: account key: %w", err)
 	}
 	s, err := b.logIn(ctx, key)
-	if err != nil {
-		return nil, err
+	if err != nil && !errors.Is(err, backends.ErrCredentials) {
+		return nil, err // which says nothing of the account
 	}
 	b.login.mu.Lock()
 	b.login.account = s
 	b.login.mu.Unlock()
-	return s, nil
+	return s, err
 }
 
 func (l *login) known() *session {
@@ -183,9 +189,12 @@ func patienceWithNonces(n int, _ *http.Request, resp *http.Response) time.Durati
 const maxNonces = 20
 
 // Check implements backends.Checker: it reads or makes the account key, finds or
-// makes the account, and holds the configuration against what the CA offers.
+// makes the account, and holds the configuration against what the CA offers. It
+// asks the CA each time, since either may change.
 func (b *Backend) Check(ctx context.Context) error {
-	s, err := b.session(ctx)
+	b.login.turn.Lock()
+	s, err := b.lookAtAccount(ctx)
+	b.login.turn.Unlock()
 	if err != nil {
 		return err
 	}

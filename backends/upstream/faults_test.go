@@ -223,3 +223,66 @@ func TestForeignAuthorization(t *testing.T) {
 		t.Errorf("continue: %v", err)
 	}
 }
+
+// TestRefusalsNameWhatWasOrdered: which name could not be verified is said in the
+// words of the order. What the CA calls it may be anything (SC-17, SC-18).
+func TestRefusalsNameWhatWasOrdered(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pebbletest.Config{})
+	m := between(t, w)
+	for name, bent := range map[string]bool{"unproved.example.org": false, "unproved2.example.org": true} {
+		b, r := open(t, w.cfg), requestFor(t, name)
+		ticket, err := b.Submit(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = b.Continue(t.Context(), r, ticket); err != nil {
+			t.Fatal(err)
+		}
+		if bent {
+			m.damage("/authZ/", func(a []byte) []byte {
+				return bytes.ReplaceAll(a, []byte(`"`+name+`"`), []byte(`"https://ca.example/why"`))
+			})
+		}
+		for end := time.Now().Add(patience); err == nil && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			_, err = b.Continue(t.Context(), r, ticket)
+			if _, refused := backends.RefusalDetail(err); bent && err != nil && !refused {
+				err = nil // while it is pending, it is no name of the order
+			}
+		}
+		detail, refused := backends.RefusalDetail(err)
+		if !refused || strings.Contains(detail, "ca.example") || strings.Contains(detail, name) == bent {
+			t.Errorf("%s: the client is told %q, %v", name, detail, err)
+		}
+		m.mend()
+	}
+}
+
+// TestLookedAtAnew: what changes at a CA after the first look is seen by the next
+// one: an account that was deactivated, a profile that is gone.
+func TestLookedAtAnew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pebbletest.Config{})
+	m := between(t, w)
+	w.cfg.Profile = "default"
+	b := open(t, w.cfg)
+	if err := b.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	m.set(func() { m.noProfiles = true })
+	if err := b.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "does not offer the profile") {
+		t.Errorf("the profile is gone: %v", err)
+	}
+	m.set(func() { m.noProfiles = false })
+	m.refuse(403, "unauthorized")
+	if err := b.Check(t.Context()); !errors.Is(err, backends.ErrCredentials) {
+		t.Errorf("the account is not let in: %v", err)
+	}
+	m.mend()
+	if err := b.Check(t.Context()); err != nil {
+		t.Errorf("all is well again: %v", err)
+	}
+	if _, _, err := obtain(t, b, request()); err != nil {
+		t.Error(err)
+	}
+}

@@ -54,7 +54,9 @@ type middle struct {
 	wrong    map[string][]byte       // certificates that were bent, by path
 	requests map[string]int          // by path
 	replaced []string                // what each newOrder that came through says that it replaces
-	bare     bool                    // the directory has no renewalInfo
+	bare     bool                    // the directory has no renewalInfo,
+	// and no profiles
+	noProfiles bool
 }
 
 func newMiddle(t *testing.T, w *world) *middle {
@@ -179,6 +181,9 @@ func (m *middle) reply(resp *http.Response) error {
 func (m *middle) change(resp *http.Response, path string, body []byte) []byte {
 	if m.bare && resp.Request.Method == http.MethodGet {
 		body = bytes.Replace(body, []byte(`"renewalInfo"`), []byte(`"renewalNothing"`), 1)
+	}
+	if m.noProfiles && resp.Request.Method == http.MethodGet {
+		body = bytes.Replace(body, []byte(`"profiles"`), []byte(`"noProfiles"`), 1)
 	}
 	isOrder := strings.HasPrefix(path, orderPath) || strings.HasPrefix(path, finalizePath)
 	if isOrder && m.slow {

@@ -21,7 +21,7 @@ func (b *Backend) Poll(ctx context.Context, t backends.Ticket) (backends.Result,
 	case o.issued():
 		return b.download(ctx, s, o)
 	case o.Status == xacme.StatusInvalid:
-		return backends.Result{}, b.ended(ctx, s, o)
+		return backends.Result{}, b.ended(ctx, s, o, backends.Request{})
 	}
 	return waiting(o, "the order is "+o.Status+" at the CA"), nil
 }
@@ -77,7 +77,7 @@ func (b *Backend) advance(ctx context.Context, s *session, o order, r backends.R
 	case xacme.StatusProcessing:
 		return waiting(o, "the CA issues the certificate"), nil
 	case xacme.StatusInvalid:
-		return backends.Result{}, b.ended(ctx, s, o)
+		return backends.Result{}, b.ended(ctx, s, o, r)
 	}
 	return backends.Result{}, fmt.Errorf("upstream: the order is in the state %q, which RFC 8555 does not have", o.Status)
 }
@@ -133,14 +133,14 @@ func waiting(o order, note string) backends.Result {
 
 // ended is the refusal of an order that the CA has ended. When that was because of
 // a name, the authorizations say which.
-func (b *Backend) ended(ctx context.Context, s *session, o order) error {
+func (b *Backend) ended(ctx context.Context, s *session, o order, r backends.Request) error {
 	for _, url := range o.Authorizations {
 		a, err := s.GetAuthorization(ctx, url)
 		if err != nil {
 			break // then without the name
 		}
 		if a.Status == xacme.StatusInvalid {
-			return failed(a)
+			return failed(a, r)
 		}
 	}
 	if o.Error == nil {

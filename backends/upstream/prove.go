@@ -94,7 +94,7 @@ func (b *Backend) prove(ctx context.Context, s *session, o order, r backends.Req
 			b.withdraw(ctx, url)
 			continue
 		default:
-			return backends.Result{}, failed(a)
+			return backends.Result{}, failed(a, r)
 		}
 		if !names(r, a.Identifier.Value) {
 			// What we show is worth something to whoever asked for it.
@@ -211,13 +211,19 @@ func (b *Backend) hide(ctx context.Context, o order) {
 	}
 }
 
-// failed is the refusal for a name that the CA could not verify.
-func failed(a *xacme.Authorization) error {
+// failed is the refusal for a name that the CA could not verify. The client hears
+// which one, if that is a name of its order: what else a CA calls it may be anything
+// (SC-18).
+func failed(a *xacme.Authorization, r backends.Request) error {
+	name := "a name of this order"
+	if names(r, a.Identifier.Value) {
+		name = a.Identifier.Value
+	}
 	var causes []error
 	for _, c := range a.Challenges {
 		if c.Error != nil {
 			causes = append(causes, fmt.Errorf("%s: %w", c.Type, c.Error))
 		}
 	}
-	return backends.Refused(fmt.Sprintf("the certificate authority could not verify control of %s", a.Identifier.Value), errors.Join(causes...))
+	return backends.Refused("the certificate authority could not verify control of "+name, errors.Join(causes...))
 }
