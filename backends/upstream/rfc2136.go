@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,8 +51,17 @@ func (d DynamicUpdate) Check(ctx context.Context) error {
 	}
 	query := new(dns.Msg)
 	query.SetQuestion(dns.Fqdn(zone), dns.TypeSOA)
-	_, err := d.exchange(ctx, query)
-	return err
+	reply, err := d.exchange(ctx, query)
+	if err != nil || d.Zone == "" { // a server of other zones may refuse to speak of the root, in a signed reply
+		return err
+	}
+	if !slices.ContainsFunc(reply.Answer, func(rr dns.RR) bool {
+		_, ok := rr.(*dns.SOA)
+		return ok && strings.EqualFold(rr.Header().Name, dns.Fqdn(zone))
+	}) {
+		return fmt.Errorf("%s does not have the zone %s, it says %s", d.Server, d.Zone, dns.RcodeToString[reply.Rcode])
+	}
+	return nil
 }
 
 func (d DynamicUpdate) update(ctx context.Context, p Proof, change func(*dns.Msg, []dns.RR)) error {

@@ -17,6 +17,7 @@ import (
 	"github.com/miekg/dns"
 
 	"acmebridge/backends/upstream"
+	"acmebridge/conformance/pebbletest"
 )
 
 var (
@@ -48,6 +49,7 @@ func shows(t *testing.T, s upstream.Solver, values func() []string, first, secon
 // zone is a name server with one zone, as far as updates of TXT records go.
 type zone struct {
 	mu     sync.Mutex
+	name   string // whose values were changed last
 	values []string
 }
 
@@ -62,8 +64,14 @@ func (z *zone) ServeDNS(w dns.ResponseWriter, m *dns.Msg) {
 	defer z.mu.Unlock()
 	reply := new(dns.Msg).SetReply(m)
 	switch {
-	case m.IsTsig() == nil || w.TsigStatus() != nil:
+	case (m.IsTsig() == nil || w.TsigStatus() != nil) && (m.Opcode != dns.OpcodeQuery || m.Question[0].Qtype == dns.TypeSOA):
 		reply.Rcode = dns.RcodeRefused
+	case m.Opcode == dns.OpcodeQuery && m.Question[0].Qtype != dns.TypeSOA: // by whoever verifies
+		for _, v := range z.values {
+			if m.Question[0].Qtype == dns.TypeTXT && strings.EqualFold(m.Question[0].Name, z.name) {
+				reply.Answer = append(reply.Answer, &dns.TXT{Hdr: dns.RR_Header{Name: m.Question[0].Name, Rrtype: dns.TypeTXT, Class: dns.ClassINET}, Txt: []string{v}})
+			}
+		}
 	case m.Opcode == dns.OpcodeQuery:
 		soa := &dns.SOA{Hdr: dns.RR_Header{Name: "example.org.", Rrtype: dns.TypeSOA, Class: dns.ClassINET}, Ns: "ns.", Mbox: "m."}
 		if m.Question[0].Name == "example.org." {
@@ -77,6 +85,7 @@ func (z *zone) ServeDNS(w dns.ResponseWriter, m *dns.Msg) {
 			if !ok {
 				continue
 			}
+			z.name = txt.Hdr.Name
 			z.values = slices.DeleteFunc(z.values, func(v string) bool { return v == txt.Txt[0] })
 			if txt.Hdr.Class == dns.ClassINET {
 				z.values = append(z.values, txt.Txt[0])
@@ -89,24 +98,38 @@ func (z *zone) ServeDNS(w dns.ResponseWriter, m *dns.Msg) {
 	_ = w.WriteMsg(reply) // the asker is gone
 }
 
-func TestDynamicUpdate(t *testing.T) {
-	t.Parallel()
-	const secret = "c2l4dGVlbiBieXRlcyBvZiBhIGtleQ=="
+const zoneSecret = "c2l4dGVlbiBieXRlcyBvZiBhIGtleQ=="
+
+// serveZone answers for a zone, over TCP as updates want it, and over UDP at the
+// same port for whoever asks.
+func serveZone(t *testing.T, z *zone) (address string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	z := &zone{}
-	s := &dns.Server{
-		Listener: l, Handler: z, TsigSecret: map[string]string{"key.": secret},
-		MsgAcceptFunc: func(dns.Header) dns.MsgAcceptAction { return dns.MsgAccept },
+	u, err := net.ListenPacket("udp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
 	}
-	ended := make(chan struct{})
-	go func() { defer close(ended); _ = s.ActivateAndServe() }() // ends by closing
-	t.Cleanup(func() { _ = l.Close(); <-ended })
+	for _, s := range []*dns.Server{{Listener: l}, {PacketConn: u}} {
+		s.Handler, s.TsigSecret = z, map[string]string{"key.": zoneSecret}
+		s.MsgAcceptFunc = func(dns.Header) dns.MsgAcceptAction { return dns.MsgAccept }
+		ended := make(chan struct{})
+		go func() { defer close(ended); _ = s.ActivateAndServe() }() // ends by closing
+		t.Cleanup(func() { _ = l.Close(); _ = u.Close(); <-ended })
+	}
+	return l.Addr().String()
+}
+
+func TestDynamicUpdate(t *testing.T) {
+	t.Parallel()
+	const secret = zoneSecret
+	z := &zone{}
+	address := serveZone(t, z)
 
 	d := upstream.DynamicUpdate{
-		Server: l.Addr().String(), KeyName: "key", Secret: func() (string, error) { return secret + "\n", nil }, Dial: (&net.Dialer{}).DialContext,
+		Server: address, KeyName: "key", Secret: func() (string, error) { return secret + "\n", nil }, Dial: (&net.Dialer{}).DialContext,
 	}
 	shows(t, d, z.sorted, "first", "second") // finds the zone by itself
 	d.Zone = "example.org"
@@ -115,15 +138,40 @@ func TestDynamicUpdate(t *testing.T) {
 	}
 	shows(t, d, z.sorted, "first", "second")
 	d.Zone = "example.net"
+	if err := d.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "example.net") {
+		t.Errorf("a zone that the server does not have: %v", err)
+	}
 	if err := d.Present(t.Context(), one); err == nil || !strings.Contains(err.Error(), "not in the zone") {
 		t.Errorf("a name outside of the zone: %v", err)
 	}
 	d.Zone, d.Secret = "example.org", func() (string, error) { return "b3RoZXI=", nil }
+	if err := d.Check(t.Context()); err == nil {
+		t.Error("another key passes the check")
+	}
 	if err := d.Present(t.Context(), one); err == nil {
 		t.Error("another key will do")
 	}
 	if len(z.sorted()) != 0 {
 		t.Errorf("left are %q", z.sorted())
+	}
+}
+
+// TestDynamicUpdateVerified: a name and its wildcard are proved to a CA with records
+// in one zone, which are gone afterwards.
+func TestDynamicUpdateVerified(t *testing.T) {
+	t.Parallel()
+	z := &zone{}
+	address := serveZone(t, z)
+	w := newWorld(t, pebbletest.Config{Resolver: address, RejectNonces: 20, Strict: true})
+	w.cfg.Profile = "default"
+	w.cfg.Solvers = []upstream.Solver{upstream.DynamicUpdate{
+		Server: address, Zone: "example.org", KeyName: "key", Secret: func() (string, error) { return zoneSecret, nil }, Dial: (&net.Dialer{}).DialContext,
+	}}
+	if _, _, err := obtain(t, open(t, w.cfg), requestFor(t, "a.example.org", "*.a.example.org")); err != nil {
+		t.Error(err)
+	}
+	if left := z.sorted(); z.name != "_acme-challenge.a.example.org." || len(left) != 0 {
+		t.Errorf("for %s, %q are left", z.name, left)
 	}
 }
 
