@@ -140,7 +140,7 @@ func carryOn(t *testing.T, b *upstream.Backend, r backends.Request, ticket backe
 
 func TestContract(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, pebbletest.Config{RejectNonces: 20, AlternateRoots: 1})
+	w := newWorld(t, pebbletest.Config{RejectNonces: 20, AlternateRoots: 1, ReuseProofs: 50, Strict: true})
 	backendtest.Run(t, func(t *testing.T) backendtest.Subject {
 		m := newMiddle(t, w)
 		cfg := w.cfg
@@ -223,6 +223,39 @@ func TestNonceStorm(t *testing.T) {
 	w := newWorld(t, pebbletest.Config{RejectNonces: 50})
 	if _, _, err := obtain(t, open(t, w.cfg), request()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestReusedProofs: a CA that gives each order whatever proof it has gives nobody a
+// certificate by somebody else's (SC-17).
+func TestReusedProofs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pebbletest.Config{ReuseProofs: 100, RejectNonces: 20})
+	solver := &counted{Responder: w.solver.Responder, proofs: map[string]int{}}
+	w.cfg.Solvers = []upstream.Solver{solver}
+	now := time.Now()
+	w.cfg.Now = func() time.Time { return now }
+	b := open(t, w.cfg)
+	const name = "shared.example.org"
+	of := func(member acme.MemberID) backends.Request {
+		r := requestFor(t, name)
+		r.Member = member
+		return r
+	}
+	for _, step := range []struct {
+		member acme.MemberID
+		proofs int
+	}{{"first", 1}, {"first", 1}, {"second", 2}, {"second", 2}, {"first", 3}} {
+		r := of(step.member)
+		if step.proofs > solver.of(name) && step.proofs > 1 {
+			if _, err := b.Submit(t.Context(), r); !backends.IsNotSent(err) || !errors.Is(err, upstream.ErrInUse) {
+				t.Errorf("%s, while another owner's certificate may not be stored: %v", step.member, err)
+			}
+			now = now.Add(3 * time.Hour)
+		}
+		if _, _, err := obtain(t, b, r); err != nil || solver.of(name) != step.proofs {
+			t.Errorf("%s: %v; %d proofs, want %d", step.member, err, solver.of(name), step.proofs)
+		}
 	}
 }
 

@@ -17,6 +17,9 @@ type Config struct {
 	// ExternalAccounts are the keys, by kid, that may be bound (base64url). When there
 	// are any, every newAccount needs one.
 	ExternalAccounts map[string]string
+	// ReuseProofs is in how many of a hundred cases Pebble gives an order an
+	// authorization that it has already.
+	ReuseProofs int
 	// Strict turns on Pebble's own strict mode.
 	Strict bool
 	// AlternateRoots is how many further chains each certificate has.
@@ -85,7 +88,8 @@ func Start(t *testing.T, cfg Config) *Server {
 		AlternateRoots   int
 		HTTP01Port       int
 		Resolver         string
-	}{cfg.ExternalAccounts, cfg.Strict, cfg.AlternateRoots, port, cfg.Resolver}
+		ReuseProofs      int
+	}{cfg.ExternalAccounts, cfg.Strict, cfg.AlternateRoots, port, cfg.Resolver, cfg.ReuseProofs}
 	if err := json.NewEncoder(in).Encode(settings); err != nil {
 		t.Fatalf("pebbletest: %v", err)
 	}

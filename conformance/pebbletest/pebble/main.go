@@ -40,6 +40,7 @@ type Settings struct {
 	AlternateRoots   int
 	HTTP01Port       int
 	Resolver         string
+	ReuseProofs      int
 }
 
 // Addresses is what is written, one JSON object, once Pebble answers.
@@ -87,7 +88,7 @@ func run() error {
 	validator := va.New(logger, s.HTTP01Port, closed, s.Strict, resolver, store)
 	front := wfe.New(logger, store, validator, authority, []string{"pebble.letsencrypt.org"},
 		s.Strict, len(s.ExternalAccounts) > 0, 0, 0)
-	if err := proveAnew(&front); err != nil {
+	if err := reuseProofs(&front, s.ReuseProofs); err != nil {
 		return err
 	}
 	server := httptest.NewUnstartedServer(settled(store, front.Handler()))
@@ -112,15 +113,15 @@ func run() error {
 	return err
 }
 
-// proveAnew keeps Pebble from ever reusing an authorization. PEBBLE_AUTHZREUSE=0
-// means one time in a hundred, which is a test that fails now and then, and there is
-// no other way to say never.
-func proveAnew(front *wfe.WebFrontEndImpl) error {
-	percent := reflect.ValueOf(front).Elem().FieldByName("authzReusePercent")
-	if !percent.IsValid() || percent.Kind() != reflect.Int {
+// reuseProofs says in how many of a hundred cases Pebble uses an authorization that
+// it has for another order, too. PEBBLE_AUTHZREUSE=0 means one in a hundred, which is
+// a test that fails now and then, and there is no other way to say never.
+func reuseProofs(front *wfe.WebFrontEndImpl, percent int) error {
+	field := reflect.ValueOf(front).Elem().FieldByName("authzReusePercent")
+	if !field.IsValid() || field.Kind() != reflect.Int {
 		return errors.New("this version of Pebble has no authzReusePercent")
 	}
-	*(*int)(percent.Addr().UnsafePointer()) = -1
+	*(*int)(field.Addr().UnsafePointer()) = percent - 1
 	return nil
 }
 
