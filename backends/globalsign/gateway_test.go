@@ -6,12 +6,15 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
+	"acmebridge/acme"
 	"acmebridge/backends"
 	"acmebridge/backends/globalsign"
 	"acmebridge/backends/globalsign/globalsigntest"
+	"acmebridge/conformance/backendtest"
 	"acmebridge/internal/caclient"
 	"acmebridge/internal/secret"
 	"acmebridge/internal/standin"
@@ -111,6 +114,40 @@ func TestErrorsOfTheService(t *testing.T) {
 		t.Cleanup(client.Close)
 		if _, err := client.Certificate(t.Context(), "00"); err == nil || errors.Is(err, caclient.ErrNotFound) != ours {
 			t.Errorf("%s: %v", body, err)
+		}
+	}
+}
+
+// TestPolicyInOurWords: what a policy calls a kind of key or a usage may be anything,
+// and clients hear nothing of it but what has a name here (SC-18).
+func TestPolicyInOurWords(t *testing.T) {
+	t.Parallel()
+	_, root := newWorld(t, globalsigntest.Config{}).ca.Roots()
+	for what, test := range map[string]struct{ policy, says string }{
+		"key":         {`{"extended_key_usages":{"ekus":{"list":[],"maxcount":5}},"san":{"dns_names":{"list":[],"maxcount":5}},"public_key":{"key_type":"see https://ca.example/why"}}`, "does not take keys of this kind"},
+		"usages":      {`{"extended_key_usages":{"ekus":{"static":true,"list":["see https://ca.example/why","1.3.6.1.5.5.7.3.1"]}}}`, "serverAuth and another usage"},
+		"key of ours": {`{"extended_key_usages":{"ekus":{"list":[],"maxcount":5}},"san":{"dns_names":{"list":[],"maxcount":5}},"public_key":{"key_type":"RSA"}}`, "it takes RSA"},
+	} {
+		mux := http.NewServeMux()
+		for path, answer := range map[string]string{"POST /v2/login": `{"access_token":"x"}`, "GET /v2/validationpolicy": test.policy} {
+			mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) })
+		}
+		server := httptest.NewServer(mux)
+		t.Cleanup(server.Close)
+		client, err := globalsign.New(globalsign.Config{URL: server.URL + "/v2", Login: login(apiKey, apiSecret), Dial: new(net.Dialer).DialContext})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(client.Close)
+		b, err := globalsign.NewBackend(globalsign.BackendConfig{Client: client, AnyDomain: true, Roots: [][]byte{root}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := backendtest.NewRequest(time.Now(), backends.Traits{})
+		r.Contract.Subject = acme.SubjectByCA
+		_, err = b.Submit(t.Context(), r)
+		if detail, no := backends.RefusalDetail(err); !no || strings.Contains(detail, "ca.example") || !strings.Contains(detail, test.says) {
+			t.Errorf("%s: the client is told %q, %v", what, detail, err)
 		}
 	}
 }

@@ -215,8 +215,10 @@ func words(oids []string) string {
 			oid = "serverAuth"
 		case usageOIDs[acme.ClientAuth]:
 			oid = "clientAuth"
+		default:
+			oid = "another usage" // what the CA writes may be anything (SC-18)
 		}
-		all = append(all, caclient.Printable(oid))
+		all = append(all, oid)
 	}
 	return strings.Join(all, " and ")
 }

@@ -116,7 +116,11 @@ func (p Policy) key(r backends.Request) (string, error) {
 	format := "PKCS10"
 	if rule := p.PublicKey; rule != nil {
 		if rule.Type != "" && rule.Type != kind {
-			return "", backends.RefusedAs(acme.BadCSR, refusedKey+": it takes "+caclient.Printable(rule.Type), nil)
+			detail := refusedKey
+			if rule.Type == "RSA" || rule.Type == "ECDSA" { // what else the CA writes may be anything (SC-18)
+				detail += ": it takes " + rule.Type
+			}
+			return "", backends.RefusedAs(acme.BadCSR, detail, nil)
 		}
 		if len(rule.Lengths) > 0 && !slices.Contains(rule.Lengths, length) {
 			return "", backends.RefusedAs(acme.BadCSR, fmt.Sprintf("%s: it takes %s with %v bits", refusedKey, kind, rule.Lengths), nil)
