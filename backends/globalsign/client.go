@@ -56,11 +56,11 @@ type Client struct {
 
 	entry sync.Mutex // held while somebody logs in
 
-	mu      sync.Mutex // guards what follows
-	token   secret.Secret
-	until   time.Time // when it is renewed
-	refused Login     // what was refused last,
-	at      time.Time // and when
+	refused caclient.Refusals
+
+	mu    sync.Mutex // guards what follows
+	token secret.Secret
+	until time.Time // when it is renewed
 }
 
 // New checks cfg. It does not connect.
@@ -104,12 +104,8 @@ func complaint(body []byte) (code, message string) {
 	return shape.Type, ""
 }
 
-const (
-	// tokenAge is how long an access token is used; it is good for a minute more.
-	tokenAge = 9 * time.Minute
-	// loginPause is how long credentials that were refused are left alone (SC-13).
-	loginPause = time.Minute
-)
+// tokenAge is how long an access token is used; it is good for a minute more.
+const tokenAge = 9 * time.Minute
 
 // access gets a token, by logging in if need be. spent is one that was refused.
 func (c *Client) access(ctx context.Context, spent secret.Secret) (secret.Secret, error) {
@@ -126,10 +122,7 @@ func (c *Client) access(ctx context.Context, spent secret.Secret) (secret.Secret
 	if err != nil {
 		return secret.Secret{}, notSent(op, err)
 	}
-	c.mu.Lock()
-	again := !c.at.IsZero() && c.now().Before(c.at.Add(loginPause)) && login.Key.Equal(c.refused.Key) && login.Secret.Equal(c.refused.Secret)
-	c.mu.Unlock()
-	if again {
+	if c.refused.Hold(c.now(), login.Key, login.Secret) {
 		return secret.Secret{}, notSent(op, caclient.ErrCredentials)
 	}
 	reply, err := c.web.Do(ctx, caclient.Call{
@@ -148,15 +141,16 @@ func (c *Client) access(ctx context.Context, spent secret.Secret) (secret.Secret
 	if err == nil && got.Token == "" {
 		err = reply.Wrong(errors.New("it has no access token"))
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if err != nil {
 		if errors.Is(err, caclient.ErrCredentials) {
-			c.refused, c.at = login, c.now()
+			c.refused.Refused(c.now(), login.Key, login.Secret)
 		}
 		// Whatever was wanted was not even begun.
 		return secret.Secret{}, notSent(op, err)
 	}
+	c.refused.LetIn()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.token, c.until = secret.New([]byte(got.Token)), c.now().Add(tokenAge)
 	return c.token, nil
 }

@@ -27,5 +27,6 @@
 //
 // A certificate opens the connection, and an API key with its secret gets an
 // access token for ten minutes. One login is under way at a time, and
-// credentials that were refused are not tried again for a minute (SC-13).
+// credentials that were refused are left alone for a minute, and for longer each
+// time that they are refused again (SC-13).
 package globalsign

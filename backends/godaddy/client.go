@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"acmebridge/internal/caclient"
@@ -52,9 +51,7 @@ type Client struct {
 	login func() (Login, error)
 	now   func() time.Time
 
-	mu      sync.Mutex // guards what follows
-	refused Login      // what was refused last,
-	at      time.Time  // and when
+	refused caclient.Refusals
 }
 
 // New checks cfg. It does not connect.
@@ -96,9 +93,6 @@ func complaint(body []byte) (code, message string) {
 	return shape.Code, shape.Message
 }
 
-// keyPause is how long credentials that were refused are left alone (SC-13).
-const keyPause = time.Minute
-
 // loginError is one from before a call was made.
 type loginError struct{ cause error }
 
@@ -119,19 +113,17 @@ func (c *Client) do(ctx context.Context, call caclient.Call) (caclient.Reply, er
 	if err != nil {
 		return caclient.Reply{}, &loginError{err}
 	}
-	c.mu.Lock()
-	again := !c.at.IsZero() && c.now().Before(c.at.Add(keyPause)) && login.Key.Equal(c.refused.Key) && login.Secret.Equal(c.refused.Secret)
-	c.mu.Unlock()
-	if again {
+	if c.refused.Hold(c.now(), login.Key, login.Secret) {
 		return caclient.Reply{}, &loginError{caclient.ErrCredentials}
 	}
 	call.Header = http.Header{"Authorization": {"sso-key " + string(login.Key.Reveal()) + ":" + string(login.Secret.Reveal())}}
 	call.Secrets = []secret.Secret{login.Key, login.Secret}
 	reply, err := c.web.Do(ctx, call)
-	if caclient.StatusOf(err) == http.StatusUnauthorized {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.refused, c.at = login, c.now()
+	switch {
+	case caclient.StatusOf(err) == http.StatusUnauthorized:
+		c.refused.Refused(c.now(), login.Key, login.Secret)
+	case err == nil:
+		c.refused.LetIn()
 	}
 	return reply, err
 }
