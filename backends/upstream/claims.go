@@ -108,6 +108,22 @@ func (c *claims) hold(url string, authorizations []string, expires time.Time, r 
 	return shared, c.put(claim{URL: url, Key: r.Key, Owner: owner, Authorizations: authorizations, Until: expires})
 }
 
+// idle are those of some authorizations that no order uses any more.
+func (c *claims) idle(authorizations []string) (idle []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(authorizations) == 0 || c.load() != nil {
+		return nil
+	}
+	c.sweep()
+	for _, a := range authorizations {
+		if len(c.proofs[a]) == 0 {
+			idle = append(idle, a)
+		}
+	}
+	return idle
+}
+
 // done lets the claim on an order end when its certificate is safe.
 func (c *claims) done(url string) {
 	c.mu.Lock()

@@ -2,6 +2,7 @@ package upstream_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
 	"errors"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 
 	"acmebridge/acme"
 	"acmebridge/backends"
+	"acmebridge/backends/upstream"
 	"acmebridge/conformance/pebbletest"
 )
 
@@ -284,5 +286,51 @@ func TestLookedAtAnew(t *testing.T) {
 	}
 	if _, _, err := obtain(t, b, request()); err != nil {
 		t.Error(err)
+	}
+}
+
+// tidied notes which proofs are on show.
+type tidied struct {
+	sometimes
+	shown map[string]bool // by name
+}
+
+func (s tidied) Present(ctx context.Context, p upstream.Proof) error {
+	s.shown[p.Name] = true
+	return s.sometimes.Present(ctx, p)
+}
+
+func (s tidied) CleanUp(ctx context.Context, p upstream.Proof) error {
+	delete(s.shown, p.Name)
+	return s.sometimes.CleanUp(ctx, p)
+}
+
+// TestAbandoned: what was shown for an order that nobody goes on with is taken back
+// once the order has ended at the CA, and not before.
+func TestAbandoned(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pebbletest.Config{})
+	on := tidied{w.solver, map[string]bool{}}
+	now := time.Now()
+	w.cfg.Solvers, w.cfg.Now = []upstream.Solver{on}, func() time.Time { return now }
+	b, r := open(t, w.cfg), requestFor(t, "unproved-a.example.org")
+	ticket, err := b.Submit(t.Context(), r)
+	if err == nil {
+		_, err = b.Continue(t.Context(), r, ticket)
+	}
+	if err != nil || len(on.shown) != 1 {
+		t.Fatalf("on show: %v, %v", on.shown, err)
+	}
+	for _, step := range []struct {
+		after time.Duration
+		left  int
+	}{{time.Hour, 1}, {60 * 24 * time.Hour, 0}} {
+		now = now.Add(step.after)
+		if _, err := b.Submit(t.Context(), request()); err != nil {
+			t.Fatal(err)
+		}
+		if len(on.shown) != step.left {
+			t.Errorf("%s later on show: %v", step.after, on.shown)
+		}
 	}
 }

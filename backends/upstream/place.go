@@ -49,6 +49,7 @@ func (b *Backend) place(ctx context.Context, r backends.Request) (url string, er
 	if err != nil {
 		return "", err
 	}
+	b.tidy(ctx)
 	w := wanted{Profile: b.cfg.Profile}
 	if w.Identifiers, err = wireIdentifiers(r.Contract.Identifiers); err != nil {
 		return "", err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -72,6 +74,13 @@ func (p *proofs) take(url string) (shown, bool) {
 	s, ok := p.shown[url]
 	delete(p.shown, url)
 	return s, ok
+}
+
+// urls are the authorizations that there are proofs of on show.
+func (p *proofs) urls() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Keys(p.shown))
 }
 
 // lookAgain is the pause between two looks at an order that the CA validates.
@@ -207,6 +216,14 @@ func (b *Backend) withdraw(ctx context.Context, url string) {
 // hide takes all proofs of an order off show.
 func (b *Backend) hide(ctx context.Context, o order) {
 	for _, url := range o.Authorizations {
+		b.withdraw(ctx, url)
+	}
+}
+
+// tidy takes back what is on show for orders that nobody went on with, once they
+// have ended.
+func (b *Backend) tidy(ctx context.Context) {
+	for _, url := range b.claims.idle(b.proofs.urls()) {
 		b.withdraw(ctx, url)
 	}
 }
