@@ -205,7 +205,7 @@ func (b *Backend) Revoke(ctx context.Context, c acme.Certificate, reason acme.Re
 	// What the API has no word for is revoked all the same: it is the revocation
 	// that protects somebody, and not its reason.
 	word := or(reasons[reason], reasons[acme.CessationOfOperation])
-	found, err := b.bySerial(ctx, new(big.Int).SetBytes(c.Serial))
+	found, err := b.bySerial(ctx, new(big.Int).SetBytes(c.Serial), maxPages)
 	switch {
 	case err != nil:
 		return fmt.Errorf("revoke: %w", err)

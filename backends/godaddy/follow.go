@@ -17,13 +17,13 @@ import (
 // a reissue for another key. Each makes a certificate with an id of its own, so what
 // got lost is found like an order.
 
-// bySerial looks for the certificate with a serial number.
-func (b *Backend) bySerial(ctx context.Context, serial *big.Int) (found Certificate, err error) {
+// bySerial looks for the certificate with a serial number in so many pages of the list.
+func (b *Backend) bySerial(ctx context.Context, serial *big.Int, pages int) (found Certificate, err error) {
 	customer, err := b.account(ctx)
 	if err != nil {
 		return found, err
 	}
-	complete, err := b.client.Walk(ctx, customer, func(row Certificate) (bool, error) {
+	complete, err := b.client.walk(ctx, customer, pages, func(row Certificate) (bool, error) {
 		if row.has(serial) {
 			found = row
 		}
@@ -33,10 +33,17 @@ func (b *Backend) bySerial(ctx context.Context, serial *big.Int) (found Certific
 	case err != nil || found.ID != "":
 		return found, err
 	case !complete:
-		return found, errors.New("godaddy: the account has more orders than are read, and the certificate is not among those")
+		return found, errUnread
 	}
 	return found, fmt.Errorf("godaddy: the account has no certificate with the serial number %X: %w", serial, caclient.ErrNotFound)
 }
+
+// errUnread: the account has more orders than are read.
+var errUnread = errors.New("godaddy: the account has more orders than are read, and the certificate is not among those")
+
+// renewalPages bounds how far an order looks for what it renews: a key may ask once in
+// a second, and an order is good enough.
+const renewalPages = 10
 
 // renew buys what follows the certificate that a request replaces. renewed is false
 // when the CA has nothing that could be renewed, or does not want to: nothing was
@@ -46,9 +53,9 @@ func (b *Backend) renew(ctx context.Context, r backends.Request, p Purchase) (id
 	if !b.cfg.Renew || r.Replaces == "" || problem != nil {
 		return "", false, nil
 	}
-	earlier, err := b.bySerial(ctx, new(big.Int).SetBytes(serial))
+	earlier, err := b.bySerial(ctx, new(big.Int).SetBytes(serial), renewalPages)
 	switch {
-	case errors.Is(err, caclient.ErrNotFound):
+	case errors.Is(err, caclient.ErrNotFound), errors.Is(err, errUnread):
 		return "", false, nil
 	case err != nil:
 		return "", false, backends.NotSent(err)

@@ -196,3 +196,19 @@ func TestTakeOverEnded(t *testing.T) {
 		}
 	}
 }
+
+// TestRenewInACrowd: what is replaced is not looked for longer than an order may take.
+func TestRenewInACrowd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, godaddytest.Config{})
+	r, other := w.renewal(t), w.request(t)
+	for range 1000 {
+		w.sold(t, other)
+	}
+	if _, err := w.backend(t, w.client(t), renews).Submit(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	if lists, orders := w.ca.Count("list"), w.ca.Count("order"); lists != 10 || orders != 1 {
+		t.Errorf("%d pages were read, %d orders", lists, orders)
+	}
+}
