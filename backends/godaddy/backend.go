@@ -213,7 +213,7 @@ func (b *Backend) Revoke(ctx context.Context, c acme.Certificate, reason acme.Re
 		return nil
 	}
 	err = b.client.Revoke(ctx, found.ID, word)
-	if err == nil || OutcomeOf(err) == caclient.NotSent {
+	if err == nil || caclient.OutcomeOf(err) == caclient.NotSent {
 		return err
 	}
 	if now, look := b.client.Certificate(ctx, found.ID); look == nil && (now.Status == "REVOKED" || now.Status == "PENDING_REVOCATION") {

@@ -181,7 +181,7 @@ func TestKeyRefusedOnce(t *testing.T) {
 	value := "old-secret"
 	c := w.client(t, func(c *godaddy.Config) { c.Login = func() (godaddy.Login, error) { return login(apiKey, value)() } })
 	for range 3 {
-		if _, err := c.Customer(t.Context(), shopper); !errors.Is(err, backends.ErrCredentials) || strings.Contains(err.Error(), value) || godaddy.OutcomeOf(err) != caclient.NotSent {
+		if _, err := c.Customer(t.Context(), shopper); !errors.Is(err, backends.ErrCredentials) || strings.Contains(err.Error(), value) || caclient.OutcomeOf(err) != caclient.NotSent {
 			t.Errorf("with a wrong secret: %v", err)
 		}
 	}

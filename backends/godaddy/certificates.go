@@ -27,7 +27,7 @@ type Purchase struct {
 
 // Validate has the CA look at a purchase without making it.
 func (c *Client) Validate(ctx context.Context, p Purchase) error {
-	_, err := c.do(ctx, caclient.Call{Op: "have an order looked at", Method: http.MethodPost, Path: "v1/certificates/validate", Body: p})
+	_, err := c.web.Do(ctx, caclient.Call{Op: "have an order looked at", Method: http.MethodPost, Path: "v1/certificates/validate", Body: p})
 	return err
 }
 
@@ -70,7 +70,7 @@ func (c *Client) Reissue(ctx context.Context, id string, r Reissue) (next string
 
 // buy makes a call that makes a certificate.
 func (c *Client) buy(ctx context.Context, op, path string, body any) (id string, err error) {
-	reply, err := c.do(ctx, caclient.Call{Op: op, Method: http.MethodPost, Path: path, Body: body, Purchase: true})
+	reply, err := c.web.Do(ctx, caclient.Call{Op: op, Method: http.MethodPost, Path: path, Body: body, Purchase: true})
 	if err != nil {
 		return "", err
 	}
@@ -130,7 +130,7 @@ func (c *Client) Certificate(ctx context.Context, id string) (got Certificate, e
 
 // Download fetches the certificate of an order, and what certifies it.
 func (c *Client) Download(ctx context.Context, id string) (leaf *x509.Certificate, upper []*x509.Certificate, err error) {
-	reply, err := c.do(ctx, caclient.Call{Op: "download certificate " + id, Method: http.MethodGet, Path: "v1/certificates/" + id + "/download"})
+	reply, err := c.web.Do(ctx, caclient.Call{Op: "download certificate " + id, Method: http.MethodGet, Path: "v1/certificates/" + id + "/download"})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -159,7 +159,7 @@ func (c *Client) Download(ctx context.Context, id string) (leaf *x509.Certificat
 
 // Revoke revokes the certificate of an order.
 func (c *Client) Revoke(ctx context.Context, id, reason string) error {
-	_, err := c.do(ctx, caclient.Call{
+	_, err := c.web.Do(ctx, caclient.Call{
 		Op: "revoke certificate " + id, Method: http.MethodPost, Path: "v1/certificates/" + id + "/revoke", Body: map[string]string{"reason": reason},
 	})
 	return err

@@ -46,12 +46,8 @@ type Config struct {
 
 // Client speaks with one account. It may be used by several goroutines.
 type Client struct {
-	web   *caclient.Client
-	root  string // of the API
-	login func() (Login, error)
-	now   func() time.Time
-
-	refused caclient.Refusals
+	web  *caclient.Client
+	root string // of the API
 }
 
 // New checks cfg. It does not connect.
@@ -66,12 +62,19 @@ func New(cfg Config) (*Client, error) {
 	web, err := caclient.New(caclient.Config{
 		Name: "godaddy", Like: "https://HOST", URL: cfg.URL, Dial: cfg.Dial, RootCAs: cfg.RootCAs, UserAgent: cfg.UserAgent,
 		Timeout: cfg.Timeout, MaxReply: cfg.MaxReply, Patience: 10 * time.Second, Complaint: complaint, Now: cfg.Now,
+		Credentials: func() (caclient.Credentials, error) {
+			login, err := cfg.Login()
+			return caclient.Credentials{
+				Header:  http.Header{"Authorization": {"sso-key " + string(login.Key.Reveal()) + ":" + string(login.Secret.Reveal())}},
+				Secrets: []secret.Secret{login.Key, login.Secret},
+			}, err
+		},
 		Rates: []caclient.Rate{{Requests: cfg.PerSecond, Within: time.Second}, {Requests: cfg.PerMinute, Within: time.Minute}},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Client{web: web, root: cfg.URL, login: cfg.Login, now: cfg.Now}, nil
+	return &Client{web: web, root: cfg.URL}, nil
 }
 
 // Close lets go of connections that wait for use.
@@ -93,44 +96,9 @@ func complaint(body []byte) (code, message string) {
 	return shape.Code, shape.Message
 }
 
-// loginError is one from before a call was made.
-type loginError struct{ cause error }
-
-func (e *loginError) Error() string { return "godaddy: log in: " + e.cause.Error() }
-func (e *loginError) Unwrap() error { return e.cause }
-
-// OutcomeOf returns what an error of a client proves about the call that was
-// made (SC-3).
-func OutcomeOf(err error) caclient.Outcome {
-	if e := (*loginError)(nil); errors.As(err, &e) {
-		return caclient.NotSent
-	}
-	return caclient.OutcomeOf(err)
-}
-
-func (c *Client) do(ctx context.Context, call caclient.Call) (caclient.Reply, error) {
-	login, err := c.login()
-	if err != nil {
-		return caclient.Reply{}, &loginError{err}
-	}
-	if c.refused.Hold(c.now(), login.Key, login.Secret) {
-		return caclient.Reply{}, &loginError{caclient.ErrCredentials}
-	}
-	call.Header = http.Header{"Authorization": {"sso-key " + string(login.Key.Reveal()) + ":" + string(login.Secret.Reveal())}}
-	call.Secrets = []secret.Secret{login.Key, login.Secret}
-	reply, err := c.web.Do(ctx, call)
-	switch {
-	case caclient.StatusOf(err) == http.StatusUnauthorized:
-		c.refused.Refused(c.now(), login.Key, login.Secret)
-	case err == nil:
-		c.refused.LetIn()
-	}
-	return reply, err
-}
-
 func (c *Client) get(ctx context.Context, call caclient.Call, v any) error {
 	call.Method = http.MethodGet
-	reply, err := c.do(ctx, call)
+	reply, err := c.web.Do(ctx, call)
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func (b *Backend) renew(ctx context.Context, r backends.Request, p Purchase) (id
 	switch {
 	case err == nil:
 		return id, true, nil
-	case OutcomeOf(err) == caclient.Refused && !noCredit(err):
+	case caclient.OutcomeOf(err) == caclient.Refused && !noCredit(err):
 		return "", false, nil
 	}
 	return "", true, b.classify(err)

@@ -154,7 +154,7 @@ func (b *Backend) Submit(ctx context.Context, r backends.Request) (backends.Tick
 	}
 	if err := b.client.Validate(ctx, p); err != nil {
 		// A dry run buys nothing, whatever came of it.
-		if OutcomeOf(err) == caclient.Refused {
+		if caclient.OutcomeOf(err) == caclient.Refused {
 			return "", b.classify(err)
 		}
 		return "", backends.NotSent(err)
@@ -182,7 +182,7 @@ func (b *Backend) classify(err error) error {
 		// A lack of credits is no fault of the order (SC-16).
 		return backends.NotSent(fmt.Errorf("godaddy: the account has no credit for %s; buy one: %w: %w", b.cfg.Product, backends.ErrExhausted, err))
 	}
-	switch OutcomeOf(err) {
+	switch caclient.OutcomeOf(err) {
 	case caclient.NotSent:
 		return backends.NotSent(err)
 	case caclient.Refused:

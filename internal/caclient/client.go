@@ -32,7 +32,7 @@ type Client struct {
 	slots []time.Time // when requests were made, or will be
 	pause time.Time   // nothing is sent before
 
-	refusals refusals
+	refusals Refusals
 }
 
 // New checks cfg. It does not connect.
@@ -116,6 +116,9 @@ func (c *Client) Do(ctx context.Context, call Call) (Reply, error) {
 	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		return Reply{}, c.failure(call, res)
+	}
+	if call.credentials != nil {
+		c.refusals.LetIn()
 	}
 	r := Reply{Status: res.StatusCode, Header: res.Header, ca: c.cfg.Name, op: call.Op}
 	limit := or(call.MaxReply, c.cfg.MaxReply)

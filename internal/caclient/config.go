@@ -32,8 +32,8 @@ type Config struct {
 	Certificate func() (*tls.Certificate, error)
 	// Credentials gets what each call is made with, right before it, so that what
 	// was replaced in its file is used without a restart. What was refused with
-	// status 401 is not tried again for a minute (SC-13). Nil: each call says by
-	// itself.
+	// status 401 is left alone for a while (SC-13): see Refusals. Nil: each call says
+	// by itself.
 	Credentials func() (Credentials, error)
 	// UserAgent is sent with each request; empty means "acmebridge".
 	UserAgent string

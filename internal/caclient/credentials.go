@@ -3,8 +3,6 @@ package caclient
 import (
 	"net/http"
 	"slices"
-	"sync"
-	"time"
 
 	"acmebridge/internal/secret"
 )
@@ -14,17 +12,6 @@ type Credentials struct {
 	Header http.Header
 	// Secrets are those in Header.
 	Secrets []secret.Secret
-}
-
-// credentialsPause is how long credentials that were refused are left alone
-// (SC-13).
-const credentialsPause = time.Minute
-
-// refusals remembers what was refused last.
-type refusals struct {
-	mu      sync.Mutex // guards what follows
-	secrets []secret.Secret
-	at      time.Time // zero never
 }
 
 // authorize puts credentials into a call. Those that were refused a moment ago are
@@ -37,10 +24,7 @@ func (c *Client) authorize(call *Call) error {
 	if err != nil {
 		return err
 	}
-	r := &c.refusals
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.at.IsZero() && c.cfg.Now().Before(r.at.Add(credentialsPause)) && slices.EqualFunc(with.Secrets, r.secrets, secret.Secret.Equal) {
+	if c.refusals.Hold(c.cfg.Now(), with.Secrets...) {
 		return ErrCredentials
 	}
 	header := call.Header.Clone()
@@ -56,10 +40,7 @@ func (c *Client) authorize(call *Call) error {
 
 // turnedAway notes that the CA does not let in what a call was made with.
 func (c *Client) turnedAway(call Call) {
-	if c.cfg.Credentials == nil {
-		return
+	if c.cfg.Credentials != nil {
+		c.refusals.Refused(c.cfg.Now(), call.credentials...)
 	}
-	c.refusals.mu.Lock()
-	defer c.refusals.mu.Unlock()
-	c.refusals.secrets, c.refusals.at = call.credentials, c.cfg.Now()
 }
