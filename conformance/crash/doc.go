@@ -10,6 +10,7 @@
 //	TestKillAfterAnswer  SIGKILL in the moment in which a client has an answer
 //	TestFailingDisk      strace makes the system calls on the database fail
 //	TestRemote...        the same with a CA that is another process, costs money and is not idempotent
+//	TestBatch...         the same with orders of several accounts that go to that CA in one upload
 //	TestSilent           points that are said not to be passed are not
 //	TestRelease          an ordinary build has nothing of all this in it (SU-8)
 //	TestControl...       servers that are wrong on purpose, and have to be found out

@@ -16,7 +16,7 @@ func silent(issue string) map[failpoint.Point]string {
 		caa      = "no order of this life waits until its CAA records have to be looked at again; the engine's own tests crash there"
 		refusal  = "a note for orders by X-Road Security Servers, of which there are none in this life; nothing depends on it"
 		agree    = "for CAs whose profiles can change, which this one's cannot; the engine's own tests crash there"
-		apart    = "for CAs that are asked for several certificates at once; the engine's own tests crash there"
+		apart    = "for CAs that are asked for several certificates at once; TestBatchKill kills there"
 		reissue  = "for CAs that issue again for nothing what was wrong; the engine's own tests crash there"
 		advice   = "for CAs that say when to renew, which this one does not; the engine's own tests crash there"
 	)

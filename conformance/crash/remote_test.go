@@ -53,6 +53,12 @@ type standin struct {
 // planned. program is that of the server, which has the imitation in it.
 func startRemote(t testing.TB, program string, web *responder, plan ...launch) (*server, *standin) {
 	t.Helper()
+	return startRemoteAs(t, program, remote, web, plan...)
+}
+
+// startRemoteAs is startRemote with another configuration.
+func startRemoteAs(t testing.TB, program, configuration string, web *responder, plan ...launch) (*server, *standin) {
+	t.Helper()
 	host, dir := freeHost(t), t.TempDir()
 	ca := &standin{control: "http://" + host + ":14091"}
 	log, err := os.Create(filepath.Join(dir, "standin.log"))
@@ -95,17 +101,30 @@ func startRemote(t testing.TB, program string, web *responder, plan ...launch) (
 		t.Fatal(err)
 	}
 	s := startOn(t, program, host, func(data string) string {
-		return fmt.Sprintf(remote, host, data, web.port, password, roots)
+		return fmt.Sprintf(configuration, host, data, web.port, password, roots)
 	}, plan...)
 	return s, ca
 }
 
 // ask asks the control port, also while the CA is still starting.
 func (ca *standin) ask(ctx context.Context, path string) ([]byte, error) {
+	return ca.do(ctx, http.MethodGet, path, "")
+}
+
+// tell gives the CA an instruction.
+func (ca *standin) tell(ctx context.Context, path, instruction string) error {
+	answer, err := ca.do(ctx, http.MethodPost, path, instruction)
+	if err == nil && len(answer) > 0 {
+		err = fmt.Errorf("tell the CA %s %s: %s", path, instruction, answer)
+	}
+	return err
+}
+
+func (ca *standin) do(ctx context.Context, method, path, instruction string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, ca.control+path, nil)
+		req, err := http.NewRequestWithContext(ctx, method, ca.control+path, strings.NewReader(instruction))
 		if err != nil {
 			return nil, err
 		}
@@ -126,8 +145,11 @@ func (ca *standin) roots(ctx context.Context) ([]byte, error) { return ca.ask(ct
 type event struct {
 	Kind         string
 	KeySHA256    string
+	MoreKeys     []string `json:"moreKeysSha256"`
+	Size         int
 	SerialNumber string
 	Endpoint     string
+	Method       string
 }
 
 func (ca *standin) journal(ctx context.Context, kind string) (events []event, err error) {
