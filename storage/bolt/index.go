@@ -90,38 +90,34 @@ func (s *state) has(bucket *bbolt.Bucket, key string) bool {
 // scan calls yield for the entries that begin with prefix, in order, from the
 // first one that is not below from, until it returns false. The key is only
 // good during the call.
+//
+// It walks over what was removed since the last fold, which is as much as there
+// were jobs open then: so it goes through recent by its shape, and does not look
+// each key up.
 func (s *state) scan(bucket *bbolt.Bucket, prefix, from []byte, yield func(key []byte) bool) {
 	cursor := bucket.Cursor()
 	old, _ := cursor.Seek(from)
-	key, here, ok := s.recent.From(string(from))
-	for {
-		if !bytes.HasPrefix(old, prefix) {
-			old = nil
+	within := func() bool { return old != nil && bytes.HasPrefix(old, prefix) }
+	ended := false
+	s.recent.Ascend(string(from), func(key string, here bool) bool {
+		if !strings.HasPrefix(key, string(prefix)) {
+			return false
 		}
-		ok = ok && strings.HasPrefix(key, string(prefix))
-		order := 0
-		switch {
-		case old == nil && !ok:
-			return
-		case old == nil:
-			order = 1
-		case !ok:
-			order = -1
-		default:
-			order = bytes.Compare(old, []byte(key))
-		}
-		switch {
-		case order < 0 && !yield(old):
-			return
-		case order >= 0 && here && !yield([]byte(key)):
-			return
-		}
-		if order <= 0 {
+		for within() && string(old) < key {
+			if ended = !yield(old); ended {
+				return false
+			}
 			old, _ = cursor.Next()
 		}
-		if order >= 0 {
-			key, here, ok = s.recent.Above(key)
+		if within() && string(old) == key {
+			old, _ = cursor.Next()
 		}
+		ended = here && !yield([]byte(key))
+		return !ended
+	})
+	for !ended && within() {
+		ended = !yield(old)
+		old, _ = cursor.Next()
 	}
 }
 
