@@ -2,7 +2,6 @@ package digicerttest
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"time"
@@ -13,6 +12,7 @@ import (
 // CA is the service. It may be used by several goroutines.
 type CA struct {
 	*standin.Server
+	*standin.Plans[Outcome]
 
 	cfg  Config
 	keys *hierarchy
@@ -25,15 +25,7 @@ type CA struct {
 	domains       []Domain
 	orders        map[int64]*order
 	revocations   map[int64]*revocation
-	plans         []plan
-	next          []Outcome   // of the next orders, before any plan
 	taken         []time.Time // requests of the last three minutes
-}
-
-// plan is an outcome for what has a common name of that pattern.
-type plan struct {
-	pattern string
-	outcome Outcome
 }
 
 // New makes the service.
@@ -54,6 +46,7 @@ func New(cfg Config) (*CA, error) {
 		Name: "digicerttest", Base: base, Endpoints: ca.endpoints(), Settle: ca.settle, Admit: ca.admit, Fail: fail, Faults: faultKinds, Bend: bend,
 		Clock: cfg.Clock, Journal: cfg.Journal, Seed: cfg.Seed,
 	})
+	ca.Plans = standin.NewPlans(ca.Server, Outcome{Kind: Ready})
 	return ca, nil
 }
 
@@ -81,50 +74,14 @@ func (ca *CA) Release() {
 	ca.settle()
 }
 
-// Next sets the outcomes of the next orders, in their order.
-func (ca *CA) Next(outcomes ...Outcome) {
-	ca.Lock()
-	defer ca.Unlock()
-	ca.next = append(ca.next, outcomes...)
-}
-
-// Plan sets the outcome of orders whose common name fits the pattern, as in
-// path.Match. A later plan comes before an earlier one.
-func (ca *CA) Plan(pattern string, o Outcome) error {
-	if _, err := path.Match(pattern, ""); err != nil {
-		return fmt.Errorf("digicerttest: the pattern %q: %w", pattern, err)
-	}
-	if err := o.check(); err != nil {
-		return err
-	}
-	ca.Lock()
-	defer ca.Unlock()
-	ca.plans = append([]plan{{pattern, o}}, ca.plans...)
-	return nil
-}
-
-func (o Outcome) check() error {
+// Check says what there is not.
+func (o Outcome) Check() error {
 	for _, k := range []Kind{o.Kind, or(o.Reissue, Ready)} {
 		if !slices.Contains(Kinds(), k) {
 			return fmt.Errorf("digicerttest: there is no outcome %q", k)
 		}
 	}
 	return nil
-}
-
-// outcomeFor decides what becomes of a new order.
-func (ca *CA) outcomeFor(commonName string) Outcome {
-	if len(ca.next) > 0 {
-		o := ca.next[0]
-		ca.next = ca.next[1:]
-		return o
-	}
-	for _, p := range ca.plans {
-		if ok, _ := path.Match(p.pattern, commonName); ok {
-			return p.outcome
-		}
-	}
-	return Outcome{Kind: Ready}
 }
 
 // Approve is an administrator's yes to whatever of an order waits for one;

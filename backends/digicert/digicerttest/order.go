@@ -101,7 +101,7 @@ func (ca *CA) placeOrder(c *call) {
 func (ca *CA) buy(b orderBody, w wish, product string) *order {
 	o := &order{
 		id: ca.number(), request: ca.number(), product: product, organization: b.Organization.ID, wish: w, alternative: b.Alternative, comments: b.Comments,
-		renewalOf: b.RenewalOf, created: ca.Time(), updated: ca.Time(), outcome: ca.outcomeFor(w.commonName), stage: pending,
+		renewalOf: b.RenewalOf, created: ca.Time(), updated: ca.Time(), outcome: ca.OutcomeFor(w.commonName), stage: pending,
 	}
 	if !b.SkipApproval || ca.cfg.NoApproval {
 		o.stage = needsApproval

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
-	"path"
 	"slices"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 // CA is the service. It may be used by several goroutines.
 type CA struct {
 	*standin.Server
+	*standin.Plans[Outcome]
 
 	cfg Config
 	// issuing is what certificates come from, and machines what the service and
@@ -28,20 +28,12 @@ type CA struct {
 	claims       []claim
 	tokens       map[string]time.Time // until when
 	certificates []*certificate
-	plans        []plan
-	next         []Outcome // of the next orders, before any plan
 }
 
 type claim struct {
 	domain   string
 	verified bool
 	until    time.Time
-}
-
-// plan is an outcome for what has a first name of that pattern.
-type plan struct {
-	pattern string
-	outcome Outcome
 }
 
 // certificate is what was bought once.
@@ -78,6 +70,7 @@ func New(cfg Config) (*CA, error) {
 		Clock: cfg.Clock, Journal: cfg.Journal, Seed: cfg.Seed,
 		Faults: faults(),
 	})
+	ca.Plans = standin.NewPlans(ca.Server, Outcome{Kind: Ready})
 	return ca, nil
 }
 
@@ -172,48 +165,12 @@ func (ca *CA) Expire() {
 	clear(ca.tokens)
 }
 
-// Next sets the outcomes of the next orders, in their order.
-func (ca *CA) Next(outcomes ...Outcome) {
-	ca.Lock()
-	defer ca.Unlock()
-	ca.next = append(ca.next, outcomes...)
-}
-
-// Plan sets the outcome of orders whose first name fits the pattern, as in
-// path.Match. A later plan comes before an earlier one.
-func (ca *CA) Plan(pattern string, o Outcome) error {
-	if _, err := path.Match(pattern, ""); err != nil {
-		return fmt.Errorf("globalsigntest: the pattern %q: %w", pattern, err)
-	}
-	if err := checkKind(o.Kind); err != nil {
-		return err
-	}
-	ca.Lock()
-	defer ca.Unlock()
-	ca.plans = append([]plan{{pattern, o}}, ca.plans...)
-	return nil
-}
-
-func checkKind(k Kind) error {
-	if !slices.Contains(Kinds(), k) {
-		return fmt.Errorf("globalsigntest: there is no outcome %q", k)
+// Check says what there is not.
+func (o Outcome) Check() error {
+	if !slices.Contains(Kinds(), o.Kind) {
+		return fmt.Errorf("globalsigntest: there is no outcome %q", o.Kind)
 	}
 	return nil
-}
-
-// outcomeFor decides what becomes of a new order.
-func (ca *CA) outcomeFor(name string) Outcome {
-	if len(ca.next) > 0 {
-		o := ca.next[0]
-		ca.next = ca.next[1:]
-		return o
-	}
-	for _, p := range ca.plans {
-		if ok, _ := path.Match(p.pattern, name); ok {
-			return p.outcome
-		}
-	}
-	return Outcome{Kind: Ready}
 }
 
 // settle gives everything that is due its outcome.
@@ -249,19 +206,7 @@ func (ca *CA) Control() http.Handler {
 			_, _ = w.Write(content)
 		})
 	}
-	mux.HandleFunc("POST /next", standin.Instruct(func(o Outcome) error {
-		if err := checkKind(o.Kind); err != nil {
-			return err
-		}
-		ca.Next(o)
-		return nil
-	}))
-	mux.HandleFunc("POST /plans", standin.Instruct(func(given struct {
-		Pattern string `json:"pattern"`
-		Outcome
-	}) error {
-		return ca.Plan(given.Pattern, given.Outcome)
-	}))
+	ca.Instructed(mux)
 	mux.HandleFunc("POST /hold", standin.Instruct(func(struct{}) error { ca.Hold(); return nil }))
 	mux.HandleFunc("POST /release", standin.Instruct(func(struct{}) error { ca.Release(); return nil }))
 	mux.HandleFunc("POST /expire", standin.Instruct(func(struct{}) error { ca.Expire(); return nil }))

@@ -52,7 +52,7 @@ func (ca *CA) order(c *standin.Call) {
 		return
 	}
 	first := append(append([]string{}, w.SAN.Names...), w.SAN.Addresses...)[0]
-	outcome := ca.outcomeFor(first)
+	outcome := ca.OutcomeFor(first)
 	if outcome.Kind == Refused {
 		fail(c, http.StatusUnprocessableEntity, "refused", or(outcome.Reason, "not acceptable"))
 		return

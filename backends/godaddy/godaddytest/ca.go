@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/http"
-	"path"
 	"slices"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 // CA is the service. It may be used by several goroutines.
 type CA struct {
 	*standin.Server
+	*standin.Plans[Outcome]
 
 	cfg  Config
 	keys *standin.Hierarchy
@@ -24,14 +24,6 @@ type CA struct {
 	credits int64
 	taken   []time.Time // requests of the last minute
 	orders  []*order
-	plans   []plan
-	next    []Outcome // of the next orders, before any plan
-}
-
-// plan is an outcome for what has a common name of that pattern.
-type plan struct {
-	pattern string
-	outcome Outcome
 }
 
 // order is what was bought once.
@@ -61,6 +53,7 @@ func New(cfg Config) (*CA, error) {
 		Name: "godaddytest", Base: "/", Endpoints: ca.endpoints(), Settle: ca.settle, Admit: ca.admit, Fail: fail, Faults: faults(),
 		Clock: cfg.Clock, Journal: cfg.Journal, Seed: cfg.Seed,
 	})
+	ca.Plans = standin.NewPlans(ca.Server, Outcome{Kind: Ready})
 	return ca, nil
 }
 
@@ -92,31 +85,10 @@ func (ca *CA) SetCredits(n int64) {
 	ca.credits = n
 }
 
-// Next sets the outcomes of the next orders, in their order.
-func (ca *CA) Next(outcomes ...Outcome) {
-	ca.Lock()
-	defer ca.Unlock()
-	ca.next = append(ca.next, outcomes...)
-}
-
-// Plan sets the outcome of orders whose common name fits the pattern, as in
-// path.Match. A later plan comes before an earlier one.
-func (ca *CA) Plan(pattern string, o Outcome) error {
-	if _, err := path.Match(pattern, ""); err != nil {
-		return fmt.Errorf("godaddytest: the pattern %q: %w", pattern, err)
-	}
-	if err := checkKind(o.Kind); err != nil {
-		return err
-	}
-	ca.Lock()
-	defer ca.Unlock()
-	ca.plans = append([]plan{{pattern, o}}, ca.plans...)
-	return nil
-}
-
-func checkKind(k Kind) error {
-	if !slices.Contains(Kinds(), k) {
-		return fmt.Errorf("godaddytest: there is no outcome %q", k)
+// Check says what there is not.
+func (o Outcome) Check() error {
+	if !slices.Contains(Kinds(), o.Kind) {
+		return fmt.Errorf("godaddytest: there is no outcome %q", o.Kind)
 	}
 	return nil
 }
@@ -156,21 +128,6 @@ func (ca *CA) SetServerOnlyFrom(from time.Time) {
 	ca.Lock()
 	defer ca.Unlock()
 	ca.cfg.ServerOnlyFrom = from
-}
-
-// outcomeFor decides what becomes of a new order.
-func (ca *CA) outcomeFor(name string) Outcome {
-	if len(ca.next) > 0 {
-		o := ca.next[0]
-		ca.next = ca.next[1:]
-		return o
-	}
-	for _, p := range ca.plans {
-		if ok, _ := path.Match(p.pattern, name); ok {
-			return p.outcome
-		}
-	}
-	return Outcome{Kind: Ready}
 }
 
 // settle gives everything that is due its outcome.
@@ -217,19 +174,7 @@ func (ca *CA) Control() http.Handler {
 		w.Header().Set("Content-Type", "application/x-pem-file")
 		_, _ = w.Write(ca.RootsPEM())
 	})
-	mux.HandleFunc("POST /next", standin.Instruct(func(o Outcome) error {
-		if err := checkKind(o.Kind); err != nil {
-			return err
-		}
-		ca.Next(o)
-		return nil
-	}))
-	mux.HandleFunc("POST /plans", standin.Instruct(func(given struct {
-		Pattern string `json:"pattern"`
-		Outcome
-	}) error {
-		return ca.Plan(given.Pattern, given.Outcome)
-	}))
+	ca.Instructed(mux)
 	mux.HandleFunc("POST /credits", standin.Instruct(func(given struct{ Left int64 }) error { ca.SetCredits(given.Left); return nil }))
 	mux.HandleFunc("POST /server-only", standin.Instruct(func(given struct{ From time.Time }) error { ca.SetServerOnlyFrom(given.From); return nil }))
 	return mux

@@ -132,7 +132,7 @@ func (ca *CA) sell(c *standin.Call, w wish, csr *x509.CertificateRequest) {
 		fail(c, http.StatusConflict, "NO_CREDIT_AVAILABLE", "buy a credit")
 		return
 	}
-	outcome := ca.outcomeFor(w.CommonName)
+	outcome := ca.OutcomeFor(w.CommonName)
 	if outcome.Kind == Refused {
 		fail(c, http.StatusUnprocessableEntity, "REFUSED", or(outcome.Reason, "not acceptable"))
 		return
@@ -214,7 +214,7 @@ func (ca *CA) reissue(c *standin.Call) {
 		fail(c, http.StatusUnprocessableEntity, "INVALID_BODY", "delayExistingRevoke or period")
 		return
 	}
-	outcome := ca.outcomeFor(w.CommonName)
+	outcome := ca.OutcomeFor(w.CommonName)
 	if outcome.Kind == Refused {
 		fail(c, http.StatusUnprocessableEntity, "REFUSED", or(outcome.Reason, "not acceptable"))
 		return

@@ -112,7 +112,7 @@ func (ca *CA) add(c *standin.Call, b *batch, p Profile, commonName string) bool 
 	b.ID, b.Order, b.Created = ca.tenant.LastBatch, ca.tenant.LastBatch+500_000, ca.Time()
 	b.ProfileID, b.Profile, b.User = p.ID, p.Name, ca.tenant.LastUser
 	if b.Outcome.Kind == "" {
-		b.Outcome = ca.outcomeFor(commonName)
+		b.Outcome = ca.OutcomeFor(commonName)
 	}
 	ca.tenant.Balances[p.AuthorityID] -= int64(b.size())
 	ca.tenant.Ordered += int64(b.size())

@@ -3,7 +3,6 @@ package sectigotest
 import (
 	"crypto/rand"
 	"fmt"
-	"path"
 	"slices"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 // CA is the service. It may be used by several goroutines.
 type CA struct {
 	*standin.Server
+	*standin.Plans[Outcome]
 
 	cfg    Config
 	keys   *hierarchy
@@ -23,8 +23,6 @@ type CA struct {
 	tenant  tenant
 	batches map[int64]*batch
 	pending map[int64]*batch // those whose outcome is not there yet
-	plans   []plan
-	next    []Outcome // of the next batches, before any plan
 	upload  RawUpload
 }
 
@@ -42,12 +40,6 @@ type tenant struct {
 	Profiles     []Profile       `json:"profiles"`
 	Secret       []byte          `json:"secret"`
 	Offset       time.Duration   `json:"offset"`
-}
-
-// plan is an outcome for what has a common name of that pattern.
-type plan struct {
-	pattern string
-	outcome Outcome
 }
 
 // RawUpload is an upload as it came, for those who look at bytes.
@@ -80,6 +72,7 @@ func New(cfg Config) (*CA, error) {
 		Fail:   func(c *standin.Call, status int, _, message string) { ca.fail(c, status, "%s", message) },
 		Faults: faults(), Bend: bend, Clock: cfg.Clock, Offset: ca.tenant.Offset, Journal: cfg.Journal, Seed: cfg.Seed,
 	})
+	ca.Plans = standin.NewPlans(ca.Server, Outcome{Kind: Ready})
 	return ca, nil
 }
 
@@ -98,48 +91,12 @@ func (ca *CA) Release() {
 	ca.settle()
 }
 
-// Next sets the outcomes of the next batches, in their order.
-func (ca *CA) Next(outcomes ...Outcome) {
-	ca.Lock()
-	defer ca.Unlock()
-	ca.next = append(ca.next, outcomes...)
-}
-
-// Plan sets the outcome of batches whose first common name fits the pattern,
-// as in path.Match. A later plan comes before an earlier one.
-func (ca *CA) Plan(pattern string, o Outcome) error {
-	if _, err := path.Match(pattern, ""); err != nil {
-		return fmt.Errorf("sectigotest: the pattern %q: %w", pattern, err)
-	}
-	if err := checkKind(o.Kind); err != nil {
-		return err
-	}
-	ca.Lock()
-	defer ca.Unlock()
-	ca.plans = append([]plan{{pattern, o}}, ca.plans...)
-	return nil
-}
-
-func checkKind(k Kind) error {
-	if !slices.Contains(Kinds(), k) {
-		return fmt.Errorf("sectigotest: there is no outcome %q", k)
+// Check says what there is not.
+func (o Outcome) Check() error {
+	if !slices.Contains(Kinds(), o.Kind) {
+		return fmt.Errorf("sectigotest: there is no outcome %q", o.Kind)
 	}
 	return nil
-}
-
-// outcomeFor decides what becomes of a new batch.
-func (ca *CA) outcomeFor(commonName string) Outcome {
-	if len(ca.next) > 0 {
-		o := ca.next[0]
-		ca.next = ca.next[1:]
-		return o
-	}
-	for _, p := range ca.plans {
-		if ok, _ := path.Match(p.pattern, commonName); ok {
-			return p.outcome
-		}
-	}
-	return Outcome{Kind: Ready}
 }
 
 // Reject is an administrator's no to a batch that has no outcome yet.

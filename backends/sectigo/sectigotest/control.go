@@ -23,19 +23,7 @@ func (ca *CA) Control() http.Handler {
 		w.Header().Set("Content-Type", "application/x-pem-file")
 		_, _ = w.Write(ca.RootsPEM())
 	})
-	mux.HandleFunc("POST /next", standin.Instruct(func(o Outcome) error {
-		if err := checkKind(o.Kind); err != nil {
-			return err
-		}
-		ca.Next(o)
-		return nil
-	}))
-	mux.HandleFunc("POST /plans", standin.Instruct(func(given struct {
-		Pattern string `json:"pattern"`
-		Outcome
-	}) error {
-		return ca.Plan(given.Pattern, given.Outcome)
-	}))
+	ca.Instructed(mux)
 	mux.HandleFunc("POST /hold", standin.Instruct(func(struct{}) error { ca.Hold(); return nil }))
 	mux.HandleFunc("POST /release", standin.Instruct(func(struct{}) error { ca.Release(); return nil }))
 	mux.HandleFunc("POST /reject", standin.Instruct(func(given struct {
