@@ -243,3 +243,26 @@ func TestRate(t *testing.T) {
 	c.ca.Advance(5 * time.Second)
 	c.want(http.StatusOK, "GET", "user/me", nil)
 }
+
+// TestDuplicate: a duplicate stands beside what the order has, which stays what it
+// shows, and one of them can be revoked without the other.
+func TestDuplicate(t *testing.T) {
+	t.Parallel()
+	c := start(t, digicerttest.Config{})
+	csr := func() string { return keyPEM(t, ecKey(t, elliptic.P256()).Public()) }
+	placed := c.want(http.StatusCreated, "POST", "order/certificate/x9_pki", order(csr()))
+	id, first := number(placed["id"]), number(placed["certificate_id"])
+	again := object{"certificate": order(csr())["certificate"], "skip_approval": true}
+	second := number(c.want(http.StatusCreated, "POST", "order/certificate/"+id+"/duplicate", again)["certificate_id"])
+	info := c.want(http.StatusOK, "GET", "order/certificate/"+id, nil)
+	list := c.want(http.StatusOK, "GET", "order/certificate/"+id+"/duplicate", nil)["certificates"].([]any)
+	reissues := c.want(http.StatusOK, "GET", "order/certificate/"+id+"/reissue", nil)["certificates"].([]any)
+	if number(info["certificate"].(object)["id"]) != first || info["has_duplicates"] != true || len(list) != 1 || number(list[0].(object)["id"]) != second || len(reissues) != 0 {
+		t.Errorf("the order is %v, its duplicates %v, its reissues %v", info, list, reissues)
+	}
+	c.want(http.StatusNoContent, "PUT", "certificate/"+second+"/revoke", object{"skip_approval": true, "revocation_reason": "superseded"})
+	c.want(http.StatusNoContent, "PUT", "certificate/"+first+"/revoke", object{"skip_approval": true, "revocation_reason": "superseded"})
+	if n := len(c.ca.Purchases()); n != 1 {
+		t.Errorf("%d purchases", n)
+	}
+}

@@ -35,6 +35,49 @@ func (ca *CA) reissueOrder(c *call) {
 	ca.answerOrder(c, o, request, "approved")
 }
 
+// duplicateOrder issues at once, beside what the order has: that stays what it shows.
+func (ca *CA) duplicateOrder(c *call) {
+	o := ca.find(c)
+	if o == nil {
+		return
+	}
+	var b orderBody
+	if !c.read(&b, ca.cfg.Loose) {
+		return
+	}
+	w, err := b.wish(o.product)
+	switch {
+	case err != nil:
+		c.fail(http.StatusBadRequest, "bad_request_format", err.Error())
+		return
+	case o.stage != complete || o.reissue != nil:
+		c.fail(http.StatusBadRequest, "duplicate_not_allowed", "the order is "+o.word())
+		return
+	}
+	w.validity = o.wish.validity
+	if err := ca.issue(o, w, Ready); err != nil {
+		c.fail(http.StatusBadRequest, "bad_request_format", err.Error())
+		return
+	}
+	cert := o.certificates[len(o.certificates)-1]
+	cert.duplicate = true
+	c.JSON(http.StatusCreated, map[string]any{"id": o.id, "certificate_id": cert.id, "requests": []map[string]any{{"id": ca.number(), "status": "approved"}}})
+}
+
+func (ca *CA) listDuplicates(c *call) {
+	o := ca.find(c)
+	if o == nil {
+		return
+	}
+	list := []map[string]any{}
+	for _, cert := range o.certificates {
+		if cert.duplicate {
+			list = append(list, map[string]any{"id": cert.id, "serial_number": cert.serial(), "status": "approved", "date_issued": stamp(cert.at), "csr": cert.wish.csr})
+		}
+	}
+	c.JSON(http.StatusOK, map[string]any{"certificates": list})
+}
+
 func (ca *CA) swap(c *call) {
 	if ca.cfg.NoSwap {
 		c.fail(http.StatusNotFound, "not_found|route", "no such route")

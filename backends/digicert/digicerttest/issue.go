@@ -44,6 +44,8 @@ type issued struct {
 	wish    wish
 	at      time.Time
 	revoked bool
+	// duplicate is one beside the certificate of the order, not in its place.
+	duplicate bool
 	// revokeAt is when a certificate ends that a reissue with other names has
 	// replaced; zero never.
 	revokeAt time.Time

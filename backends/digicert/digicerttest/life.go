@@ -172,10 +172,12 @@ func (o *order) word() string {
 
 // latest is the certificate that the order shows; nil while there is none.
 func (o *order) latest() *issued {
-	if len(o.certificates) == 0 {
-		return nil
+	for _, c := range slices.Backward(o.certificates) {
+		if !c.duplicate {
+			return c
+		}
 	}
-	return o.certificates[len(o.certificates)-1]
+	return nil
 }
 
 // requestStatus is what has become of the request for the order.

@@ -33,6 +33,8 @@ func (ca *CA) endpoints() []standin.Endpoint {
 		{Name: "swap", Method: http.MethodPut, Pattern: "order/certificate/{id}/csr", Serve: on(ca.swap)},
 		{Name: "reissue", Method: http.MethodPost, Pattern: "order/certificate/{id}/reissue", Serve: on(ca.reissueOrder)},
 		{Name: "reissues", Method: http.MethodGet, Pattern: "order/certificate/{id}/reissue", Serve: on(ca.listReissues)},
+		{Name: "duplicate", Method: http.MethodPost, Pattern: "order/certificate/{id}/duplicate", Serve: on(ca.duplicateOrder)},
+		{Name: "duplicates", Method: http.MethodGet, Pattern: "order/certificate/{id}/duplicate", Serve: on(ca.listDuplicates)},
 		{Name: "download", Method: http.MethodGet, Pattern: "certificate/{id}/download/format/{format}", Serve: on(ca.download)},
 		{Name: "download-order", Method: http.MethodGet, Pattern: "certificate/download/order/{id}/format/{format}", Serve: on(ca.downloadOrder)},
 		{Name: "chain", Method: http.MethodGet, Pattern: "certificate/{id}/chain", Serve: on(ca.chain)},

@@ -32,7 +32,7 @@ func (ca *CA) row(o *order) map[string]any {
 	}
 	return map[string]any{
 		"id": o.id, "certificate": cert, "status": o.word(), "date_created": stamp(o.created), "organization": map[string]any{"id": o.organization},
-		"product": map[string]any{"name_id": o.product}, "has_duplicates": false,
+		"product": map[string]any{"name_id": o.product}, "has_duplicates": slices.ContainsFunc(o.certificates, func(c *issued) bool { return c.duplicate }),
 	}
 }
 
@@ -210,7 +210,7 @@ func (ca *CA) listReissues(c *call) {
 	}
 	list := []map[string]any{}
 	for i, cert := range o.certificates {
-		if i == 0 {
+		if i == 0 || cert.duplicate {
 			continue // the first is no reissue
 		}
 		list = append(list, map[string]any{
