@@ -150,7 +150,7 @@ func (b *Backend) judge(s standing, names []string, now time.Time) error {
 func (b *Backend) Check(ctx context.Context) error {
 	roles, err := b.client.Roles(ctx)
 	if errors.Is(err, caclient.ErrCredentials) {
-		return fmt.Errorf("digicert: the API key is wrong, or not of this region: %w", err)
+		return fmt.Errorf("digicert: the API key was refused: it is wrong, or of another region: %w", err)
 	}
 	if err != nil {
 		return err

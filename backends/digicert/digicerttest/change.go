@@ -8,25 +8,31 @@ import (
 	"acmebridge/internal/standin"
 )
 
-func (ca *CA) reissueOrder(c *call) {
-	o := ca.find(c)
-	if o == nil {
-		return
-	}
+// again reads what an issued order is to be issued for once more, and answers when
+// it will not do.
+func (ca *CA) again(c *call, not string) (o *order, w wish, ok bool) {
 	var b orderBody
-	if !c.read(&b, ca.cfg.Loose) {
-		return
+	if o = ca.find(c); o == nil || !c.read(&b, ca.cfg.Loose) {
+		return o, w, false
 	}
 	w, err := b.wish(o.product)
 	switch {
 	case err != nil:
 		c.fail(http.StatusBadRequest, "bad_request_format", err.Error())
-		return
+		return o, w, false
 	case o.stage != complete || o.reissue != nil:
-		c.fail(http.StatusBadRequest, "reissue_not_allowed", "the order is "+o.word())
-		return
+		c.fail(http.StatusBadRequest, not, "the order is "+o.word())
+		return o, w, false
 	}
 	w.validity = o.wish.validity
+	return o, w, true
+}
+
+func (ca *CA) reissueOrder(c *call) {
+	o, w, ok := ca.again(c, "reissue_not_allowed")
+	if !ok {
+		return
+	}
 	o.reissue = &reissue{wish: w, since: ca.Time(), request: ca.number()}
 	o.updated = ca.Time()
 	request := o.reissue.request
@@ -37,24 +43,10 @@ func (ca *CA) reissueOrder(c *call) {
 
 // duplicateOrder issues at once, beside what the order has: that stays what it shows.
 func (ca *CA) duplicateOrder(c *call) {
-	o := ca.find(c)
-	if o == nil {
+	o, w, ok := ca.again(c, "duplicate_not_allowed")
+	if !ok {
 		return
 	}
-	var b orderBody
-	if !c.read(&b, ca.cfg.Loose) {
-		return
-	}
-	w, err := b.wish(o.product)
-	switch {
-	case err != nil:
-		c.fail(http.StatusBadRequest, "bad_request_format", err.Error())
-		return
-	case o.stage != complete || o.reissue != nil:
-		c.fail(http.StatusBadRequest, "duplicate_not_allowed", "the order is "+o.word())
-		return
-	}
-	w.validity = o.wish.validity
 	if err := ca.issue(o, w, Ready); err != nil {
 		c.fail(http.StatusBadRequest, "bad_request_format", err.Error())
 		return
