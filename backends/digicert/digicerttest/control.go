@@ -16,7 +16,8 @@ import (
 //	GET    /roots.pem               the issuing CA and the root
 //	POST   /faults                  {"endpoint": "order", "kind": "reset-after", "count": 1}
 //	DELETE /faults
-//	POST   /next                    {"kind": "rejected", "reason": "no"} for the next order
+//	POST   /next                    {"kind": "rejected", "reason": "no"} or {"kind": "no-client", "reissue": "no-client"}
+//	                                for the next order, and for what it is issued again as
 //	POST   /plans                   {"pattern": "*.bad.example", "kind": "stuck"}
 //	POST   /hold, /release
 //	POST   /advance                 {"by": "10m"}
