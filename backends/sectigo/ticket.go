@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"math/big"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 
 	"acmebridge/acme"
 	"acmebridge/backends"
+	"acmebridge/internal/caclient"
 )
 
 // ticket is what polling needs: which batch, what to look for in its archive,
@@ -34,38 +34,40 @@ const (
 )
 
 func (t ticket) String() backends.Ticket {
-	enc := base64.RawURLEncoding.EncodeToString
 	form := formAlone
 	if t.together {
 		form = formTogether
 	}
-	return backends.Ticket(strings.Join([]string{form, strconv.FormatInt(t.batch, 10), strconv.FormatInt(t.since.Unix(), 10), enc(t.key[:]), enc(t.names[:])}, "."))
+	names := base64.RawURLEncoding.EncodeToString(t.names[:])
+	return caclient.Ticket{ID: strconv.FormatInt(t.batch, 10), Since: t.since, Key: t.key, More: []string{names}}.Text(form)
 }
 
-func readTicket(text backends.Ticket) (t ticket, err error) {
-	fields := strings.Split(string(text), ".")
-	if len(fields) != 5 || fields[0] != formAlone && fields[0] != formTogether {
-		return t, fmt.Errorf("sectigo: %q is no ticket of this backend", text)
+func readTicket(text backends.Ticket) (ticket, error) {
+	form := formAlone
+	together := strings.HasPrefix(string(text), formTogether+".")
+	if together {
+		form = formTogether
 	}
-	t.together = fields[0] == formTogether
-	var since int64
-	t.batch, err = strconv.ParseInt(fields[1], 10, 64)
-	if err == nil {
-		since, err = strconv.ParseInt(fields[2], 10, 64)
+	got, err := caclient.ReadTicket(caName, form, text, isBatch, 1)
+	if err != nil {
+		return ticket{}, err
 	}
-	for i, into := range [][]byte{t.key[:], t.names[:]} {
-		raw, decodeErr := base64.RawURLEncoding.DecodeString(fields[3+i])
-		if decodeErr != nil || len(raw) != len(into) {
-			err = errors.Join(err, errors.New("a hash is damaged"))
-			continue
-		}
-		copy(into, raw)
+	t := ticket{since: got.Since, key: got.Key, together: together}
+	t.batch, _ = strconv.ParseInt(got.ID, 10, 64) // isBatch has looked at it
+	var names []byte
+	if len(got.More) == 1 {
+		names, err = base64.RawURLEncoding.DecodeString(got.More[0])
 	}
-	if err != nil || t.batch <= 0 {
-		return ticket{}, fmt.Errorf("sectigo: the ticket %q is damaged: %w", text, err)
+	if err != nil || len(names) != len(t.names) {
+		return ticket{}, fmt.Errorf("sectigo: the ticket %q is damaged: the hash of the names is", text)
 	}
-	t.since = time.Unix(since, 0)
+	copy(t.names[:], names)
 	return t, nil
+}
+
+func isBatch(id string) bool {
+	n, err := strconv.ParseInt(id, 10, 64)
+	return err == nil && n > 0
 }
 
 // ticketFor is that of a request in a batch.
