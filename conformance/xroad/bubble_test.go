@@ -31,6 +31,7 @@ type bubble struct {
 	retryAfter time.Duration // of the profiles
 	proving    time.Duration // what a validation needs
 	plain      bool          // directories are sent without nonce and max-age
+	rollover   bool          // keys of accounts may be changed, which no configuration allows
 }
 
 // inBubble runs a test there.
@@ -51,14 +52,15 @@ func inBubble(t *testing.T, b bubble, test func(*testing.T, *site)) {
 		}
 		sign := auth
 		sign.Name, sign.XRoad.Usage, sign.Usages = "xroad-sign", acme.XRoadSign, nil
+		ca := &slowCA{ca: authority, takes: b.takes}
 		var front *server.Server
 		work, err := engine.New(engine.Config{
-			Store: memory.New(), Sealer: unsealed{}, Holder: rand.Text(), Backends: map[string]backends.Backend{"ca": &slowCA{ca: authority, takes: b.takes}},
+			Store: memory.New(), Sealer: unsealed{}, Holder: rand.Text(), Backends: map[string]backends.Backend{"ca": ca},
 			Validators: []challenges.Validator{visit{answers, b.proving}}, AccountURL: func(a acme.Account) string { return front.AccountURL(a) },
 			Profiles: map[acme.ProfileName]acme.Profile{auth.Name: auth, sign.Name: sign},
 			Directories: []acme.Directory{{
 				Name: "xroad", Path: "/xroad/directory", ExternalAccount: acme.ExternalAccountMandatory,
-				Profiles: []acme.ProfileName{auth.Name, sign.Name}, PlainContacts: true, FixedKeys: true,
+				Profiles: []acme.ProfileName{auth.Name, sign.Name}, PlainContacts: true, FixedKeys: !b.rollover,
 			}},
 		})
 		if err != nil {
@@ -78,7 +80,7 @@ func inBubble(t *testing.T, b bubble, test func(*testing.T, *site)) {
 		test(t, &site{
 			directory:  func(name string) string { return front.DirectoryURL(acme.DirectoryName(name)) },
 			client:     &http.Client{Transport: direct{front.Handler(), b.plain}},
-			challenges: answers,
+			challenges: answers, asked: ca.count,
 			credential: func(t testing.TB, directory, of string, profiles ...string) xroad.Credential {
 				t.Helper()
 				n := engine.NewExternalKey{Directory: acme.DirectoryName(directory), Member: acme.MemberID(of)}
@@ -161,6 +163,12 @@ func (c *slowCA) Submit(_ context.Context, r backends.Request) (backends.Ticket,
 	defer c.mu.Unlock()
 	c.asked = append(c.asked, r)
 	return backends.Ticket(fmt.Sprint(len(c.asked) - 1)), nil
+}
+
+func (c *slowCA) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.asked)
 }
 
 func (c *slowCA) Poll(_ context.Context, t backends.Ticket) (backends.Result, error) {

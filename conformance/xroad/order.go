@@ -80,7 +80,7 @@ func (s *SecurityServer) Begin(ctx context.Context, name, replaces string) (stri
 	if err != nil {
 		return "", nil, err
 	}
-	end := time.Now().AddDate(0, 0, 365).UTC().Format("2006-01-02T15:04:05.000000000Z")
+	end := time.Now().Add(s.cfg.Lifetime).UTC().Format("2006-01-02T15:04:05.000000000Z")
 	payload := fmt.Sprintf(`{"identifiers":[{"type":"dns","value":%q}],"notAfter":%q`, name, end)
 	if replaces != "" {
 		payload += fmt.Sprintf(`,"replaces":%q`, replaces)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -32,7 +31,7 @@ import (
 func BenchmarkRenewals(b *testing.B) {
 	server := startBridge(b, func(example string) string { return example })
 	const host = "ss1.localhost"
-	credentials := server.acmeYML(b, "EX:COM:5550001", host)
+	credentials, site := server.acmeYML(b, member, host), server.site(nil)
 	const workers = 4
 	type worker struct {
 		s    *xroad.SecurityServer
@@ -42,11 +41,9 @@ func BenchmarkRenewals(b *testing.B) {
 	renewal := func() xroad.Key { return xroad.AuthKey(signer(b), authSubject(host), host, host) }
 	all := make([]worker, workers)
 	for i := range all {
-		own := server.client.Transport.(*http.Transport).Clone()
-		own.TLSClientConfig = &tls.Config{RootCAs: own.TLSClientConfig.RootCAs, MinVersion: tls.VersionTLS12}
-		w := worker{web: &http.Client{Transport: own}}
+		w := worker{web: &http.Client{Transport: server.transport(b)}}
 		var err error
-		w.s, err = xroad.New(xroad.Config{DirectoryURL: server.directory, HTTP: w.web, Challenges: server.challenges, Contact: "member1@example.org",
+		w.s, err = xroad.New(xroad.Config{DirectoryURL: site.directory("xroad"), HTTP: w.web, Challenges: server.challenges, Contact: "member1@example.org",
 			Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }})
 		if err != nil {
 			b.Fatal(err)
@@ -129,7 +126,7 @@ func cpuOf(b *testing.B, pid int) time.Duration {
 func BenchmarkOCSP(b *testing.B) {
 	server := startBridge(b, func(example string) string { return example })
 	const host = "ss1.localhost"
-	s := server.securityServer(b, server.acmeYML(b, "EX:COM:5550001", host)["auth"], brief)
+	s := with(b, server.site(nil).config("xroad"), server.acmeYML(b, member, host)["auth"])
 	var questions [][]byte
 	var url string
 	for range 10 {

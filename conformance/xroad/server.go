@@ -24,6 +24,8 @@ type Config struct {
 	Contact string
 	// ProfileIDs are the certificate profile ids of the Central Server.
 	AuthProfileID, SignProfileID string
+	// Lifetime is what orders ask for: 365 days when zero. 7.5 asked for one.
+	Lifetime time.Duration
 	// Sleep replaces the pauses between two looks.
 	Sleep func(ctx context.Context, d time.Duration) error
 }
@@ -58,6 +60,9 @@ type SecurityServer struct {
 func New(cfg Config) (*SecurityServer, error) {
 	if cfg.DirectoryURL == "" || cfg.Challenges == nil {
 		return nil, errors.New("xroad: DirectoryURL and Challenges are required")
+	}
+	if cfg.Lifetime == 0 {
+		cfg.Lifetime = 365 * 24 * time.Hour
 	}
 	if cfg.HTTP == nil {
 		cfg.HTTP = http.DefaultClient
@@ -168,8 +173,9 @@ func (s *SecurityServer) RollOver(ctx context.Context) error {
 type Challenges struct {
 	server  *http.Server
 	mu      sync.Mutex
-	answers map[string]string
-	garbled bool
+	answers map[string]string // by token
+	garbled map[string]bool   // by host
+	hosts   map[string]bool
 }
 
 // Listen answers challenges at ln until Close.
@@ -183,11 +189,23 @@ func Listen(ln net.Listener) *Challenges {
 // Close stops listening.
 func (c *Challenges) Close() error { return c.server.Close() }
 
-// Garble shows another text than the one that is asked for, or stops doing so.
-func (c *Challenges) Garble(garbled bool) {
+// Garble shows another text than the one that is asked for at a host, or stops doing
+// so.
+func (c *Challenges) Garble(host string, garbled bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.garbled = garbled
+	if c.garbled == nil {
+		c.garbled = map[string]bool{}
+	}
+	c.garbled[host] = garbled
+}
+
+// Asked says whether anybody has asked with that Host field. One with a port, even
+// the usual one, is not served where another port leads to the Security Server.
+func (c *Challenges) Asked(host string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.hosts[host]
 }
 
 // ServeHTTP shows what stands in acme-challenge/, and an error for anything else
@@ -196,9 +214,14 @@ func (c *Challenges) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	token, found := strings.CutPrefix(r.URL.Path, "/.well-known/acme-challenge/")
 	c.mu.Lock()
 	text, known := c.answers[token]
-	if c.garbled {
+	host, _, _ := strings.Cut(r.Host, ":")
+	if c.garbled[host] {
 		text = "something else"
 	}
+	if c.hosts == nil {
+		c.hosts = map[string]bool{}
+	}
+	c.hosts[r.Host] = true
 	c.mu.Unlock()
 	switch {
 	case !found:

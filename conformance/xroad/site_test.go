@@ -25,6 +25,11 @@ type site struct {
 	// credential makes an external account key that any number of accounts may be
 	// bound by, for the profiles.
 	credential func(t testing.TB, directory, member string, profiles ...string) xroad.Credential
+	// Where it is a process: that, and the CA behind its directory "remote".
+	bridge *bridge
+	behind *gate
+	// In a bubble: how often its CA was asked for a certificate.
+	asked func() int
 }
 
 func (s *site) config(directory string) xroad.Config {

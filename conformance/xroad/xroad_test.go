@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"math/big"
 	"net/http"
 	"testing"
 	"time"
@@ -78,5 +79,18 @@ func TestPebble(t *testing.T) {
 	sign := xroad.SignKey(signer, subject, "ss1.localhost", "ss1.localhost")
 	if err := xroad.Import(issued.Leaf, sign, time.Now()); err == nil {
 		t.Error("an authentication certificate was imported for signing")
+	}
+}
+
+// TestRenewalID: a serial number whose first bit is set has a zero before it. Hardly
+// any of the CA that the cases are run with has.
+func TestRenewalID(t *testing.T) {
+	t.Parallel()
+	id, err := xroad.RenewalID(&x509.Certificate{
+		AuthorityKeyId: []byte{0x69, 0x88, 0x5B, 0x6B, 0x87, 0x46, 0x40, 0x41, 0xE1, 0xB3, 0x7B, 0x84, 0x7B, 0xA0, 0xAE, 0x2C, 0xDE, 0x01, 0xC8, 0xD4},
+		SerialNumber:   big.NewInt(0x87654321),
+	})
+	if want := "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"; err != nil || id != want {
+		t.Errorf("got %s, %v, want %s", id, err, want)
 	}
 }
