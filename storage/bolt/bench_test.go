@@ -274,3 +274,44 @@ func syncLatency(b *testing.B, dir string) time.Duration {
 	slices.Sort(took)
 	return took[len(took)/2]
 }
+
+// BenchmarkNextAmongRemoved is the question when the next job is due, when so
+// many jobs that were open at the last fold are gone.
+func BenchmarkNextAmongRemoved(b *testing.B) {
+	for _, n := range []int{0, 100, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := open(b, b.TempDir(), func(c *Config) { c.foldAt, c.noSync = max(2*n, 2), true })
+			defer s.Close()
+			for round := range 2 { // folded, then gone
+				err := s.Update(b.Context(), func(tx storage.Tx) error {
+					for i := range n {
+						id := storage.JobID(fmt.Sprintf("j%d", i))
+						if err := tx.Jobs().Put(storage.Job{ID: id, Due: time.Unix(int64(i), 0)}); err != nil {
+							return err
+						}
+						if err := tx.Authorizations().Put(acme.Authorization{ID: acme.AuthorizationID(id), Account: "a", Status: acme.AuthorizationValid}); err != nil {
+							return err
+						}
+					}
+					return tx.Jobs().Put(storage.Job{ID: "last", Due: time.Unix(1_000_000, 0)})
+				})
+				for i := 0; err == nil && round == 1 && i < n; i++ {
+					err = s.Update(b.Context(), func(tx storage.Tx) error { return tx.Jobs().Delete(storage.JobID(fmt.Sprintf("j%d", i))) })
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			for b.Loop() {
+				err := s.View(b.Context(), func(tx storage.Tx) error {
+					_, _, err := tx.Jobs().Next()
+					return err
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(s.durable.state.recent.Len()), "entries-in-memory")
+		})
+	}
+}
