@@ -305,9 +305,8 @@ func TestBackupAndRestore(t *testing.T) {
 	shut(t, s)
 
 	path := filepath.Join(elsewhere, "test.db")
-	damaged := bytes.Clone(backup.Bytes())
-	at := bytes.Index(damaged, []byte("host-"))
-	damaged[at] ^= 1
+	// All of them: one may be on a page that is free, where it means nothing.
+	damaged := bytes.ReplaceAll(backup.Bytes(), []byte("host-"), []byte("hosu-"))
 	if err := Restore(t.Context(), path, bytes.NewReader(damaged)); !errors.Is(err, storage.ErrDamaged) {
 		t.Errorf("Restore of a damaged backup: %v, want ErrDamaged", err)
 	}
