@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net/url"
@@ -12,9 +13,9 @@ import (
 	"time"
 
 	"acmebridge/backends"
-	"acmebridge/backends/ib1/online"
 	"acmebridge/cmd/acmebridge/config"
 	"acmebridge/internal/admin"
+	"acmebridge/internal/secret"
 )
 
 // profiles says which ones nobody can order. That each has a backend is the
@@ -114,7 +115,19 @@ func (d *doctor) askCA(ctx context.Context, name string) {
 			return
 		}
 	}
-	p := &parts{cfg: d.cfg, log: slog.New(slog.DiscardHandler), now: d.now, cas: map[string]admin.CA{}, ib1: map[string]*online.CA{}}
+	p := newParts(d.cfg, use{}, slog.New(slog.DiscardHandler), d.now)
+	if u := d.cfg.Backends[name]; u.Type == config.TypeUpstream && u.Upstream.Passphrase() == nil {
+		if _, err := os.Stat(d.cfg.EABKeyPath()); errors.Is(err, fs.ErrNotExist) {
+			d.report(checkOK, check, "the account at the CA is made at the first start")
+			return
+		}
+		sealer, err := secret.OpenKeyFile(d.cfg.EABKeyPath())
+		if err != nil {
+			d.report(checkFail, check, "%v", err)
+			return
+		}
+		p.sealer = sealer
+	}
 	b, err := p.openBackend(name)
 	if err != nil {
 		d.report(checkFail, check, "%v", err)

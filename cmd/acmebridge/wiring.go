@@ -64,13 +64,21 @@ type use struct {
 	offline bool
 }
 
+// newParts has nothing open yet.
+func newParts(cfg *config.Config, u use, log *slog.Logger, now func() time.Time) *parts {
+	return &parts{
+		cfg: cfg, use: u, log: log, now: now, cas: map[string]admin.CA{}, responders: map[string]http.Handler{}, ib1: map[string]*online.CA{},
+		sectigo: map[sectigoAccount]*sectigo.Client{}, unknown: make(chan error, 1),
+	}
+}
+
 // assemble opens the data and makes the parts. The data folder is locked until
 // close.
 func assemble(ctx context.Context, cfg *config.Config, log *slog.Logger, now func() time.Time, u use) (_ *parts, err error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	p := &parts{cfg: cfg, use: u, log: log, now: now, cas: map[string]admin.CA{}, responders: map[string]http.Handler{}, ib1: map[string]*online.CA{}, sectigo: map[sectigoAccount]*sectigo.Client{}, unknown: make(chan error, 1)}
+	p := newParts(cfg, u, log, now)
 	// The store comes first, because its lock keeps a second process from
 	// everything else in the folder.
 	if p.store, err = openStore(ctx, cfg, p.stop); err != nil {
