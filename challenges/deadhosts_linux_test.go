@@ -3,50 +3,19 @@ package challenges_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"acmebridge/acme"
 	"acmebridge/challenges"
 	"acmebridge/challenges/http01test"
+	"acmebridge/conformance/testport"
 	"acmebridge/internal/egress"
 )
-
-// deadPort is a port at which every address of 127.0.0.0/8 lets connections
-// wait for ever: somebody listens there, but never accepts, and the queue of
-// those who wait is full.
-func deadPort(t testing.TB) uint16 {
-	t.Helper()
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { syscall.Close(fd) })
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{}); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Listen(fd, 0); err != nil {
-		t.Fatal(err)
-	}
-	name, err := syscall.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := uint16(name.(*syscall.SockaddrInet4).Port)
-	for {
-		c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), 100*time.Millisecond)
-		if err != nil {
-			return port
-		}
-		t.Cleanup(func() { c.Close() })
-	}
-}
 
 // crowd is a resolver for hosts that are called by their address.
 type crowd struct{ asked atomic.Int64 }
@@ -65,7 +34,7 @@ func (n *crowd) LookupAddrs(_ context.Context, host string) ([]netip.Addr, error
 // all are under way. stop ends them, and says how many had ended before.
 func startDead(t testing.TB, d *egress.Dialer, n *crowd, count int) (stop func() int) {
 	t.Helper()
-	v, err := challenges.NewHTTP01(challenges.HTTP01Config{Dialer: d, Port: deadPort(t), Timeout: time.Minute})
+	v, err := challenges.NewHTTP01(challenges.HTTP01Config{Dialer: d, Port: testport.Dead(t), Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

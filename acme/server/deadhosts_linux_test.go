@@ -3,14 +3,12 @@ package server_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,38 +17,9 @@ import (
 	"acmebridge/acme/server/servertest"
 	"acmebridge/challenges"
 	"acmebridge/challenges/http01test"
+	"acmebridge/conformance/testport"
 	"acmebridge/internal/egress"
 )
-
-// deadPort is a port at which every address of 127.0.0.0/8 lets connections
-// wait for ever: somebody listens there, but never accepts, and the queue of
-// those who wait is full.
-func deadPort(tb testing.TB) uint16 {
-	tb.Helper()
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = syscall.Close(fd) })
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{}); err != nil {
-		tb.Fatal(err)
-	}
-	if err := syscall.Listen(fd, 0); err != nil {
-		tb.Fatal(err)
-	}
-	name, err := syscall.Getsockname(fd)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	port := uint16(name.(*syscall.SockaddrInet4).Port)
-	for {
-		c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), 200*time.Millisecond)
-		if err != nil {
-			return port
-		}
-		tb.Cleanup(func() { _ = c.Close() })
-	}
-}
 
 // crowd is a DNS in which the hosts called deadN are on addresses of their own,
 // two in each network, and all others are on this machine.
@@ -101,7 +70,7 @@ func startAmong(tb testing.TB, dead int) *among {
 	}
 	s := &among{web: http01test.New(tb, "127.0.0.1:0")}
 	validators := mixed{}
-	for port, v := range map[uint16]*challenges.Validator{s.web.Addr().Port(): &validators.live, deadPort(tb): &validators.dead} {
+	for port, v := range map[uint16]*challenges.Validator{s.web.Addr().Port(): &validators.live, testport.Dead(tb): &validators.dead} {
 		if *v, err = challenges.NewHTTP01(challenges.HTTP01Config{Dialer: dialer, Port: port, Timeout: 10 * time.Minute}); err != nil {
 			tb.Fatal(err)
 		}

@@ -35,6 +35,12 @@ func (l *lines) String() string {
 	return l.b.String()
 }
 
+func (l *lines) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}
+
 // wantInternal holds an answer against what a client learns of an internal
 // error: a reference and when to come back (R8555-6.7-6).
 func wantInternal(t *testing.T, r reply) (reference string) {

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -58,7 +57,7 @@ func TestEveryAttemptIsTold(t *testing.T) {
 		www.web.example.  60 IN A 127.0.0.1
 		inside.example.   60 IN A 127.0.0.2
 	`)
-	var log syncedBuffer
+	var log lines
 	f := startHTTP01(t, names, port, slog.New(slog.NewJSONHandler(&log, nil)))
 	c := f.registered(t, "default")
 	at := fmt.Sprintf("127.0.0.1:%d", port)
@@ -158,28 +157,4 @@ func (c *client) untilSettled(t *testing.T, url string) reply {
 	}
 	t.Fatal("the challenge never ended")
 	return reply{}
-}
-
-// syncedBuffer is a log that several goroutines write.
-type syncedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncedBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncedBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
-func (s *syncedBuffer) Reset() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.b.Reset()
 }
