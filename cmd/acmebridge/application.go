@@ -179,15 +179,7 @@ func (p *program) applicationImportCommand() *cobra.Command {
 			}
 			p.warnUndated(mode)
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
-				done, err := admin.Post[admin.Import](c.Context(), a, mode.Path("/v1/application-import"), list)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return p.json(done)
-				}
-				p.imported(mode, done)
-				return nil
+				return p.importTo(c.Context(), a, "/v1/application-import", list, mode, asJSON)
 			})
 		},
 	}

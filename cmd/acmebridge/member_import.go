@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -46,15 +47,7 @@ func (p *program) memberImportCommand() *cobra.Command {
 						return err
 					}
 				}
-				done, err := admin.Post[admin.Import](c.Context(), a, mode.Path("/v1/member-import"), members)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return p.json(done)
-				}
-				p.imported(mode, done)
-				return nil
+				return p.importTo(c.Context(), a, "/v1/member-import", members, mode, asJSON)
 			})
 		},
 	}
@@ -62,6 +55,19 @@ func (p *program) memberImportCommand() *cobra.Command {
 	directory.flags(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return c
+}
+
+// importTo has the server import a list, and tells what that did.
+func (p *program) importTo(ctx context.Context, a *admin.Client, path string, list any, mode admin.ImportMode, asJSON bool) error {
+	done, err := admin.Post[admin.Import](ctx, a, mode.Path(path), list)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return p.json(done)
+	}
+	p.imported(mode, done)
+	return nil
 }
 
 // imported tells what an import did, or would do.
