@@ -10,6 +10,7 @@ import (
 
 	"acmebridge/acme"
 	"acmebridge/internal/failpoint"
+	"acmebridge/internal/ratelimit"
 	"acmebridge/storage"
 )
 
@@ -39,8 +40,12 @@ type CSRRequest struct {
 	// and Application is one of its applications in a framework.
 	Member      acme.MemberID
 	Application string
-	CSR         []byte // DER
-	Submitted   acme.Submitter
+	// Replaces is the certificate that is renewed, one that a CSR was for as
+	// well; empty for none. It takes no place of its own among those that the
+	// member may have (SL-40).
+	Replaces  acme.CertificateID
+	CSR       []byte // DER
+	Submitted acme.Submitter
 }
 
 // CSRAnswer is what became of a CSR.
@@ -58,6 +63,7 @@ type opening struct {
 	order  acme.Order
 	authzs []acme.Authorization
 	owner  csrOwner
+	claim  ratelimit.Claim // among the new orders; none for a renewal
 }
 
 // csrOwner is the account that stands for the CSRs of a member; unstored when
@@ -228,7 +234,13 @@ func (e *Engine) orderWithCSR(ctx context.Context, owner csrOwner, p acme.Profil
 		if err != nil {
 			return err
 		}
-		if x.order, x.authzs, err = acme.NewOrder(acme.OrderRequest{Account: owner.Account, Profile: p, Identifiers: identifiers, Submitted: &submitted}, now, e.cfg.Random); err != nil {
+		replaces, err := certIDOf(tx, r)
+		if err != nil {
+			return err
+		}
+		if x.order, x.authzs, err = acme.NewOrder(acme.OrderRequest{
+			Account: owner.Account, Profile: p, Identifiers: identifiers, Replaces: replaces, Submitted: &submitted,
+		}, now, e.cfg.Random); err != nil {
 			return err
 		}
 		if x.order.MemberVersion, err = h.entitled(p, identifiers); err != nil {
@@ -253,23 +265,45 @@ func (e *Engine) orderWithCSR(ctx context.Context, owner csrOwner, p acme.Profil
 	if err := e.lookAtCAA(ctx, owner.Account, f); err != nil {
 		return o, false, err
 	}
-	claim, err := e.claimUnlessRenewal(ctx, f.order)
-	if err != nil {
+	if x.claim, err = e.claimUnlessRenewal(ctx, f.order); err != nil {
 		return o, false, err
 	}
 	if err := failpoint.Hit(failpoint.FinalizeParsed); err != nil {
-		claim.Return()
+		x.claim.Return()
 		return o, false, err
 	}
 	o, err = e.close(ctx, owner.Account, f)
 	if known = err == nil && o.ID != f.order.ID; known || err != nil {
-		claim.Return() // nothing came of it
+		x.claim.Return() // nothing came of it
 		return o, known, err
+	}
+	if !o.Renews && x.claim.Limit() == nil {
+		ratelimit.For(e.rates.newOrders, o.Account).Take() // there was one when it was looked for
 	}
 	e.Counters.OrdersCreated.Add(1)
 	e.log.Info("order created with a CSR", "event", "order.submitted", "order", o.ID, "account", o.Account, "member", o.Member, "profile", o.Profile,
 		"identifiers", len(o.Identifiers), "by", submitted.By, "via", submitted.Via, "vouched", o.Vouched())
 	return o, false, nil
+}
+
+// certIDOf is what an order over ACME would call the certificate that a CSR is to
+// renew (RFC 9773, 4.1). What is another member's is not there (SP-1).
+func certIDOf(tx storage.Tx, r CSRRequest) (string, error) {
+	if r.Replaces == "" {
+		return "", nil
+	}
+	c, err := tx.Certificates().Get(r.Replaces)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && c.Member != r.Member {
+		return "", acme.Problemf(acme.Malformed, "there is no certificate %.100q that could be replaced", string(r.Replaces)).WithStatus(404)
+	}
+	if err != nil {
+		return "", err
+	}
+	id := acme.CertID(c.AuthorityKeyID, c.Serial)
+	if id == "" {
+		return "", acme.Problemf(acme.Malformed, "the certificate that is to be replaced does not name the key of its issuer; leave replaces out")
+	}
+	return id, nil
 }
 
 // namesOfCSR are the identifiers of the order that a CSR makes: the names in it.
@@ -311,6 +345,17 @@ func (e *Engine) place(tx storage.Tx, h holder, f finalization) (o acme.Order, k
 	}
 	if before, known, err := e.submittedBefore(tx, f, o); err != nil || known {
 		return before, known, err
+	}
+	if o.Replaces != "" {
+		if err := e.replace(tx, f.profile, o.Replaces, &o); err != nil {
+			return o, false, err
+		}
+		if o.Renews, err = e.renewsInTime(tx, o); err != nil {
+			return o, false, err
+		}
+	}
+	if err := e.stillRenewal(o, f.opening.claim); err != nil {
+		return o, false, err
 	}
 	if err := e.mayBuy(tx, f.authority, o); err != nil {
 		return o, false, err

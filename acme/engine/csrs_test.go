@@ -160,6 +160,59 @@ func TestCSRRefusedLate(t *testing.T) {
 	})
 }
 
+// TestCSRReplaces: a CSR can say which certificate it renews. When it is time for
+// that, the new one takes the place of the old one among those that the member may
+// have, and in the list of what is due.
+func TestCSRReplaces(t *testing.T) {
+	limited(t, engine.Limits{NewOrders: ratelimit.Rate{Count: 2, Per: 1000 * time.Hour}}, byRegistry, func(r *run) {
+		if _, err := r.Operator().CreateMember(r.w.t.Context(), acme.Member{ID: "m1", Identifiers: []string{".net"}, Certificates: 1}); err != nil {
+			r.w.t.Fatal(err)
+		}
+		r.enrol("m2", ".net")
+		renewing := func(id acme.CertificateID, m acme.MemberID) func(*engine.CSRRequest) {
+			return func(r *engine.CSRRequest) { r.Member, r.Replaces = m, id }
+		}
+		csr := func(names ...string) []byte { return csrFor(r.w.t, newKey(r.w.t), names...) }
+		old := r.explain(r.submitted(csr("a.net"), acme.OrderValid, forMember("m1")).Order.ID).Certificate
+		_, err := r.byHand(csr("a.net"), renewing(old.ID, "m1"))
+		wantProblem(r.w.t, err, acme.RateLimited) // it is not time yet
+		time.Sleep(time.Until(r.renewal(*old).Window.Start))
+		for name, x := range map[string]struct {
+			csr    []byte
+			change func(*engine.CSRRequest)
+			want   acme.ProblemType
+		}{
+			"without a word":            {csr("a.net"), forMember("m1"), acme.RateLimited},
+			"for other names":           {csr("b.net"), renewing(old.ID, "m1"), acme.Malformed},
+			"what is not there":         {csr("a.net"), renewing("nothing", "m1"), acme.Malformed},
+			"that of somebody else":     {csr("a.net"), renewing(old.ID, "m2"), acme.Malformed},
+			"that, for nobody":          {csr("a.net"), renewing(old.ID, ""), acme.Unauthorized},
+			"that of another directory": {csr("a.net"), func(r *engine.CSRRequest) { renewing(old.ID, "m1")(r); r.Directory = "members" }, acme.Unauthorized},
+		} {
+			_, err := r.byHand(x.csr, x.change)
+			var p *acme.Problem
+			if !errors.As(err, &p) || p.Type != x.want {
+				r.w.t.Errorf("%s: got %v, want %s", name, err, x.want)
+			}
+		}
+		next := csr("a.net")
+		x := r.submitted(next, acme.OrderValid, renewing(old.ID, "m1"))
+		seen := r.explain(x.Order.ID)
+		if !seen.Order.Renews || seen.Order.Replaces != acme.CertID(old.AuthorityKeyID, old.Serial) || seen.Certificate.ID == old.ID {
+			r.w.t.Errorf("the order is %+v", seen.Order)
+		}
+		if c, _, err := r.Operator().Certificate(r.w.t.Context(), old.ID); err != nil || c.RenewedAt.IsZero() || c.ReplacedBy != x.Order.ID {
+			r.w.t.Errorf("the old certificate is %+v, %v", c, err)
+		}
+		if again := r.submitted(next, acme.OrderValid, renewing(old.ID, "m1")); !again.Known || again.Order.ID != x.Order.ID {
+			r.w.t.Errorf("the same CSR is order %s, after %s", again.Order.ID, x.Order.ID)
+		}
+		_, err = r.byHand(csr("a.net"), renewing(old.ID, "m1"))
+		wantProblem(r.w.t, err, acme.AlreadyReplaced)
+		r.wantOrders(2)
+	})
+}
+
 // TestCSRVouched: where control has to be proved, an operator may give his word
 // with a reason. It is good for its one order and for nobody else's.
 func TestCSRVouched(t *testing.T) {

@@ -70,6 +70,7 @@ bought twice when the answer got lost or the CA takes its time.`,
 	c.Flags().StringVar(&body.Member, "member", "", "member that the certificate is for")
 	c.Flags().StringVar(&body.Application, "application", "", "URL of the member's application that it is for, in an IB1 trust framework")
 	c.Flags().StringVar(&body.Directory, "directory", "", "directory to order in (default: the first that has the profile)")
+	c.Flags().StringVar(&body.Replaces, "replaces", "", "id of the certificate that this one renews, which was ordered with a CSR too")
 	c.Flags().StringVar(&body.Vouch, "vouch", "", "why you answer for the control of the names; kept with the order")
 	c.Flags().StringVar(&out, "out", "", "file to write the chain to (default: standard output)")
 	c.Flags().DurationVar(&wait, "wait", 30*time.Second, "how long to wait for the certificate; 0 only submits")

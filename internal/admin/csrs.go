@@ -18,6 +18,8 @@ type SubmitCSR struct {
 	Directory   string `json:"directory,omitempty"`
 	Member      string `json:"member,omitempty"`
 	Application string `json:"application,omitempty"`
+	// Replaces is the id of the certificate that is renewed.
+	Replaces string `json:"replaces,omitempty"`
 	// Vouch is why the operator answers for the control of the names, where the
 	// profile wants it proved.
 	Vouch string `json:"vouch,omitempty"`
@@ -64,7 +66,7 @@ func (h *handler) submitCSR(r *http.Request) (any, error) {
 	}
 	x, err := h.Operator.SubmitCSR(r.Context(), engine.CSRRequest{
 		Directory: acme.DirectoryName(body.Directory), Profile: acme.ProfileName(body.Profile), Member: acme.MemberID(body.Member),
-		Application: body.Application, CSR: block.Bytes, Submitted: acme.Submitter{By: caller(r), Vouch: body.Vouch},
+		Application: body.Application, Replaces: acme.CertificateID(body.Replaces), CSR: block.Bytes, Submitted: acme.Submitter{By: caller(r), Vouch: body.Vouch},
 	})
 	if err != nil {
 		return nil, err

@@ -50,6 +50,26 @@ func TestSign(t *testing.T) {
 	}
 }
 
+// TestSignReplaces: what is renewed leaves its place to what renews it.
+func TestSignReplaces(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	token := w.enrol("m1")
+	first, _ := newCSR(t, "a.m1.example")
+	second, _ := newCSR(t, "a.m1.example")
+	old := w.ask(http.StatusCreated, token, "POST", "/certificates", signRequest{CSR: first}).object
+	w.ask(http.StatusNotFound, w.enrol("m2"), "POST", "/certificates", signRequest{CSR: first, Replaces: old.ID})
+	next := w.ask(http.StatusCreated, token, "POST", "/certificates", signRequest{CSR: second, Replaces: old.ID}).object
+	x, err := w.engine.Operator().Explain(t.Context(), acme.OrderID(next.Order))
+	if err != nil || x.Order.Replaces == "" || next.ID == old.ID {
+		t.Errorf("the order replaces %q, %v", x.Order.Replaces, err)
+	}
+	third, _ := newCSR(t, "a.m1.example")
+	if a := w.ask(http.StatusConflict, token, "POST", "/certificates", signRequest{CSR: third, Replaces: old.ID}); !strings.HasSuffix(a.object.Type, "alreadyReplaced") {
+		t.Errorf("a second successor: %s", a.body)
+	}
+}
+
 // TestSignLater: where somebody has to look at it first, the answer says where
 // to look again.
 func TestSignLater(t *testing.T) {

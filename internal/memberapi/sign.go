@@ -16,6 +16,8 @@ type signRequest struct {
 	Profile     string `json:"profile"`
 	Application string `json:"application"`
 	Name        string `json:"name"`
+	// Replaces is the id of the certificate that is renewed.
+	Replaces string `json:"replaces"`
 }
 
 // sign orders with a CSR.
@@ -31,8 +33,9 @@ func (a *API) sign(q *request) error {
 // the kind of certificate.
 func (a *API) signForApplication(q *request) error {
 	var body struct {
-		CSR  string `json:"csr"`
-		Name string `json:"name"`
+		CSR      string `json:"csr"`
+		Name     string `json:"name"`
+		Replaces string `json:"replaces"`
 	}
 	if err := q.decode(&body); err != nil {
 		return err
@@ -45,7 +48,7 @@ func (a *API) signForApplication(q *request) error {
 	if !ok {
 		return acme.Problemf(acme.InvalidProfile, "there are no certificates of the kind %.40q", q.r.PathValue("type"))
 	}
-	return a.submit(q, signRequest{CSR: body.CSR, Name: body.Name, Profile: string(profile), Application: application})
+	return a.submit(q, signRequest{CSR: body.CSR, Name: body.Name, Replaces: body.Replaces, Profile: string(profile), Application: application})
 }
 
 // application finds one of the member by its URL, by the end of its URL, which
@@ -104,7 +107,7 @@ func (a *API) submit(q *request, body signRequest) error {
 		return acme.Problemf(acme.BadCSR, "csr has to be one CSR in PEM")
 	}
 	x, err := q.delegate.SubmitCSR(q.ctx(), engine.CSRRequest{
-		Directory: a.cfg.Directory, Profile: acme.ProfileName(body.Profile), Application: body.Application, CSR: block.Bytes,
+		Directory: a.cfg.Directory, Profile: acme.ProfileName(body.Profile), Application: body.Application, CSR: block.Bytes, Replaces: acme.CertificateID(body.Replaces),
 	})
 	if err != nil {
 		return err

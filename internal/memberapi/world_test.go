@@ -216,9 +216,10 @@ func (w *world) ask(want int, token, method, path string, body any, header ...st
 }
 
 type signRequest struct {
-	CSR     string `json:"csr"`
-	Profile string `json:"profile,omitempty"`
-	Name    string `json:"name,omitempty"`
+	CSR      string `json:"csr"`
+	Profile  string `json:"profile,omitempty"`
+	Name     string `json:"name,omitempty"`
+	Replaces string `json:"replaces,omitempty"`
 }
 
 func newCSR(t *testing.T, names ...string) (string, *ecdsa.PrivateKey) {
