@@ -477,6 +477,8 @@ func TestCSRCrash(t *testing.T) {
 				break
 			}
 		}
+		// An inline order is placed, closed and delivered in one commit; there may be
+		// others, which publish.
 		if want := map[string]int{"remote": 6, "inline": 1}[ca]; last <= want {
 			t.Errorf("%s: only %d commits were crashed", ca, last-1)
 		}
