@@ -4,18 +4,17 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"acmebridge/conformance/acmetest"
 	"acmebridge/conformance/pebbletest"
+	"acmebridge/conformance/suiteflags"
 )
 
 // fromCommandLine are the flags of go test; package flag offers no later moment to
@@ -24,32 +23,25 @@ var fromCommandLine = addFlags(flag.CommandLine)
 
 // options are what an outsider can say on the command line.
 type options struct {
-	directory, ca, http01, suffix, contact string
-	eabDirectory, eabKeys, differences     string
-	eabReusable                            bool
-	limitedDirectory                       string
-	limitedOrders                          int
+	*suiteflags.Flags
+	contact          string
+	eabReusable      bool
+	limitedDirectory string
+	limitedOrders    int
 }
 
 func addFlags(set *flag.FlagSet) *options {
-	o := &options{}
-	set.StringVar(&o.directory, "directory", "", "directory URL of the server to test; empty: Pebble, in this process")
-	set.StringVar(&o.ca, "ca", "", "PEM file with the roots of the server's TLS certificate")
-	set.StringVar(&o.http01, "http01", "127.0.0.1:5002", "address to answer http-01 validations at")
-	set.StringVar(&o.suffix, "suffix", "", "suffix of the names to order")
+	o := &options{Flags: suiteflags.Add(set)}
 	set.StringVar(&o.contact, "contact", "", "account contact the server accepts")
-	set.StringVar(&o.eabDirectory, "eab-directory", "", "directory URL that requires external account binding")
-	set.StringVar(&o.eabKeys, "eab-keys", "", "file with one unused key per line: kid, space, base64url key")
 	set.BoolVar(&o.eabReusable, "eab-reusable", false, "one external account key may bind several accounts")
 	set.StringVar(&o.limitedDirectory, "limited-directory", "", "directory URL where an account may place few orders at once")
 	set.IntVar(&o.limitedOrders, "limited-orders", 0, "how many that is")
-	set.StringVar(&o.differences, "differences", "", "JSON file, case name to reason, of reviewed differences")
 	return o
 }
 
 // TestServer checks the server named by the flags, or Pebble when none is.
 func TestServer(t *testing.T) {
-	if fromCommandLine.directory == "" {
+	if fromCommandLine.Directory == "" {
 		acmetest.Run(t, againstPebble(t))
 		return
 	}
@@ -104,16 +96,6 @@ func TestCommandLine(t *testing.T) {
 	if len(report.Passed) != 2 || len(report.Different) != 1 {
 		t.Errorf("report is %+v, want two cases passed and one different", report)
 	}
-	for _, bad := range [][]string{{"-ca", "absent.pem"}, {"-differences", "absent.json"}, {"-eab-directory", "https://x/", "-eab-keys", "absent"}} {
-		set := flag.NewFlagSet("test", flag.ContinueOnError)
-		o := addFlags(set)
-		if err := set.Parse(bad); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := o.config(); err == nil || !strings.Contains(err.Error(), "absent") {
-			t.Errorf("%q: %v, want an error that names the file", bad, err)
-		}
-	}
 }
 
 // TestClientsRetryRefusedNonces runs the good ways against a server that refuses
@@ -149,9 +131,11 @@ func TestCasesAreNamed(t *testing.T) {
 }
 
 func againstPebble(t *testing.T) acmetest.Config {
-	keys := map[string]string{}
+	keys, lines := map[string]string{}, strings.Builder{}
 	for i := range 200 {
-		keys[fmt.Sprintf("kid-%03d", i)] = base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "external account key number %09d", i))
+		kid, secret := fmt.Sprintf("kid-%03d", i), base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "external account key number %09d", i))
+		keys[kid] = secret
+		fmt.Fprintln(&lines, kid, secret)
 	}
 	server := pebbletest.Start(t, pebbletest.Config{AlternateRoots: 1})
 	bound := pebbletest.Start(t, pebbletest.Config{ExternalAccounts: keys})
@@ -161,7 +145,7 @@ func againstPebble(t *testing.T) acmetest.Config {
 		HTTP01Listener: server.HTTP01Listener,
 		ExternalAccounts: &acmetest.ExternalAccounts{
 			DirectoryURL: bound.DirectoryURL,
-			NewKey:       keysFrom(keys),
+			NewKey:       newKey(suiteflags.HandOut(lines.String())),
 			Reusable:     true, // Pebble never uses a key up
 		},
 		Differences: pebbleDifferences(),
@@ -170,62 +154,25 @@ func againstPebble(t *testing.T) acmetest.Config {
 	}
 }
 
-// keysFrom hands out each key once.
-func keysFrom(keys map[string]string) func() (acmetest.ExternalAccountKey, error) {
-	var mu sync.Mutex
+// newKey makes keys that are handed out fit the suite.
+func newKey(handOut func() (string, []byte, error)) func() (acmetest.ExternalAccountKey, error) {
 	return func() (acmetest.ExternalAccountKey, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		for kid, text := range keys {
-			delete(keys, kid)
-			secret, err := base64.RawURLEncoding.DecodeString(text)
-			if err != nil {
-				return acmetest.ExternalAccountKey{}, fmt.Errorf("key of %q: %w", kid, err)
-			}
-			return acmetest.ExternalAccountKey{KID: kid, HMAC: secret}, nil
-		}
-		return acmetest.ExternalAccountKey{}, errors.New("no unused external account key is left")
+		kid, secret, err := handOut()
+		return acmetest.ExternalAccountKey{KID: kid, HMAC: secret}, err
 	}
 }
 
 // config turns the flags into what Run takes.
 func (o *options) config() (acmetest.Config, error) {
+	v, err := o.Read()
 	cfg := acmetest.Config{
-		DirectoryURL: o.directory,
-		HTTP01Addr:   o.http01,
-		NameSuffix:   o.suffix,
-		Contact:      o.contact,
+		DirectoryURL: o.Directory, HTTP01Addr: o.HTTP01, NameSuffix: o.Suffix, Contact: o.contact, RootCAs: v.RootCAs, Differences: v.Differences,
 	}
-	var err error
-	if o.ca != "" {
-		if cfg.RootCAs, err = os.ReadFile(o.ca); err != nil {
-			return cfg, fmt.Errorf("-ca: %w", err)
-		}
-	}
-	if o.differences != "" {
-		text, err := os.ReadFile(o.differences)
-		if err != nil {
-			return cfg, fmt.Errorf("-differences: %w", err)
-		}
-		if err := json.Unmarshal(text, &cfg.Differences); err != nil {
-			return cfg, fmt.Errorf("-differences %s: %w", o.differences, err)
-		}
-	}
-	if o.eabDirectory != "" {
-		text, err := os.ReadFile(o.eabKeys)
-		if err != nil {
-			return cfg, fmt.Errorf("-eab-keys: %w", err)
-		}
-		keys := map[string]string{}
-		for line := range strings.Lines(string(text)) {
-			if kid, key, found := strings.Cut(strings.TrimSpace(line), " "); found {
-				keys[kid] = strings.TrimSpace(key)
-			}
-		}
-		cfg.ExternalAccounts = &acmetest.ExternalAccounts{DirectoryURL: o.eabDirectory, NewKey: keysFrom(keys), Reusable: o.eabReusable}
+	if v.NewKey != nil {
+		cfg.ExternalAccounts = &acmetest.ExternalAccounts{DirectoryURL: o.ExternalDirectory, NewKey: newKey(v.NewKey), Reusable: o.eabReusable}
 	}
 	if o.limitedDirectory != "" {
 		cfg.Limited = &acmetest.Limited{DirectoryURL: o.limitedDirectory, NewOrders: o.limitedOrders}
 	}
-	return cfg, nil
+	return cfg, err
 }
