@@ -2,8 +2,6 @@ package config_test
 
 import (
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -26,10 +24,7 @@ backends:
 
 func TestDigiCert(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "f.yaml")
-	if err := os.WriteFile(path, []byte(digicertFile), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := written(t, digicertFile)
 	cfg, err := config.Load(path, []string{"ACMEBRIDGE_BACKENDS_CA_KEY=hunter2", "ACMEBRIDGE_BACKENDS_CA_UNVALIDATED_DOMAINS=true"})
 	if err != nil {
 		t.Fatal(err)
@@ -59,11 +54,8 @@ func TestDigiCert(t *testing.T) {
 // TestDigiCertMissing: each thing that is missing or wrong has its own line.
 func TestDigiCertMissing(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "f.yaml")
 	file := "profiles: {tls: {backend: ca}}\nbackends:\n  ca: {type: digicert, url: 'http://example.org/services/v2', order_validity: 36h, custom_fields: [TRUST], domains: ['*.example.org']}\n"
-	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := written(t, file)
 	_, err := config.Load(path, nil)
 	if err == nil {
 		t.Fatal("it is accepted")
@@ -111,23 +103,8 @@ func TestDigiCertPublic(t *testing.T) {
 func TestDigiCertFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	path := filepath.Join(dir, "f.yaml")
 	file := strings.ReplaceAll(digicertFile, "roots.pem", dir+"/roots.pem") + "    ca_file: " + dir + "/tls.pem\n    key_file: " + dir + "/key\n"
-	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err := config.LoadAndLook(path, nil)
-	for _, key := range []string{"key_file", "roots_file", "ca_file"} {
-		if err == nil || !strings.Contains(err.Error(), "backends.ca."+key+": the file does not exist") {
-			t.Errorf("%s: %v", key, err)
-		}
-	}
-	for _, name := range []string{"roots.pem", "tls.pem", "key"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := config.LoadAndLook(path, nil); err != nil {
-		t.Errorf("with the files: %v", err)
-	}
+	path := written(t, file)
+	_ = wantMissing(t, path, "key_file", "roots_file", "ca_file")
+	wantWhole(t, path, dir, "roots.pem", "tls.pem", "key")
 }

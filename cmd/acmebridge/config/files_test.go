@@ -40,10 +40,7 @@ func TestLoadAndLook(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			path := filepath.Join(t.TempDir(), "f.yaml")
-			if err := os.WriteFile(path, []byte(tt.yaml), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			path := written(t, tt.yaml)
 			if _, err := config.Load(path, nil); err != nil {
 				t.Errorf("Load looks at files: %v", err)
 			}
@@ -85,5 +82,41 @@ func TestOpenDirectories(t *testing.T) {
 				t.Errorf("%q, want %d of them", got, tt.want)
 			}
 		})
+	}
+}
+
+// written is a configuration in a file.
+func written(t *testing.T, text string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "f.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// wantMissing wants check to say of each of those keys of the backend "ca" that its
+// file is not there.
+func wantMissing(t *testing.T, path string, keys ...string) error {
+	t.Helper()
+	_, err := config.LoadAndLook(path, nil)
+	for _, key := range keys {
+		if err == nil || !strings.Contains(err.Error(), "backends.ca."+key+": the file does not exist") {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	return err
+}
+
+// wantWhole wants check to be content when those files are in the folder.
+func wantWhole(t *testing.T, path, dir string, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := config.LoadAndLook(path, nil); err != nil {
+		t.Errorf("with the files: %v", err)
 	}
 }

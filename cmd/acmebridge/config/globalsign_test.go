@@ -1,8 +1,6 @@
 package config_test
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -25,10 +23,7 @@ backends:
 // load reads a configuration from a file of its own.
 func load(t *testing.T, file string, environ ...string) (*config.Config, error) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "f.yaml")
-	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := written(t, file)
 	return config.Load(path, environ)
 }
 

@@ -463,10 +463,7 @@ func TestRelativePaths(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "f.yaml")
-	if err := os.WriteFile(path, []byte("tls: {cert: hunter2, key: hunter2}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := written(t, "tls: {cert: hunter2, key: hunter2}\n")
 	if _, err := config.LoadAndLook(path, nil); err == nil || !strings.Contains(err.Error(), "begins at the working directory, "+folder) || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("a certificate that is not there: %v", err)
 	}

@@ -29,10 +29,7 @@ backends:
 
 func TestSectigo(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "f.yaml")
-	if err := os.WriteFile(path, []byte(sectigoFile), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := written(t, sectigoFile)
 	cfg, err := config.Load(path, []string{"ACMEBRIDGE_BACKENDS_CA_PASSWORD=hunter2"})
 	if err != nil {
 		t.Fatal(err)
@@ -70,25 +67,10 @@ func TestSectigo(t *testing.T) {
 func TestSectigoFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	path := filepath.Join(dir, "f.yaml")
 	file := strings.ReplaceAll(sectigoFile, "roots.pem", dir+"/roots.pem") + "    ca_file: " + dir + "/tls.pem\n    password_file: " + dir + "/password\n"
-	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err := config.LoadAndLook(path, nil)
-	for _, key := range []string{"password_file", "roots_file", "ca_file"} {
-		if err == nil || !strings.Contains(err.Error(), "backends.ca."+key+": the file does not exist") {
-			t.Errorf("%s: %v", key, err)
-		}
-	}
-	for _, name := range []string{"roots.pem", "tls.pem", "password"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := config.LoadAndLook(path, nil); err != nil {
-		t.Errorf("with the files: %v", err)
-	}
+	path := written(t, file)
+	_ = wantMissing(t, path, "password_file", "roots_file", "ca_file")
+	wantWhole(t, path, dir, "roots.pem", "tls.pem", "password")
 	// SK-2: what serve refuses is not valid, whoever looks.
 	if err := os.Chmod(filepath.Join(dir, "password"), 0o644); err != nil {
 		t.Fatal(err)

@@ -2,8 +2,6 @@ package config_test
 
 import (
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -25,10 +23,7 @@ backends:
 
 func TestUpstream(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "f.yaml")
-	if err := os.WriteFile(path, []byte(upstreamFile), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := written(t, upstreamFile)
 	cfg, err := config.Load(path, []string{"ACMEBRIDGE_BACKENDS_CA_EXTERNAL_ACCOUNT_HMAC_KEY=aHVudGVy+/==", "ACMEBRIDGE_BACKENDS_CA_PASSPHRASE=hunter2"})
 	if err != nil {
 		t.Fatal(err)
@@ -77,11 +72,8 @@ func TestBadUpstream(t *testing.T) {
 		"dns_01: {by: command}":                                       "dns_01.command: is missing",
 		"dns_01: {by: route53}":                                       "dns_01.by: must be none, rfc2136, acme_dns, http_request or command",
 	} {
-		path := filepath.Join(t.TempDir(), "f.yaml")
 		text := "profiles: {tls: {backend: ca}}\nbackends: {ca: {type: upstream, " + settings + "}}\n"
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		path := written(t, text)
 		if _, err := config.Load(path, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", settings, err, want)
 		}
@@ -91,7 +83,6 @@ func TestBadUpstream(t *testing.T) {
 // TestUpstreamFiles: check looks at what serve will need.
 func TestUpstreamFiles(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "f.yaml")
 	text := `
 profiles: {tls: {backend: ca}}
 backends:
@@ -99,15 +90,8 @@ backends:
     external_account: {key_id: k, hmac_key_file: /nowhere/h}, http_01: {webroot: /nowhere/w},
     dns_01: {by: rfc2136, server: "ns.example:53", key_name: k, key_file: /nowhere/k}}
 `
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err := config.LoadAndLook(path, nil)
-	for _, key := range []string{"roots_file", "ca_file", "passphrase_file", "external_account.hmac_key_file", "dns_01.key_file"} {
-		if err == nil || !strings.Contains(err.Error(), "backends.ca."+key+": the file does not exist") {
-			t.Errorf("%s: %v", key, err)
-		}
-	}
+	path := written(t, text)
+	err := wantMissing(t, path, "roots_file", "ca_file", "passphrase_file", "external_account.hmac_key_file", "dns_01.key_file")
 	if err == nil || !strings.Contains(err.Error(), "backends.ca.http_01.webroot: is no folder") {
 		t.Errorf("webroot: %v", err)
 	}
