@@ -3,10 +3,6 @@ package upstream
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +13,8 @@ import (
 	"time"
 
 	xacme "golang.org/x/crypto/acme"
+
+	"acmebridge/internal/accountjws"
 )
 
 // Requests that the client library has no call for: it finalizes only together
@@ -112,40 +110,16 @@ func (s *session) do(req *http.Request) (answer, error) {
 	return answer{}, &xacme.Error{StatusCode: resp.StatusCode, ProblemType: problem.Type, Detail: problem.Detail, Header: resp.Header}
 }
 
-// sign makes the JWS with ES256: accountKey gives no key but on P-256.
-func (s *session) sign(url, nonce string, payload any) ([]byte, error) {
-	header, err := json.Marshal(struct {
-		Alg   string `json:"alg"`
-		KID   string `json:"kid"`
-		Nonce string `json:"nonce"`
-		URL   string `json:"url"`
-	}{"ES256", string(s.KID), nonce, url})
-	if err != nil {
-		return nil, err
-	}
+// sign makes the JWS: accountKey gives no key but on P-256.
+func (s *session) sign(url, nonce string, payload any) (body []byte, err error) {
 	var content []byte
 	if payload != nil {
 		if content, err = json.Marshal(payload); err != nil {
 			return nil, err
 		}
 	}
-	protected, encoded := encode(header), encode(content)
-	digest := sha256.Sum256([]byte(protected + "." + encoded))
-	r, v, err := ecdsa.Sign(rand.Reader, s.key, digest[:])
-	if err != nil {
-		return nil, err
-	}
-	signature := make([]byte, 64)
-	r.FillBytes(signature[:32])
-	v.FillBytes(signature[32:])
-	return json.Marshal(struct {
-		Protected string `json:"protected"`
-		Payload   string `json:"payload"`
-		Signature string `json:"signature"`
-	}{protected, encoded, encode(signature)})
+	return accountjws.Sign(s.key, string(s.KID), url, nonce, content)
 }
-
-func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
 // discover reads the directory: once for the library, and once for what it
 // leaves out.

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"time"
@@ -110,7 +111,7 @@ func (b *Backend) finalize(ctx context.Context, s *session, o order, r backends.
 	}
 	got, err := s.post(ctx, o.Finalize, struct {
 		CSR string `json:"csr"`
-	}{encode(r.CSR)})
+	}{base64.RawURLEncoding.EncodeToString(r.CSR)})
 	var p *xacme.Error
 	if errors.As(err, &p) && isProblem(p, "orderNotReady") {
 		// It was ready a moment ago: it went on without us, as after a lost reply.

@@ -2,6 +2,7 @@ package renew
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,21 +14,19 @@ import (
 // accountKeyType is one that every ACME server takes (RFC 8555, 6.2).
 const accountKeyType = "p256"
 
-// order gets a certificate for a CSR.
-func (r *Renewer) order(ctx context.Context, csr []byte) (chain [][]byte, err error) {
+// order gets a certificate for a CSR. old is the one that it takes the place of,
+// nil for the first.
+func (r *Renewer) order(ctx context.Context, csr []byte, old *x509.Certificate) (chain [][]byte, err error) {
 	key, err := keptKey(r.Path+accountKey, accountKeyType)
 	if err != nil {
 		return nil, err
 	}
 	client := &acme.Client{Key: key, DirectoryURL: r.Directory, HTTPClient: r.HTTP, UserAgent: r.UserAgent}
-	if err := r.register(ctx, client); err != nil {
+	account, err := r.register(ctx, client)
+	if err != nil {
 		return nil, err
 	}
-	var options []acme.OrderOption
-	if r.Profile != "" {
-		options = append(options, acme.WithOrderIssuanceProfile(acme.ProfileName(r.Profile)))
-	}
-	order, err := client.AuthorizeOrder(ctx, identifiers(r.Names), options...)
+	order, err := r.open(ctx, client, account, old)
 	if err != nil {
 		return nil, fmt.Errorf("order: %w", err)
 	}
@@ -59,19 +58,22 @@ func orderError(err error) error {
 	return err
 }
 
-func (r *Renewer) register(ctx context.Context, client *acme.Client) error {
-	_, err := client.GetReg(ctx, "")
-	if err == nil {
-		return nil
+// register returns the URL of the account, which is made when there is none.
+func (r *Renewer) register(ctx context.Context, client *acme.Client) (account string, err error) {
+	a, err := client.GetReg(ctx, "")
+	if errors.Is(err, acme.ErrNoAccount) {
+		a, err = client.Register(ctx, &acme.Account{Contact: r.Contact, ExternalAccountBinding: r.ExternalAccount}, acme.AcceptTOS)
+		if errors.Is(err, acme.ErrAccountAlreadyExists) { // another run made it, meanwhile
+			a, err = client.GetReg(ctx, "")
+		}
+		if err != nil {
+			return "", fmt.Errorf("make an account: %w", err)
+		}
 	}
-	if !errors.Is(err, acme.ErrNoAccount) {
-		return fmt.Errorf("find the account: %w", err)
+	if err != nil {
+		return "", fmt.Errorf("find the account: %w", err)
 	}
-	_, err = client.Register(ctx, &acme.Account{Contact: r.Contact, ExternalAccountBinding: r.ExternalAccount}, acme.AcceptTOS)
-	if err != nil && !errors.Is(err, acme.ErrAccountAlreadyExists) {
-		return fmt.Errorf("make an account: %w", err)
-	}
-	return nil
+	return a.URI, nil
 }
 
 // prove answers the http-01 challenge of an authorization, unless it is valid

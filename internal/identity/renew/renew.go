@@ -175,7 +175,11 @@ func (r *Renewer) renew(ctx context.Context, old *identity.Identity) error {
 	if err != nil {
 		return err
 	}
-	der, err := r.order(ctx, csr)
+	var replaced *x509.Certificate
+	if old != nil {
+		replaced = old.Leaf
+	}
+	der, err := r.order(ctx, csr, replaced)
 	if err != nil {
 		return err
 	}
