@@ -78,13 +78,9 @@ func TestDigiCertPublic(t *testing.T) {
 		"ssl_basic": {"profiles.both.usages[1]: client_auth is not to be had from backend ca since 2020-01-01", "profiles.client.usages: must have server_auth"},
 		"x9_pki":    nil,
 	} {
-		path := filepath.Join(t.TempDir(), "f.yaml")
 		file := "profiles: {both: {backend: ca, usages: [server_auth, client_auth]}, client: {backend: ca, usages: [client_auth]}}\n" +
 			"backends:\n  ca: {type: digicert, url: soon, product: " + product + ", server_only_from: '2020-01-01'}\n"
-		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		_, err := config.Load(path, nil)
+		_, err := config.Load(written(t, file), nil)
 		if err == nil {
 			t.Fatal("it is accepted") // its URL is wrong
 		}
