@@ -95,6 +95,11 @@ func (w world) request() backends.Request {
 	return r
 }
 
+// wrong are the ways in which a certificate is not what was ordered.
+var wrong = []digicerttest.Kind{
+	digicerttest.DropName, digicerttest.AddName, digicerttest.WrongKey, digicerttest.NoClient, digicerttest.NoServer, digicerttest.Outlived,
+}
+
 // TestContract joins the suite of all backends, with each shape in which the CA
 // may answer an order, and with each way in which it may keep references.
 func TestContract(t *testing.T) {
@@ -118,9 +123,11 @@ func TestContract(t *testing.T) {
 						w.ca.Next(digicerttest.Outcome{Kind: digicerttest.Rejected, Reason: "not ours"})
 						return w.request()
 					},
-					Bought: func() int { return len(w.ca.Purchases()) },
-					Misissue: ways(func(kind digicerttest.Kind) { w.ca.Next(digicerttest.Outcome{Kind: kind}) },
-						digicerttest.DropName, digicerttest.AddName, digicerttest.WrongKey, digicerttest.NoClient, digicerttest.NoServer, digicerttest.Outlived),
+					Bought:        func() int { return len(w.ca.Purchases()) },
+					Misissue:      ways(func(kind digicerttest.Kind) { w.ca.Next(digicerttest.Outcome{Kind: kind}) }, wrong...),
+					MisissueTwice: ways(func(kind digicerttest.Kind) { w.ca.Next(digicerttest.Outcome{Kind: kind, Reissue: kind}) }, wrong...),
+					LoseReissue:   func() { w.breaks(t, digicerttest.Fault{Endpoint: "reissue", Kind: "reset-after", Count: 1}) },
+					Reissued:      func() int { return len(w.ca.Journal("reissue")) },
 					Damage: ways(func(kind digicerttest.Kind) {
 						w.breaks(t, digicerttest.Fault{Endpoint: "download", Kind: string(kind)})
 					},

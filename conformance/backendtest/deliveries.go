@@ -193,14 +193,15 @@ func checkForeign(ctx context.Context, s Subject) error {
 }
 
 // checkMisissue has the CA itself issue something else than what was ordered.
-// That was paid for, and nobody gets it; the next order is none the worse.
+// That was paid for, and nobody gets it; the next order is none the worse. Where the
+// CA would issue it again, this is the engine that cannot have that: see checkMends.
 func checkMisissue(ctx context.Context, s Subject) error {
 	for _, name := range slices.Sorted(maps.Keys(s.Misissue)) {
 		f, n, err := s.order()
 		if err != nil {
 			return err
 		}
-		f.hide = true
+		f.hide, f.plain = true, true
 		if err := f.well(ctx); err != nil { // somebody whose certificate there is to mix up
 			return err
 		}

@@ -20,6 +20,8 @@
 //	LoseReply  the reply to the next purchase is lost
 //	Refuse     the CA says no
 //	Misissue   the CA issues something else than was ordered
+//	Reissued   how often it has issued that again, where it does so for nothing;
+//	           MisissueTwice and LoseReissue go with it
 //	Damage     what is fetched is cut off, hostile or no certificate at all
 //
 // # Alone and behind the engine

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -32,12 +33,18 @@ type registry struct {
 	loseNext bool
 	misissue string // a fault of sign, for the next order
 	damaged  bool   // what is delivered
+
+	misissueAgain string // a fault of sign, for what is issued again of the next order
+	loseAgain     bool
+	again         int // how often something was issued again
 }
 
 type order struct {
 	request  backends.Request
 	misissue string
 	chain    [][]byte
+	again    string // the fault of what is issued again
+	second   [][]byte
 }
 
 func newRegistry(t *testing.T) *registry {
@@ -174,8 +181,8 @@ func (c *client) Submit(ctx context.Context, r backends.Request) (backends.Ticke
 		return "", backends.Refused("you have that already", nil)
 	}
 	c.byKey[r.Key] = len(c.orders)
-	c.orders = append(c.orders, &order{request: r, misissue: c.misissue})
-	if c.fault != "wrong for ever" {
+	c.orders = append(c.orders, &order{request: r, misissue: c.misissue, again: c.misissueAgain})
+	if c.misissueAgain = ""; c.fault != "wrong for ever" {
 		c.misissue = ""
 	}
 	if c.fault == "buys two" {
@@ -325,6 +332,55 @@ func (c *client) SignCRL(name string, number int64, thisUpdate time.Time, revoke
 		next = thisUpdate.Add(72 * time.Hour)
 	}
 	return der, next, err
+}
+
+// mending is a client of a registry that issues again for nothing, at once.
+type mending struct{ *client }
+
+func (c mending) Reissue(_ context.Context, r backends.Request, t backends.Ticket, _ []byte) (backends.Ticket, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o := c.orders[c.byKey[r.Key]]
+	o.second = c.sign(o.request, o.again)
+	if c.again++; c.fault == "buys what it issues again" {
+		c.orders = append(c.orders, &order{request: r})
+	}
+	if c.loseAgain {
+		c.loseAgain = false
+		if c.fault == "lost again is not sent" {
+			return "", backends.NotSent(errConnect)
+		}
+		return "", errors.New("connection reset")
+	}
+	return t + "+", nil
+}
+
+func (c mending) FindReissue(_ context.Context, r backends.Request, t backends.Ticket, _ []byte) (backends.Ticket, bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found := c.orders[c.byKey[r.Key]].second != nil
+	switch c.fault {
+	case "finds nothing again":
+		found = false
+	case "finds any reissue":
+		found = true
+	}
+	return t + "+", found, nil
+}
+
+func (c mending) Poll(ctx context.Context, t backends.Ticket) (backends.Result, error) {
+	first, again := strings.CutSuffix(string(t), "+")
+	got, err := c.client.Poll(ctx, backends.Ticket(first))
+	if !again || err != nil || c.fault == "delivers the wrong one" {
+		return got, err
+	}
+	var n int
+	if _, err := fmt.Sscanf(first, "o%d", &n); err != nil {
+		return got, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return backends.Result{Chain: c.orders[n].second}, nil
 }
 
 // issuing is a client that claims to be a function, and is one only with care.

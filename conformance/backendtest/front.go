@@ -36,9 +36,11 @@ type front struct {
 
 	// Where the engine meets the backend.
 	hide      bool // the backend's ability to issue at once
+	plain     bool // hides that it can have something issued again
 	bend      func(chain [][]byte) [][]byte
 	sends     atomic.Int64 // submissions that may have reached the CA
 	calls     atomic.Int64 // of those, how many were for several at once
+	again     atomic.Int64 // requests to issue again that may have reached the CA
 	delivered sync.Map     // the leaves of a Continuer, which are counted instead
 
 	before int // what was bought when it was made

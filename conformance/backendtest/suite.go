@@ -42,6 +42,13 @@ type Subject struct {
 	// ordered next: for another key, without a name, what another order was
 	// for. Each func arranges that for the next request, once.
 	Misissue map[string]func()
+	// MisissueTwice are such ways in which the CA issues that once more when it is
+	// asked to issue again, for a backends.Reissuer. LoseReissue makes the next
+	// request to issue again reach the CA and its reply get lost, and Reissued
+	// returns how often the CA has issued again so far, as its own books say.
+	MisissueTwice map[string]func()
+	LoseReissue   func()
+	Reissued      func() int
 	// Damage are ways in which what the CA delivers is damaged or meant to do
 	// harm, by name: an archive that is cut off, or one that inflates without
 	// end. Each func begins with it, and Mend ends all of them.
@@ -102,6 +109,7 @@ var checks = []check{
 	{"issuing is a function of the request", has[backends.Issuer], checkIssuer},
 	{"a lost request is found", has[backends.Finder], checkFinder},
 	{"a request never sent is not found", has[backends.Finder], checkNotFound},
+	{"what is issued again is another certificate, and found", Subject.mends, checkReissuer},
 	{"revoking may be repeated", has[backends.Revoker], checkRevoker},
 	{"renewals are suggested for a time that comes", has[backends.RenewalInformer], checkInformer},
 	{"lists say what was revoked", has[backends.CRLSigner], checkCRL},
@@ -121,6 +129,10 @@ var checks = []check{
 	{"the engine sends several at once, and pays once for each", func(s Subject) bool { return s.together() > 1 }, checkTogether},
 	{"the engine delivers nobody else's certificate", nil, checkForeign},
 	{"the engine delivers nothing that was issued wrongly", func(s Subject) bool { return len(s.Misissue) > 0 }, checkMisissue},
+	{"the engine has what is wrong issued again, and pays once", Subject.mends, checkMends},
+	{"the engine has it issued again once", func(s Subject) bool { return s.mends() && len(s.MisissueTwice) > 0 }, checkWrongTwice},
+	{"the engine loses the reply to that, and asks once", func(s Subject) bool { return s.mends() && s.LoseReissue != nil }, checkLostReissue},
+	{"the engine crashes at every commit of that, and asks once", Subject.mends, checkReissueCrash},
 	{"the engine outlasts what is delivered damaged", func(s Subject) bool { return len(s.Damage) > 0 }, checkOutlasts},
 	{"the engine ends what is refused", func(s Subject) bool { return s.Refuse != nil }, checkEnds},
 }

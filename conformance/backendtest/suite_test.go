@@ -53,6 +53,52 @@ func TestRunIssuer(t *testing.T) {
 	Run(t, func(t *testing.T) Subject { return subject(t, "", true) })
 }
 
+func mendingSubject(t *testing.T, fault string) Subject {
+	s := subject(t, fault, false)
+	c := s.Backend.(*client)
+	s.Backend = mending{c}
+	s.Reopen = func() backends.Backend { return mending{&client{registry: c.registry, fault: fault}} }
+	s.MisissueTwice = map[string]func(){}
+	for name, misissue := range s.Misissue {
+		s.MisissueTwice[name] = func() { misissue(); c.mu.Lock(); c.misissueAgain = name; c.mu.Unlock() }
+	}
+	s.LoseReissue = func() { c.mu.Lock(); c.loseAgain = true; c.mu.Unlock() }
+	s.Reissued = func() int { c.mu.Lock(); defer c.mu.Unlock(); return c.again }
+	return s
+}
+
+func TestRunReissuer(t *testing.T) {
+	Run(t, func(t *testing.T) Subject { return mendingSubject(t, "") })
+}
+
+// TestReissuerFaults does what TestFaults does for a backend that has things issued
+// again.
+func TestReissuerFaults(t *testing.T) {
+	t.Parallel()
+	for fault, want := range map[string]string{
+		"delivers the wrong one":                "what is issued again is another certificate, and found",
+		"finds any reissue":                     "what is issued again is another certificate, and found",
+		"finds nothing again":                   "what is issued again is another certificate, and found",
+		"lost again is not sent":                "what is issued again is another certificate, and found",
+		"delivers the wrong one, to the engine": "the engine has what is wrong issued again, and pays once",
+		"buys what it issues again":             "the engine has what is wrong issued again, and pays once",
+		"buys what it issues again, twice":      "the engine has it issued again once",
+		"finds nothing again, after a loss":     "the engine loses the reply to that, and asks once",
+		"lost again is not sent, after a loss":  "the engine loses the reply to that, and asks once",
+		"finds nothing again, after a crash":    "the engine crashes at every commit of that, and asks once",
+	} {
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			fault, _, _ := strings.Cut(fault, ", ")
+			if err := runNamed(t.Context(), t, want, mendingSubject(t, fault)); err == nil {
+				t.Errorf("the check %q did not notice", want)
+			} else if testing.Verbose() {
+				t.Log(strings.ReplaceAll(err.Error(), "\n", "; "))
+			}
+		})
+	}
+}
+
 // TestFaults breaks one thing at a time and names the check that must notice.
 func TestFaults(t *testing.T) {
 	const granted = "a submitted request is granted as its contract says"

@@ -17,7 +17,31 @@ func (f *front) watch(b backends.Backend) backends.Backend {
 	finder, finds := b.(backends.Finder)
 	issuer, issues := b.(backends.Issuer)
 	continuer, continues := b.(backends.Continuer)
-	switch issues = issues && !f.hide; {
+	reissuer, reissues := b.(backends.Reissuer)
+	again := watchedReissuer{f, reissuer}
+	issues, reissues = issues && !f.hide, reissues && !f.plain
+	switch {
+	case continues && reissues:
+		return struct {
+			watchedContinuer
+			watchedReissuer
+		}{watchedContinuer{w, continuer}, again}
+	case finds && f.subject.together() > 1 && reissues:
+		return struct {
+			watchedBatcher
+			watchedReissuer
+		}{watchedBatcher{w, finder, b.(backends.Batcher)}, again}
+	case finds && reissues: // nothing that costs nothing is issued again, so it is no Issuer
+		return struct {
+			*watched
+			backends.Finder
+			watchedReissuer
+		}{w, finder, again}
+	case reissues:
+		return struct {
+			*watched
+			watchedReissuer
+		}{w, again}
 	case continues: // whose Submit may simply be repeated, so there is nothing to find
 		return watchedContinuer{w, continuer}
 	case finds && f.subject.together() > 1:
@@ -76,6 +100,24 @@ func (w watchedBatcher) SubmitBatch(ctx context.Context, rs []backends.Request) 
 		w.front.calls.Add(1)
 	}
 	return t, err
+}
+
+// watchedReissuer counts what may have been issued again.
+type watchedReissuer struct {
+	f        *front
+	reissuer backends.Reissuer
+}
+
+func (w watchedReissuer) Reissue(ctx context.Context, r backends.Request, t backends.Ticket, wrong []byte) (backends.Ticket, error) {
+	again, err := w.reissuer.Reissue(ctx, r, t, wrong)
+	if _, refused := backends.RefusalDetail(err); !refused && !backends.IsNotSent(err) {
+		w.f.again.Add(1)
+	}
+	return again, err
+}
+
+func (w watchedReissuer) FindReissue(ctx context.Context, r backends.Request, t backends.Ticket, wrong []byte) (backends.Ticket, bool, error) {
+	return w.reissuer.FindReissue(ctx, r, t, wrong)
 }
 
 // watchedContinuer counts what was bought by what is delivered: nothing is by
