@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,10 +33,12 @@ The journal gets a line of JSON for each request, purchase, reissue, swap, cance
 download and revocation. On the control port the same is done from outside while it runs: POST
 /faults, /next, /plans, /hold, /release, /advance, /approve, /reject, /products, /organization,
 /domain and GET /journal, /counts, /roots.pem.
-` + standincmd.Help(digicerttest.Endpoints(), digicerttest.FaultKinds(), digicerttest.Kinds(), "orders whose common name"),
+` + standincmd.Help(digicerttest.Endpoints(), digicerttest.FaultKinds(), digicerttest.Kinds(), "orders whose common name") + `
+What an order is issued again as, which is ready unless said, may follow its kind: no-client+stuck.`,
 		Example: `  acmebridge standin digicert --tls-root x9-roots.pem --processing 5s --journal orders.jsonl
   acmebridge standin digicert --fault order:reset-after:count=1
-  acmebridge standin digicert --outcome '*.slow.example.org=stuck' --control 127.0.0.1:8842`,
+  acmebridge standin digicert --outcome '*.slow.example.org=stuck' --control 127.0.0.1:8842
+  acmebridge standin digicert --outcome '*.once.example.org=no-client' --outcome '*.twice.example.org=no-client+no-client'`,
 		Args: usage.NoArguments,
 	}
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -79,7 +82,7 @@ func (p *program) standDigicert(ctx context.Context, f digicertFlags, cfg digice
 		ca.SetDomain(name, ca.Now().AddDate(1, 0, 0))
 	}
 	err = f.Arrange(ca, "rejected", func(pattern, kind, reason string) error {
-		return ca.Plan(pattern, digicerttest.Outcome{Kind: digicerttest.Kind(kind), Reason: reason})
+		return ca.Plan(pattern, digicertOutcome(kind, reason))
 	})
 	if err != nil {
 		return err
@@ -91,4 +94,13 @@ func (p *program) standDigicert(ctx context.Context, f digicertFlags, cfg digice
 	return f.Serve(ctx, ca, l, func(control string) {
 		fmt.Fprintf(p.stdout, "An imitation of DigiCert CertCentral is running.\n  url           %s/services/v2\n  API key       %s\n  organization  117\n%s", origin, cfg.Key, standincmd.ControlLine(control))
 	})
+}
+
+// digicertOutcome reads a kind with what the order is issued again as, "no-client+stuck".
+func digicertOutcome(kind, reason string) digicerttest.Outcome {
+	first, again, said := strings.Cut(kind, "+")
+	if said && again == "" {
+		again = "+" // which is no kind, where nothing at all would be the usual one
+	}
+	return digicerttest.Outcome{Kind: digicerttest.Kind(first), Reason: reason, Reissue: digicerttest.Kind(again)}
 }

@@ -9,10 +9,12 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"net"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"acmebridge/backends/digicert/digicerttest"
 	"acmebridge/backends/sectigo"
 	"acmebridge/internal/secret"
 )
@@ -79,4 +81,17 @@ func sectigoBuy(ts *testscript.TestScript, url, roots, name, batch string) ([]*x
 		return nil, err
 	}
 	return a.Match(spki, []string{name}, false)
+}
+
+// TestDigicertOutcome: what an order is issued again as can be said on the command line.
+func TestDigicertOutcome(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]digicerttest.Outcome{
+		"rejected":            {Kind: digicerttest.Rejected, Reason: "no"},
+		"no-client+no-client": {Kind: digicerttest.NoClient, Reason: "no", Reissue: digicerttest.NoClient},
+	} {
+		if got := digicertOutcome(text, "no"); got != want || got.Check() != nil {
+			t.Errorf("%s: %+v", text, got)
+		}
+	}
 }
