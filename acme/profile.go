@@ -115,6 +115,9 @@ const (
 	DatesExact DatesRule = "exact"
 	// DatesUpperBound takes notAfter as the latest end that the client can use.
 	DatesUpperBound DatesRule = "upper_bound"
+	// DatesWish takes orders with any dates, and they have no effect: the profile
+	// decides, and the order shows none.
+	DatesWish DatesRule = "wish"
 	// DatesRefuse takes no dates at all.
 	DatesRefuse DatesRule = "refuse"
 )

@@ -472,7 +472,7 @@ func (e *Engine) newSubmission(f finalization) (storage.Submission, error) {
 func endOf(o acme.Order, p acme.Profile, now time.Time) time.Time {
 	usual := now.Add(p.Validity)
 	switch {
-	case o.NotAfter.IsZero(), p.Dates == acme.DatesUpperBound && o.NotAfter.After(usual):
+	case o.NotAfter.IsZero(), p.Dates == acme.DatesWish, p.Dates == acme.DatesUpperBound && o.NotAfter.After(usual):
 		return usual
 	default:
 		return o.NotAfter.UTC()

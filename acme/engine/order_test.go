@@ -334,6 +334,23 @@ func TestUpperBound(t *testing.T) {
 	})
 }
 
+// TestXRoadWishes: whoever chooses the end of certificates, a Security Server's
+// order is none to be refused for it, and lasts as long as others (C-XR-1).
+func TestXRoadWishes(t *testing.T) {
+	for _, rule := range []acme.DatesRule{acme.DatesUpperBound, acme.DatesWish} {
+		t.Run(string(rule), func(t *testing.T) {
+			xroadRun(t, func(w *world) { w.profile.Dates, w.fake.ownEnd = rule, true }, func(r *run, a acme.Account) {
+				for _, wish := range []time.Duration{365 * 24 * time.Hour, time.Hour} {
+					o, err := r.NewOrder(r.w.t.Context(), a, engine.OrderRequest{Identifiers: dns("ss1.example.org"), NotAfter: time.Now().Add(wish)})
+					if err != nil || !o.NotAfter.IsZero() || o.Expires.Before(time.Now().Add(2*time.Hour)) {
+						t.Errorf("%s: %+v, %v", wish, o, err)
+					}
+				}
+			})
+		})
+	}
+}
+
 // TestShortNotAfter: an order ends when the certificate that it asks for would
 // have ended.
 func TestShortNotAfter(t *testing.T) {

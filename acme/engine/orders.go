@@ -51,6 +51,9 @@ func (e *Engine) NewOrder(ctx context.Context, owner acme.Account, r OrderReques
 		}
 	}
 	now := e.now()
+	if e.onlyWished(profile) {
+		r.NotBefore, r.NotAfter = time.Time{}, time.Time{} // an order shows what it was granted
+	}
 	if p := e.checkDates(profile, r.NotBefore, r.NotAfter, now); p != nil {
 		return acme.Order{}, p
 	}
@@ -201,9 +204,20 @@ func offered(p acme.Profile, identifiers []acme.Identifier) *acme.Problem {
 // covers clocks that differ, not plans.
 const startTolerance = 5 * time.Minute
 
+// onlyWished reports whether the dates of orders are wishes, which nothing comes
+// of. X-Road takes whatever end it gets (C-XR-1), so where the CA chooses it no
+// order of a Security Server is refused for the one that it names.
+func (e *Engine) onlyWished(p acme.Profile) bool {
+	return p.Dates == acme.DatesWish ||
+		p.Dates == acme.DatesUpperBound && p.XRoad.Usage != "" && !e.backends[p.Backend].traits.HonoursNotAfter
+}
+
 // checkDates accepts what the profile can grant, by its rule, and names the
 // range otherwise (R8555-7.4-12, R8555-7.4-2).
 func (e *Engine) checkDates(p acme.Profile, notBefore, notAfter, now time.Time) *acme.Problem {
+	if e.onlyWished(p) {
+		return nil
+	}
 	if p.Dates == acme.DatesRefuse && (!notBefore.IsZero() || !notAfter.IsZero()) {
 		return acme.Problemf(acme.Malformed, "profile %s decides when its certificates begin and end; leave notBefore and notAfter out", p.Name)
 	}

@@ -23,6 +23,7 @@ func TestDatesByProfile(t *testing.T) {
 		notBefore, after   time.Duration // from now; zero: left out
 		refused            string        // part of the detail, when refused
 		end, endAtTheLeast time.Duration // of the certificate; end zero: exactly as asked for
+		unseen             bool          // the order shows no dates
 	}{
 		{name: "exact grants what it can", rule: acme.DatesExact, after: 30 * day},
 		{name: "exact is the rule of a profile that says nothing", after: 30 * day},
@@ -32,6 +33,9 @@ func TestDatesByProfile(t *testing.T) {
 		{name: "upper bound cuts what is too long", rule: acme.DatesUpperBound, after: 365 * day, end: 90 * day, endAtTheLeast: 90*day - time.Hour},
 		{name: "upper bound keeps what is short enough", rule: acme.DatesUpperBound, after: 30 * day},
 		{name: "upper bound refuses the past", rule: acme.DatesUpperBound, after: -day, refused: "notAfter has to lie between "},
+		{name: "a wish for more", rule: acme.DatesWish, after: 365 * day, end: 90 * day, endAtTheLeast: 90*day - time.Hour, unseen: true},
+		{name: "a wish for less", rule: acme.DatesWish, after: day, end: 90 * day, endAtTheLeast: 90*day - time.Hour, unseen: true},
+		{name: "a wish for what is over", rule: acme.DatesWish, notBefore: -2 * day, after: -day, end: 90 * day, endAtTheLeast: 90*day - time.Hour, unseen: true},
 		{name: "refuse takes no end", rule: acme.DatesRefuse, after: 30 * day, refused: "leave notBefore and notAfter out"},
 		{name: "refuse takes no start", rule: acme.DatesRefuse, notBefore: time.Second, refused: "leave notBefore and notAfter out"},
 		{name: "refuse takes an order without dates", rule: acme.DatesRefuse, end: 90 * day, endAtTheLeast: 90*day - time.Hour},
@@ -57,7 +61,7 @@ func TestDatesByProfile(t *testing.T) {
 			}
 			o := wantOrder(t, r, http.StatusCreated)
 			if test.after != 0 { // R8555-7.4-2: the order shows what was asked for
-				if got := decode[struct{ NotAfter time.Time }](t, r).NotAfter; !got.Equal(now.Add(test.after)) {
+				if got := decode[struct{ NotAfter time.Time }](t, r).NotAfter; got.IsZero() != test.unseen || !test.unseen && !got.Equal(now.Add(test.after)) {
 					t.Errorf("the order shows notAfter %s, asked for %s", got, now.Add(test.after))
 				}
 			}

@@ -185,6 +185,32 @@ func TestRefusalsSayNothingOfTheCA(t *testing.T) {
 	}
 }
 
+// TestFinalizeForbidden: an order that the CA does not authorize ends by that, and
+// says nothing of the account, which others go on with.
+func TestFinalizeForbidden(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		status  int
+		problem string
+		ends    bool
+	}{{403, "unauthorized", true}, {401, "unauthorized", false}, {403, "userActionRequired", false}, {400, "accountDoesNotExist", false}} {
+		w := newWorld(t, pebbletest.Config{})
+		m := between(t, w)
+		b, r := open(t, w.cfg), request()
+		ticket, err := b.Submit(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.refuse(test.status, test.problem)
+		m.set(func() { m.posts = finalizePath })
+		_, err = carryOn(t, b, r, ticket)
+		detail, refused := backends.RefusalDetail(err)
+		if refused != test.ends || errors.Is(err, backends.ErrCredentials) == test.ends || strings.Contains(detail, "http") {
+			t.Errorf("%d %s: %v", test.status, test.problem, err)
+		}
+	}
+}
+
 // TestInvalidLater: an order that is called invalid once its proofs are gone still
 // gives the certificate that was bought under it.
 func TestInvalidLater(t *testing.T) {

@@ -48,7 +48,8 @@ type middle struct {
 	slow     bool   // orders are being processed
 	paths    string // what damaged is for
 	damaged  func([]byte) []byte
-	status   int // of every POST, when not zero
+	status   int    // of every POST, when not zero,
+	posts    string // or of those to paths that begin with it
 	problem  string
 	bend     func(*x509.Certificate) // the next certificate that is fetched
 	wrong    map[string][]byte       // certificates that were bent, by path
@@ -111,7 +112,7 @@ func (m *middle) refused(w http.ResponseWriter, r *http.Request) bool {
 	if r.URL.Path == newOrderPath {
 		m.replaced = append(m.replaced, replacedBy(r))
 	}
-	if m.status == 0 || r.Method != http.MethodPost {
+	if m.status == 0 || r.Method != http.MethodPost || !strings.HasPrefix(r.URL.Path, m.posts) {
 		return false
 	}
 	w.Header().Set("Content-Type", "application/problem+json")

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	xacme "golang.org/x/crypto/acme"
@@ -117,6 +118,10 @@ func (b *Backend) finalize(ctx context.Context, s *session, o order, r backends.
 		// It was ready a moment ago: it went on without us, as after a lost reply.
 		o.Status, o.wait = xacme.StatusProcessing, time.Second
 		return o, nil
+	}
+	if p != nil && p.StatusCode == http.StatusForbidden && isProblem(p, "unauthorized") {
+		// The account was let in a moment ago, to look at this very order.
+		return o, fmt.Errorf("upstream: finalize order %s: %w", r.Order, backends.Refused("the certificate authority does not authorize the order", err))
 	}
 	if err != nil {
 		return o, fmt.Errorf("upstream: finalize order %s: %w", r.Order, b.settle(s, err))

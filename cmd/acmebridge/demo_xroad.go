@@ -62,8 +62,8 @@ log: {format: text}
 directories:
   xroad: {external_account: required, plain_contacts: true, fixed_keys: true, profiles: [xroad-auth, xroad-sign]}
 profiles:
-  xroad-auth: {backend: xroad, authorization: both, validity: 365d, dates: upper_bound, lenient_replaces: true, hold: 8s, xroad: {usage: auth, instance: DEMO}}
-  xroad-sign: {backend: xroad, authorization: both, validity: 365d, dates: upper_bound, lenient_replaces: true, hold: 8s, xroad: {usage: sign, instance: DEMO}}
+  xroad-auth: {backend: xroad, authorization: both, validity: 365d, lenient_replaces: true, hold: 8s, xroad: {usage: auth, instance: DEMO}}
+  xroad-sign: {backend: xroad, authorization: both, validity: 365d, lenient_replaces: true, hold: 8s, xroad: {usage: sign, instance: DEMO}}
 backends: {xroad: {type: localca, organization: Demo Ecosystem}}
 `, front, filepath.Join(dir, "data"), pki, port)
 	return config.Parse("the demo's configuration", []byte(text), nil)

@@ -151,7 +151,7 @@ directories:
 		{"products-sign", "backend: xroad, xroad: {usage: sign}"},
 		{"silver-sign", "backend: xroad, xroad: {usage: sign, profile_id: silver}"},
 	} {
-		profiles += fmt.Sprintf("  %s: {authorization: both, validity: 365d, dates: upper_bound, lenient_replaces: true, %s}\n", p.name, p.more)
+		profiles += fmt.Sprintf("  %s: {authorization: both, validity: 365d, lenient_replaces: true, %s}\n", p.name, p.more)
 	}
 	config = strings.Replace(config, "\ndirectories:\n", directories, 1)
 	return strings.Replace(config, "\nprofiles:\n", profiles, 1)

@@ -102,7 +102,6 @@ func startCA(t *testing.T) (*gate, func(config string) string) {
     roots_file: %s
     agree_to_terms: true
     private: true
-    send_not_after: true # every order of a Security Server has an end
     external_account: {key_id: %q, hmac_key_file: %s}
     http_01: {listen: "127.0.0.1:%d"}
 `, front.Listener.Addr(), filepath.Join(dir, "tls.pem"), roots, account.KID, filepath.Join(dir, "hmac-key"), responder)

@@ -31,7 +31,7 @@ var bad = []struct {
 		"f:4:49: directories.default.pre_authorization: needs a first profile that wants names proved; tls has authorization: registry",
 	}},
 	{"dates of no kind", "profiles:\n  tls: {backend: local, dates: any}\n", []string{
-		"f:2:32: profiles.tls.dates: must be exact, upper_bound or refuse",
+		"f:2:32: profiles.tls.dates: must be exact, upper_bound, wish or refuse",
 	}},
 	{"approvers of nothing", "profiles:\n  tls: {backend: local, approvers: [alice, alice]}\n", []string{
 		"f:2:25: profiles.tls.approvers: nobody has to approve anything; set approval: required, or leave the approvers out",
@@ -270,13 +270,13 @@ var bad = []struct {
 	{"a subject by a CA without templates", "profiles: {tls: {backend: local, subject: by_ca}}\n", []string{
 		"f:1:43: profiles.tls.subject: by_ca is for a CA with templates of its own; local has none",
 	}},
-	{"a Security Server has no use for it", "directories: {d: {profiles: [s]}}\nprofiles:\n  s: {backend: local, challenges: [tls-alpn-01], reuse_authorizations: 1h, xroad: {usage: sign}}\n", []string{
+	{"a Security Server has no use for it", "directories: {d: {profiles: [s]}}\nprofiles:\n  s: {backend: local, challenges: [tls-alpn-01], reuse_authorizations: 1h, xroad: {usage: sign}, dates: exact}\n", []string{
 		"f:1:15: directories.d.external_account: must be required: profile s is for X-Road, and the external account key says for which member",
 		"f:3:3: profiles.s.authorization: must be both: whoever holds the name of a Security Server is not by that the member that it belongs to",
-		"f:3:3: profiles.s.dates: must be upper_bound: a Security Server asks for a year in every order",
 		"f:3:3: profiles.s.lenient_replaces: must be true: a Security Server sends replaces with every renewal, and has no way to go on without",
 		"f:3:23: profiles.s.challenges: a Security Server answers http-01 and finalizes only what it had to prove",
 		"f:3:72: profiles.s.reuse_authorizations: must be 0s: a Security Server finalizes only orders that have something to prove",
+		"f:3:105: profiles.s.dates: must be wish (as when it is left out) or upper_bound: a Security Server asks for a year in every order",
 	}},
 	{"a subject from nowhere", "profiles: {tls: {backend: local, subject: registry}}\n", []string{
 		"f:1:12: profiles.tls.subject_from: is missing; it says where in the record of a member the subject comes from, for example {organization: name}",
@@ -284,15 +284,15 @@ var bad = []struct {
 	{"a subject that nobody asks for", "profiles: {tls: {backend: local, subject_from: {organization: name}}}\n", []string{
 		"f:1:34: profiles.tls.subject_from: has no effect without subject: registry",
 	}},
-	{"signing by a profile that names no server", "directories: {d: {external_account: required, profiles: [s]}}\nprofiles:\n  s: {backend: local, dates: upper_bound, lenient_replaces: true, authorization: both, xroad: {usage: sign, subject: ejbca}}\n", []string{
-		"f:3:118: profiles.s.xroad.subject: must be basic_acme or fivrk for signing: CSRs of ejbca name no server, so no Security Server could prove anything",
+	{"signing by a profile that names no server", "directories: {d: {external_account: required, profiles: [s]}}\nprofiles:\n  s: {backend: local, lenient_replaces: true, authorization: both, xroad: {usage: sign, subject: ejbca}}\n", []string{
+		"f:3:98: profiles.s.xroad.subject: must be basic_acme or fivrk for signing: CSRs of ejbca name no server, so no Security Server could prove anything",
 	}},
-	{"a member in place of an instance", "directories: {d: {external_account: required, profiles: [s]}}\nprofiles:\n  s: {backend: local, dates: upper_bound, lenient_replaces: true, authorization: both, xroad: {usage: sign, instance: \"EX:COM:1\"}}\n", []string{
-		"f:3:119: profiles.s.xroad.instance: must be the name of the instance alone, without class and code of a member",
+	{"a member in place of an instance", "directories: {d: {external_account: required, profiles: [s]}}\nprofiles:\n  s: {backend: local, lenient_replaces: true, authorization: both, xroad: {usage: sign, instance: \"EX:COM:1\"}}\n", []string{
+		"f:3:99: profiles.s.xroad.instance: must be the name of the instance alone, without class and code of a member",
 	}},
-	{"profile ids that select nothing", "directories: {d: {external_account: required, profiles: [a, b, c]}}\nprofiles:\n  a: {backend: local, dates: upper_bound, lenient_replaces: true, authorization: both, xroad: {usage: auth, profile_id: b}}\n  b: {backend: local, dates: upper_bound, lenient_replaces: true, authorization: both, xroad: {usage: auth}}\n  c: {backend: local, dates: upper_bound, lenient_replaces: true, authorization: both, xroad: {usage: sign, profile_id: \"null\"}}\n", []string{
-		"f:4:88: profiles.b.xroad.profile_id: is b, as that of profile a for the same usage in directory d; an id has to select one of them",
-		"f:5:121: profiles.c.xroad.profile_id: must be of printable ASCII characters without spaces, and not null, which Security Servers send without one",
+	{"profile ids that select nothing", "directories: {d: {external_account: required, profiles: [a, b, c]}}\nprofiles:\n  a: {backend: local, lenient_replaces: true, authorization: both, xroad: {usage: auth, profile_id: b}}\n  b: {backend: local, lenient_replaces: true, authorization: both, xroad: {usage: auth}}\n  c: {backend: local, lenient_replaces: true, authorization: both, xroad: {usage: sign, profile_id: \"null\"}}\n", []string{
+		"f:4:68: profiles.b.xroad.profile_id: is b, as that of profile a for the same usage in directory d; an id has to select one of them",
+		"f:5:101: profiles.c.xroad.profile_id: must be of printable ASCII characters without spaces, and not null, which Security Servers send without one",
 	}},
 	{"a backend of a framework without a tree", "directories: {d: {external_account: required, profiles: [a]}}\nprofiles:\n  a: {backend: f}\nbackends: {f: {type: ib1, dir: d, passphrase_file: p}}\n", []string{
 		"f:3:3: profiles.a.ib1.tree: is missing; backend f is that of a framework, so say which tree: client, signing or server",

@@ -122,8 +122,9 @@ type Directory struct {
 	PreAuthorization bool                     `key:"pre_authorization" default:"false" doc:"Let accounts prove names ahead of any order (newAuthz), by the rules of the first profile; a later order uses what was proved."`
 	TermsOfService   string                   `key:"terms_of_service" doc:"URL of terms that a new account must agree to. Empty: none."`
 	Website          string                   `key:"website" doc:"URL that tells people about this server."`
-	PlainContacts    bool                     `key:"plain_contacts" doc:"Take contacts that are a mail address without mailto:, as X-Road Security Servers send them. On in directories with a profile for X-Road."`
-	FixedKeys        bool                     `key:"fixed_keys" default:"false" doc:"Refuse to change the keys of accounts. X-Road Security Servers do not store the key that they have changed to, and would make another account every hour. On in directories with a profile for X-Road."`
+	// PlainContacts and FixedKeys are never nil in a loaded configuration.
+	PlainContacts *bool `key:"plain_contacts" doc:"Take contacts that are a mail address without mailto:, as X-Road Security Servers send them. Absent: true in directories with a profile for X-Road, false in others."`
+	FixedKeys     *bool `key:"fixed_keys" doc:"Refuse to change the keys of accounts. X-Road Security Servers do not store the key that they have changed to, and make another account every hour where they may change it. Absent: true in directories with a profile for X-Road, false in others."`
 }
 
 // ApprovalRequired is the approval rule of a profile whose orders wait for a
@@ -156,7 +157,7 @@ type Profile struct {
 	ReuseAuthorizations   time.Duration          `key:"reuse_authorizations" default:"0s" min:"0s" max:"398d" doc:"How long after a proof later orders of the same account are spared it. 0s: every order is proved anew. Leave it off for X-Road, which finalizes only orders that have something to prove."`
 	Hold                  time.Duration          `key:"hold" default:"3s" min:"0s" max:"8s" doc:"How long an answer may wait for the work behind it, so that a fast CA answers in one round trip. Some clients give up after 10 s."`
 	IssuanceDeadline      time.Duration          `key:"issuance_deadline" default:"7d" min:"1m" max:"90d" doc:"Time after which an order that its CA never answers is given up."`
-	Dates                 acme.DatesRule         `key:"dates" default:"exact" enum:"exact,upper_bound,refuse" doc:"What notBefore and notAfter of an order mean: exact grants notAfter to the second or refuses it, upper_bound takes it as the latest end that the client can use, refuse takes no dates."`
+	Dates                 acme.DatesRule         `key:"dates" enum:"exact,upper_bound,wish,refuse" doc:"What notBefore and notAfter of an order mean: exact grants notAfter to the second or refuses it, upper_bound takes it as the latest end that the client can use, wish takes an order with any dates and goes by the profile, refuse takes no dates. Absent: wish in profiles for X-Road, exact in others. For X-Road upper_bound is a wish as well where the CA does not let the end be chosen."`
 	Renewal               Renewal                `key:"renewal" doc:"When clients that ask are told to renew (RFC 9773)."`
 	LenientReplaces       bool                   `key:"lenient_replaces" default:"false" doc:"Take an order whose replaces names a certificate that it cannot replace as an ordinary order, instead of refusing it. For clients that always send replaces."`
 	ResubmitOnDoubt       bool                   `key:"resubmit_on_doubt" default:"false" doc:"Ask the CA once more when nothing tells whether it got the request. This can buy a certificate twice."`

@@ -26,8 +26,8 @@ func (c *Config) AcmeDirectories() []acme.Directory {
 			PreAuthorization: d.PreAuthorization,
 			TermsOfService:   d.TermsOfService,
 			Website:          d.Website,
-			PlainContacts:    d.PlainContacts || c.forXRoad(d),
-			FixedKeys:        d.FixedKeys || c.forXRoad(d),
+			PlainContacts:    d.PlainContacts != nil && *d.PlainContacts,
+			FixedKeys:        d.FixedKeys != nil && *d.FixedKeys,
 		})
 	}
 	return all

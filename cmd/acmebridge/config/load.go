@@ -153,6 +153,8 @@ func derive(c *Config) {
 	deriveRates(&c.Limits)
 	deriveOCSP(c)
 	for name, d := range c.Directories {
+		deriveXRoadDirectory(c, &d)
+		c.Directories[name] = d
 		if d.Path == "" {
 			d.Path = "/directory"
 			if name != "default" && d.Host == "" {
@@ -163,6 +165,7 @@ func derive(c *Config) {
 	}
 	for name, p := range c.Profiles {
 		deriveIB1(&p)
+		deriveDates(&p)
 		c.Profiles[name] = p
 		if p.Identifiers.SingleLabel == nil {
 			// A private CA serves private names; a public one may not certify a

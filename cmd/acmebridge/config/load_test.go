@@ -314,6 +314,35 @@ profiles:
 	}
 }
 
+// TestXRoadHabits: what Security Servers need is on where they order, and what
+// the file says is stronger.
+func TestXRoadHabits(t *testing.T) {
+	t.Parallel()
+	c := parse(t, `
+directories:
+  left: {external_account: required, profiles: [auth]}
+  no: {external_account: required, profiles: [bound], plain_contacts: false, fixed_keys: false}
+  half: {external_account: required, profiles: [auth], fixed_keys: false}
+  other: {profiles: [tls]}
+  both: {profiles: [tls], plain_contacts: true, fixed_keys: true}
+profiles:
+  auth: {backend: local, lenient_replaces: true, authorization: both, xroad: {usage: auth}}
+  bound: {backend: local, dates: upper_bound, lenient_replaces: true, authorization: both, xroad: {usage: auth}}
+  tls: {backend: local}
+`)
+	for _, d := range c.AcmeDirectories() {
+		want := map[acme.DirectoryName][2]bool{"left": {true, true}, "half": {true, false}, "both": {true, true}}[d.Name]
+		if d.PlainContacts != want[0] || d.FixedKeys != want[1] {
+			t.Errorf("%s: plain contacts %t, fixed keys %t, want %v", d.Name, d.PlainContacts, d.FixedKeys, want)
+		}
+	}
+	for name, want := range map[acme.ProfileName]acme.DatesRule{"auth": acme.DatesWish, "bound": acme.DatesUpperBound, "tls": acme.DatesExact} {
+		if got := c.AcmeProfiles()[name].Dates; got != want {
+			t.Errorf("%s: dates are %s, want %s", name, got, want)
+		}
+	}
+}
+
 // TestIB1Profile: the framework decides what the file might say otherwise, and
 // what is printed is what is in force.
 func TestIB1Profile(t *testing.T) {

@@ -43,8 +43,8 @@ func checkXRoad(p Profile, key string, r *report) {
 	if p.ReuseAuthorizations != 0 {
 		r.add(key+".reuse_authorizations", "must be 0s: a Security Server finalizes only orders that have something to prove")
 	}
-	if p.Dates != acme.DatesUpperBound {
-		r.add(key+".dates", "must be upper_bound: a Security Server asks for a year in every order")
+	if p.Dates != acme.DatesWish && p.Dates != acme.DatesUpperBound {
+		r.add(key+".dates", "must be wish (as when it is left out) or upper_bound: a Security Server asks for a year in every order")
 	}
 	if !p.LenientReplaces {
 		r.add(key+".lenient_replaces", "must be true: a Security Server sends replaces with every renewal, and has no way to go on without")
@@ -83,6 +83,28 @@ func checkProductIDs(c *Config, directory string, r *report) {
 			r.add("profiles."+string(name)+".xroad.profile_id", "is %s, as that of profile %s for the same usage in directory %s; an id has to select one of them", as.id, other, directory)
 		}
 		taken[as] = name
+	}
+}
+
+// deriveXRoadDirectory fills in what a directory for Security Servers has to be
+// like, unless the file says otherwise.
+func deriveXRoadDirectory(c *Config, d *Directory) {
+	for _, habit := range []**bool{&d.PlainContacts, &d.FixedKeys} {
+		if *habit == nil {
+			*habit = new(c.forXRoad(*d))
+		}
+	}
+}
+
+// deriveDates fills in what the dates of an order mean. A Security Server asks
+// for a year, or for a day, and takes whatever it gets.
+func deriveDates(p *Profile) {
+	switch {
+	case p.Dates != "":
+	case p.XRoad.asked():
+		p.Dates = acme.DatesWish
+	default:
+		p.Dates = acme.DatesExact
 	}
 }
 
