@@ -159,7 +159,7 @@ func TestApplicationVersions(t *testing.T) {
 // spelling.
 func FuzzApplicationURL(f *testing.F) {
 	for _, s := range []string{
-		"https://directory.example.org/a/1", "HTTPS://a.b/", "https://a/%2f", "https://a/%zz", "https://[::1]/", "https://a:443/", "https://a/../b", "https://a//", "https://ä/", "https://a/?", "https://a\x00/", "javascript://x",
+		"https://directory.example.org/a/1", "HTTPS://a.b/", "https://a/%2f", "https://a/%zz", "https://[::1]/", "https://a:443/", "https://a/../b", "https://a//", "https://ä/", "https://a/?", "https://a\x00/", "javascript://x", "https://b@a/", "https://a/@b",
 	} {
 		f.Add(s)
 	}
@@ -170,7 +170,8 @@ func FuzzApplicationURL(f *testing.F) {
 		if p != nil {
 			return
 		}
-		if checked.URL != s || len(s) > 64 || !strings.HasPrefix(s, "https://") || lowerHost(s) != s || strings.ContainsAny(s, " ?#@") {
+		authority, _, _ := strings.Cut(strings.TrimPrefix(s, "https://"), "/")
+		if checked.URL != s || len(s) > 64 || !strings.HasPrefix(s, "https://") || lowerHost(s) != s || strings.ContainsAny(s, " ?#") || strings.Contains(authority, "@") {
 			t.Errorf("%q was accepted", s)
 		}
 		if ids, p := ParseApplication([]Identifier{{Type: DNSIdentifier, Value: s}}, checked); p != nil || len(ids) != 1 || ids[0].Value != s || ids[0].Sent != "" {
