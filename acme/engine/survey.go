@@ -276,9 +276,9 @@ func (e *Engine) raise(a *authority, found []backends.Finding) {
 // compare holds what is seen against what was agreed on. What is seen for the
 // first time is agreed on; so is what could not be seen before. A drift is kept
 // with the agreement until it is taken back, and one that has gone out of sight
-// is not.
+// is not, be it that nothing at all is in sight.
 func (e *Engine) compare(ctx context.Context, a *authority, seen backends.Survey) (agreed agreement, drift []string, err error) {
-	if a.surveyor == nil || len(seen.Facts) == 0 {
+	if a.surveyor == nil {
 		return agreement{}, nil, nil
 	}
 	err = e.view(ctx, func(tx storage.Tx) error {
@@ -288,8 +288,15 @@ func (e *Engine) compare(ctx context.Context, a *authority, seen backends.Survey
 	if err != nil {
 		return agreed, nil, err
 	}
+	same := agreed.Subject == seen.Subject && len(agreed.Facts) > 0
+	switch {
+	case len(seen.Facts) == 0 && same:
+		return agreed, agreed.drift(), nil
+	case len(seen.Facts) == 0:
+		return agreement{}, nil, nil
+	}
 	next := agreement{Subject: seen.Subject, Facts: seen.Facts, At: e.now()}
-	if agreed.Subject == seen.Subject && len(agreed.Facts) > 0 {
+	if same {
 		is := backends.Agree(agreed.known(), seen)
 		drift = backends.Drift(agreed.Facts, backends.Survey{Facts: is})
 		switch {

@@ -156,6 +156,9 @@ func TestDriftOutlivesARestart(t *testing.T) {
 		"out of sight": func(s *sights) {
 			s.facts, s.unseen = map[string]string{"account/name": "us"}, []string{"profile"}
 		},
+		"all of it out of sight": func(s *sights) {
+			s.facts, s.unseen = nil, []string{"profile", "account"}
+		},
 	} {
 		for _, restart := range []bool{true, false} {
 			t.Run(fmt.Sprint(name, ", started anew ", restart), func(t *testing.T) {

@@ -349,6 +349,7 @@ func TestFindDoubts(t *testing.T) {
 		bad    string
 	}{
 		"nothing there":        {},
+		"no search":            {during: func(w world) { must(w.ca.Break(sectigotest.Fault{Endpoint: "find", Kind: "status", Status: 403})) }},
 		"no list":              {cfg: sectigotest.Config{List: "off"}, bad: "unknown to the CA"},
 		"unnamed and open":     {cfg: sectigotest.Config{NoBatchName: true, Processing: time.Hour}, during: buysAnother, bad: "may be the one"},
 		"unnamed and another":  {cfg: sectigotest.Config{NoBatchName: true}, during: buysAnother},

@@ -74,6 +74,12 @@ func verdicts() map[int]caclient.Verdict {
 	}
 }
 
+// denied reports whether the account is not shown something, or the service does
+// not have it, be it in words of its own or with the page of something in front.
+func denied(err error) bool {
+	return errors.Is(err, ErrForbidden) || caclient.StatusOf(err) == http.StatusNotFound
+}
+
 // notSent is a failure from before anything was sent.
 func notSent(op string, cause error) error {
 	return Error{CA: caName, Op: op, Outcome: NotSent}.Because(cause)

@@ -117,7 +117,7 @@ func (b *Backend) Find(ctx context.Context, r backends.Request) (backends.Ticket
 		return "", false, err
 	}
 	list, err := b.client.Batches(ctx)
-	if errors.Is(err, ErrForbidden) || errors.Is(err, ErrNotFound) {
+	if denied(err) {
 		// Not every account may list its batches. What else there is to see is for
 		// the person who will have to decide.
 		return "", false, errors.Join(err, b.unseen(ctx, r))
@@ -152,7 +152,10 @@ func (b *Backend) Find(ctx context.Context, r backends.Request) (backends.Ticket
 	if !list.Complete {
 		return "", false, errors.New("sectigo: the CA shows a part of its batches only, and the request is not in it, which proves nothing")
 	}
-	return "", false, b.unseen(ctx, r)
+	if err := b.unseen(ctx, r); !denied(err) {
+		return "", false, err
+	}
+	return "", false, nil // the list is whole, and says enough
 }
 
 // unseen is an error when the CA shows a certificate for the name of a request

@@ -179,7 +179,7 @@ func empty(v Any) bool { return len(v) == 0 || string(v) == "null" || string(v) 
 // sight looks through the batches for those that bear our mark.
 func (b *Backend) sight(ctx context.Context, s *backends.Survey) error {
 	list, err := b.client.Batches(ctx)
-	if errors.Is(err, ErrForbidden) || errors.Is(err, ErrNotFound) {
+	if denied(err) {
 		s.Findings = append(s.Findings, backends.Finding{
 			Kind: backends.FindingOther,
 			Text: "the account cannot list its batches, so a request whose reply is lost waits for a person: give it that right",
@@ -211,7 +211,7 @@ func (b *Backend) sight(ctx context.Context, s *backends.Survey) error {
 // hidden says whether a group of facts is kept from the account, which is no
 // error: rights differ.
 func hidden(err error, about string, s *backends.Survey) (bool, error) {
-	if errors.Is(err, ErrForbidden) || errors.Is(err, ErrNotFound) {
+	if denied(err) {
 		s.Unseen = append(s.Unseen, group(about))
 		return true, nil
 	}

@@ -2,6 +2,10 @@ package sectigo_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -73,6 +77,46 @@ func TestSurvey(t *testing.T) {
 				t.Error("a look bought something")
 			}
 		})
+	}
+}
+
+// TestNoSuchPage: nobody knows whether the real service lists batches and shows
+// profiles. A page for people with status 404 says no as much as an error of the
+// service does, and everything else is seen.
+func TestNoSuchPage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sectigotest.Config{})
+	behind, err := url.Parse(w.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(behind)
+	front := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.Path; {
+		case path == "/api/v1/batches", strings.HasPrefix(path, "/api/v1/profiles"):
+			rw.Header().Set("Content-Type", "text/html")
+			rw.WriteHeader(http.StatusNotFound)
+			_, _ = rw.Write([]byte("<html><body>404 Not Found</body></html>"))
+		default:
+			proxy.ServeHTTP(rw, r)
+		}
+	}))
+	t.Cleanup(front.Close)
+	b := w.backend(t, w.connect(t, func(c *sectigo.Config) { c.URL = front.URL }))
+	s, err := b.Survey(t.Context())
+	if err != nil || s.Balance == nil || len(s.Facts) != 2 || !slices.Equal(s.Unseen, []string{"profile", "template", "parameters"}) {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if len(s.Findings) != 1 || !strings.Contains(s.Findings[0].Text, "waits for a person") {
+		t.Errorf("%+v", s.Findings)
+	}
+	r := w.request()
+	if _, err := b.Submit(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	w.ca.Advance(time.Second)
+	if _, found, err := b.Find(t.Context(), r); found || err == nil || !strings.Contains(err.Error(), "may be the one") {
+		t.Errorf("%v, %v", found, err)
 	}
 }
 

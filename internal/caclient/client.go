@@ -251,7 +251,9 @@ func (c *Client) failure(call Call, res *http.Response) error {
 		e.RetryAfter = or(e.RetryAfter, throttled)
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.pause = c.cfg.Now().Add(e.RetryAfter)
+		if until := c.cfg.Now().Add(e.RetryAfter); until.After(c.pause) {
+			c.pause = until
+		}
 	}
 	return e
 }

@@ -216,6 +216,42 @@ func TestPauseAsked(t *testing.T) {
 	}
 }
 
+// TestPauseStays: an answer to a request that was under way does not shorten the
+// pause that the CA asked for before (SC-15).
+func TestPauseStays(t *testing.T) {
+	t.Parallel()
+	arrived, answer := make(chan struct{}), make(chan struct{})
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "slow") {
+			close(arrived)
+			<-answer
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Retry-After", "600")
+		w.WriteHeader(http.StatusTooManyRequests)
+	})
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	c := client(t, url, func(cfg *caclient.Config) { cfg.Now = func() time.Time { return now } })
+	look := func(path string) error {
+		_, err := c.Do(t.Context(), caclient.Call{Op: "look", Method: http.MethodGet, Path: path})
+		return err
+	}
+	slow := make(chan error, 1)
+	go func() { slow <- look("slow") }()
+	<-arrived
+	if err := look("quick"); backends.PauseAsked(err) != 10*time.Minute {
+		t.Errorf("%v", err)
+	}
+	close(answer)
+	if err := <-slow; !errors.Is(err, caclient.ErrThrottled) {
+		t.Errorf("%v", err)
+	}
+	if err := look("next"); backends.PauseAsked(err) != 10*time.Minute || caclient.StatusOf(err) != 0 {
+		t.Errorf("%v, with a pause of %s", err, backends.PauseAsked(err))
+	}
+}
+
 // TestBelow: no address of the CA leads away from it (SC-11).
 func TestBelow(t *testing.T) {
 	t.Parallel()
