@@ -75,6 +75,12 @@ func wrongLeaf(sub storage.Submission) []byte {
 
 // sendReissue asks the CA, for somebody who may still have the certificate.
 func (e *Engine) sendReissue(ctx context.Context, l loaded, r backends.Request) error {
+	// What was looked at before the purchase may be days old by now.
+	before := l
+	before.says = "it is not issued again: the order may not be served any more"
+	if settled, err := e.lookBeforeSending(ctx, before); settled || err != nil {
+		return err
+	}
 	// SC-1: from this commit on, the CA may have heard of it.
 	err := e.commit(ctx, func(tx storage.Tx) error {
 		if _, err := e.ours(tx, l.job); err != nil {

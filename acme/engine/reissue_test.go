@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"acmebridge/acme"
+	"acmebridge/acme/engine"
 	"acmebridge/backends"
 	"acmebridge/storage"
 )
@@ -146,6 +147,51 @@ func TestReissue(t *testing.T) {
 				}
 				if x.Job != nil {
 					t.Errorf("a job is left: %+v", x.Job)
+				}
+			})
+		})
+	}
+}
+
+// TestCAABeforeReissue: the look at the CAA records that was good for the purchase has
+// grown old when the CA is done. To issue again is to issue, so they are looked at
+// again (R8659-BR-1).
+func TestCAABeforeReissue(t *testing.T) {
+	for name, changed := range map[string]acme.Outcome{"allowed": mayIssue, "forbidden": forbidden, "no answer": silent} {
+		t.Run(name, func(t *testing.T) {
+			w, holder := newWorld(t), &fickle{answer: mayIssue}
+			w.withCAA(nil)
+			before := w.change
+			w.change = func(c *engine.Config) { before(c); c.CAA = holder }
+			ca := &mending{searchable: searchable{w.fake}, wrong: 1}
+			w.backend, w.fake.issueAfter = ca, 9*time.Hour
+			synctest.Test(t, func(t *testing.T) {
+				w.t = t
+				r := w.start()
+				defer r.end()
+				a := r.account()
+				o := r.finalizes(a, r.ready(a, "a.net"), newKey(t))
+				time.Sleep(time.Hour)
+				holder.says(changed)
+				time.Sleep(12 * time.Hour)
+				status, again := acme.OrderValid, 1
+				switch name {
+				case "forbidden":
+					status, again = acme.OrderInvalid, 0
+				case "no answer":
+					r.wantStatus(a, o.ID, acme.OrderProcessing)
+					if ca.again != 0 {
+						t.Error("it is issued again before that is known to be allowed")
+					}
+					holder.says(mayIssue)
+					time.Sleep(24 * time.Hour)
+				}
+				o = r.wantStatus(a, o.ID, status)
+				if ca.again != again || w.fake.bought() != 1 {
+					t.Errorf("issued again %d times, bought %d times: %v", ca.again, w.fake.bought(), o.History)
+				}
+				if status == acme.OrderInvalid {
+					wantProblem(t, o.Problem, acme.CAA)
 				}
 			})
 		})
