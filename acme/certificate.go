@@ -57,6 +57,10 @@ type Chain struct {
 	Certificates [][]byte  `cbor:"2,keyasint,omitempty"`
 }
 
+// Ended reports whether a certificate is past its end. Its last second is still of
+// its life (RFC 5280, section 4.1.2.5).
+func (c Certificate) Ended(now time.Time) bool { return !now.Before(c.NotAfter.Add(time.Second)) }
+
 // Revocation records that a certificate was revoked, by whom and why.
 type Revocation struct {
 	At     time.Time        `cbor:"1,keyasint,omitzero"`

@@ -32,6 +32,24 @@ type frameworkCA struct {
 	cert *x509.Certificate
 	// lie, when set, changes what is signed.
 	lie func(*x509.Certificate)
+	// issuer, when set, is between cert and what is signed, and has the same key.
+	issuer *x509.Certificate
+}
+
+// under puts an issuer of that life below the root.
+func (c *frameworkCA) under(t *testing.T, from time.Time, life time.Duration) {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1<<60 + 1), Subject: pkix.Name{CommonName: "Framework Issuer"}, NotBefore: from, NotAfter: from.Add(life),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, c.cert, c.key.Public(), c.key)
+	if err == nil {
+		c.issuer, err = x509.ParseCertificate(der)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func newFrameworkCA(t *testing.T) *frameworkCA {
@@ -101,6 +119,10 @@ func (c *frameworkCA) Issue(r backends.Request) ([][]byte, error) {
 	}
 	if c.lie != nil {
 		c.lie(template)
+	}
+	if c.issuer != nil {
+		der, err := x509.CreateCertificate(rand.Reader, template, c.issuer, key, c.key)
+		return [][]byte{der, c.issuer.Raw}, err
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, c.cert, key, c.key)
 	return [][]byte{der}, err
@@ -470,6 +492,41 @@ func TestNarrowed(t *testing.T) {
 		if _, err := operator.RemoveApplication(ctx, member1, app1); !errors.Is(err, engine.ErrNoSuch) {
 			t.Errorf("again: %v", err)
 		}
+	})
+}
+
+// TestStolenLater: a key that is stolen after its certificate has ended makes
+// signatures of the time before, so the lists say it for as long as there are any.
+// Of other certificates and for other reasons nothing is left to say.
+func TestStolenLater(t *testing.T) {
+	w, ca := newFramework(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		const day = 24 * time.Hour
+		ca.under(t, time.Now(), 455*day)
+		r := w.start()
+		defer r.end()
+		ctx, operator := t.Context(), r.Operator()
+		r.application([]string{reader, writer}, acme.IB1Client, acme.IB1Signing)
+		a := r.applicationAccount()
+		client := r.certificateOf(r.obtain(a, "ib1-client", bareCSR(t, newKey(t)), app1))
+		signing := r.certificateOf(r.obtain(a, "ib1-signing", bareCSR(t, newKey(t)), app1))
+		last := r.certificateOf(r.obtain(a, "ib1-signing", bareCSR(t, newKey(t)), app1))
+		time.Sleep(time.Until(client.NotAfter.Add(500 * time.Millisecond)))
+		if err := operator.RevokeCertificate(ctx, client.ID, acme.Superseded); err != nil {
+			t.Errorf("in its last second: %v", err)
+		}
+		time.Sleep(10 * day)
+		wantProblem(t, operator.RevokeCertificate(ctx, client.ID, acme.KeyCompromise), acme.Unauthorized)
+		wantProblem(t, operator.RevokeCertificate(ctx, signing.ID, acme.Superseded), acme.Unauthorized)
+		if err := operator.RevokeCertificate(ctx, signing.ID, acme.KeyCompromise); err != nil {
+			t.Errorf("the key was stolen after the end: %v", err)
+		}
+		if c, _, err := operator.Certificate(ctx, signing.ID); err != nil || c.Revocation == nil || c.Revocation.Reason != acme.KeyCompromise {
+			t.Errorf("%+v, %v", c.Revocation, err)
+		}
+		time.Sleep(100 * day) // its issuer signs no lists any more
+		wantProblem(t, operator.RevokeCertificate(ctx, last.ID, acme.KeyCompromise), acme.Unauthorized)
 	})
 }
 

@@ -320,7 +320,13 @@ func (e *Engine) review(tx storage.Tx, m acme.Member) (revoked []acme.Certificat
 			continue
 		}
 		reason, backed := m.Backs(*c.Holder)
-		if backed || revocable(c, reason, "member", now) != nil {
+		if backed {
+			continue
+		}
+		switch refused, err := revocable(tx, c, reason, "member", now); {
+		case err != nil:
+			return nil, false, err
+		case refused != nil:
 			continue
 		}
 		if c, err = e.accept(tx, c, acme.Revocation{At: now, Reason: reason, By: "member"}); err != nil {

@@ -100,7 +100,10 @@ func (e *Engine) revokePage(tx storage.Tx, id acme.MemberID, x *acme.Enforcement
 	}
 	now := e.now()
 	for _, c := range certs {
-		if revocable(c, x.Reason, "member", now) != nil {
+		switch refused, err := revocable(tx, c, x.Reason, "member", now); {
+		case err != nil:
+			return nil, false, err
+		case refused != nil:
 			continue
 		}
 		if c, err = e.accept(tx, c, acme.Revocation{At: now, Reason: x.Reason, By: "member"}); err != nil {
@@ -173,7 +176,7 @@ func (o Operator) MemberProgress(ctx context.Context, id acme.MemberID) (p Membe
 		certs, next, err := tx.Certificates().ByMember(id, at)
 		for _, c := range certs {
 			switch {
-			case !now.Before(c.NotAfter):
+			case c.Ended(now):
 			case c.Revocation == nil:
 				p.Standing++
 			case c.Revocation.DoneAt.IsZero():

@@ -132,8 +132,8 @@ func (e *Engine) revoke(ctx context.Context, id acme.CertificateID, reason acme.
 		if cert, err = tx.Certificates().Get(id); err != nil {
 			return err
 		}
-		if p := revocable(cert, reason, by, e.now()); p != nil {
-			return p
+		if p, err := revocable(tx, cert, reason, by, e.now()); p != nil || err != nil {
+			return orProblem(p, err)
 		}
 		revocation := acme.Revocation{At: e.now(), Reason: reason, By: by}
 		if cert.Revocation != nil {
@@ -181,17 +181,41 @@ func (e *Engine) accepted(certs ...acme.Certificate) {
 
 // revocable decides about a certificate that may have been revoked before. The
 // one thing that may be said later is that its key is compromised.
-func revocable(c acme.Certificate, reason acme.RevocationReason, by string, now time.Time) *acme.Problem {
-	if !now.Before(c.NotAfter) {
-		return acme.Problemf(acme.Unauthorized, "the certificate expired at %s, so there is nothing left to revoke", c.NotAfter.UTC().Format(time.RFC3339))
+func revocable(tx storage.Tx, c acme.Certificate, reason acme.RevocationReason, by string, now time.Time) (*acme.Problem, error) {
+	if c.Ended(now) {
+		switch useful, err := outlived(tx, c, reason, now); {
+		case err != nil:
+			return nil, err
+		case !useful:
+			return acme.Problemf(acme.Unauthorized, "the certificate expired at %s, so there is nothing left to revoke", c.NotAfter.UTC().Format(time.RFC3339)), nil
+		}
 	}
 	if c.Revocation == nil {
-		return nil
+		return nil, nil
 	}
 	if (by == "key" || by == "operator") && reason == acme.KeyCompromise && c.Revocation.Reason != acme.KeyCompromise {
-		return nil // R8555-7.6-11
+		return nil, nil // R8555-7.6-11
 	}
-	return acme.Problemf(acme.AlreadyRevoked, "the certificate was revoked at %s", c.Revocation.At.UTC().Format(time.RFC3339))
+	return acme.Problemf(acme.AlreadyRevoked, "the certificate was revoked at %s", c.Revocation.At.UTC().Format(time.RFC3339)), nil
+}
+
+// outlived reports whether it helps to revoke a certificate after its end. What a
+// framework's members have signed is verified at the time that it states, which
+// whoever stole the key can choose: the list has to say that the key was stolen,
+// for as long as the issuer signs lists.
+func outlived(tx storage.Tx, c acme.Certificate, reason acme.RevocationReason, now time.Time) (bool, error) {
+	if c.Holder == nil || c.Holder.Tree != acme.IB1Signing || reason != acme.KeyCompromise {
+		return false, nil
+	}
+	chain, err := tx.Certificates().Chain(c.Chain)
+	if err != nil || len(chain.Certificates) == 0 {
+		return err == nil, err
+	}
+	issuer, err := x509.ParseCertificate(chain.Certificates[0])
+	if err != nil {
+		return false, fmt.Errorf("engine: read the issuer of certificate %s: %w", c.ID, err)
+	}
+	return !now.After(issuer.NotAfter), nil
 }
 
 // stepRevoke tells the CA, and has its list published where we sign that.

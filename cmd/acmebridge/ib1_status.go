@@ -9,8 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"acmebridge/backends/ib1"
 	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/admin"
+	"acmebridge/storage"
 )
 
 // frameworks tells how the trees stand that are served.
@@ -26,22 +28,58 @@ func (p *parts) frameworks(ctx context.Context) ([]admin.FrameworkTree, error) {
 				x := admin.FrameworkIssuer{
 					Serial: i.Certificate.SerialNumber.String(), Phase: string(i.Phase), Key: i.Key, SignsUntil: timeOrNil(i.SignsUntil), Ends: timeOrNil(i.Certificate.NotAfter),
 				}
-				list, there, err := p.engine.Publication(ctx, i.List)
+				list, err := p.oldest(ctx, i.Lists)
 				if err != nil {
 					return nil, err
 				}
-				if there {
+				if list != nil {
 					x.List = &admin.FrameworkList{Name: list.Name, Number: list.Number, At: timeOrNil(list.At), Next: timeOrNil(list.Next)}
+					if i.Phase != ib1.Expired {
+						t.Actions = append(t.Actions, listAction(s.Tree, *list, p.now())...)
+					}
+				}
+				if len(i.Lists) > 1 {
+					x.Parts = len(i.Lists)
 				}
 				t.Issuers = append(t.Issuers, x)
 			}
 			for _, a := range s.Alarms {
 				t.Actions = append(t.Actions, admin.FrameworkAction{Urgent: a.Urgent, Due: timeOrNil(a.Due), Text: a.Text})
 			}
+			slices.SortStableFunc(t.Actions, func(a, b admin.FrameworkAction) int { return a.Due.Compare(*b.Due) })
 			all = append(all, t)
 		}
 	}
 	return all, nil
+}
+
+// oldest is the one of these lists that ends first; nil while one is missing.
+func (p *parts) oldest(ctx context.Context, names []string) (first *storage.Publication, err error) {
+	for _, name := range names {
+		list, there, err := p.engine.Publication(ctx, name)
+		if err != nil || !there {
+			return nil, err
+		}
+		if first == nil || list.Next.Before(first.Next) {
+			first = &list
+		}
+	}
+	return first, nil
+}
+
+// listNotice is how long before its end a list should long have been followed by
+// another: the server makes one every day, each good for a week.
+const listNotice = 48 * time.Hour
+
+// listAction is what is to be done about a list that ends. Whoever verifies
+// certificates refuses all of its issuer then.
+func listAction(tree ib1.Tree, list storage.Publication, now time.Time) []admin.FrameworkAction {
+	if now.Add(listNotice).Before(list.Next) {
+		return nil
+	}
+	return []admin.FrameworkAction{{Urgent: true, Due: timeOrNil(list.Next), Text: fmt.Sprintf(
+		"the revocation list %s of an issuer of the %s tree ends on %s: run the server, whose log says why it makes no other (step.failed), or, when the key of the issuer is elsewhere, sign one there and import it with 'ib1 crl import --tree %s'",
+		list.Name, tree, list.Next.UTC().Format(time.RFC3339), tree)}}
 }
 
 // timeOrNil is nil for a time that there is not.
@@ -93,6 +131,9 @@ func (p *program) ib1Status(all []admin.FrameworkTree) {
 				continue
 			}
 			fmt.Fprintf(p.stdout, "           list %d of %s, good until %s, %s\n", i.List.Number, when(i.List.At), when(i.List.Next), show(i.List.Name))
+			if i.Parts > 0 {
+				fmt.Fprintf(p.stdout, "           which is the oldest of %d\n", i.Parts)
+			}
 		}
 		fmt.Fprintf(p.stdout, "  covered  until %s\n", when(t.Covered))
 		for _, a := range t.Actions {

@@ -73,8 +73,10 @@ type FrameworkIssuer struct {
 	Key        bool       `json:"key"`
 	SignsUntil *time.Time `json:"signs_until"`
 	Ends       *time.Time `json:"ends"`
-	// List is its revocation list; absent before the first one.
-	List *FrameworkList `json:"list,omitempty"`
+	// List is its revocation list; absent before the first one. Where the list is
+	// divided into Parts, it is the oldest of them, and absent while one is missing.
+	List  *FrameworkList `json:"list,omitempty"`
+	Parts int            `json:"list_parts,omitempty"`
 }
 
 // FrameworkList is a revocation list that is published.

@@ -178,6 +178,47 @@ func TestSerials(t *testing.T) {
 	w.ask(http.StatusNotFound, token, "GET", "/serials/1", nil)
 }
 
+// TestState: the last second is of the life of a certificate, as for whoever
+// verifies it (RFC 5280, section 4.1.2.5).
+func TestState(t *testing.T) {
+	t.Parallel()
+	end := time.Date(2026, 3, 31, 23, 59, 59, 0, time.UTC)
+	c := acme.Certificate{NotAfter: end}
+	for after, want := range map[time.Duration]string{-time.Hour: "valid", 0: "valid", 999 * time.Millisecond: "valid", time.Second: "expired", time.Hour: "expired"} {
+		if got := memberapi.State(c, end.Add(after)); got != want {
+			t.Errorf("%s after its end it is %s, want %s", after, got, want)
+		}
+	}
+	c.Revocation = &acme.Revocation{At: end}
+	if got := memberapi.State(c, end); got != "revoked" {
+		t.Errorf("revoked, it is %s", got)
+	}
+}
+
+// TestLostRoles: an application whose member has lost all of its roles has an
+// empty list of them, as openapi.json says, and not none.
+func TestLostRoles(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const member, role = "https://directory.example.org/m/1", "https://registry.example.org/role/reader"
+	application := acme.Application{URL: "https://directory.example.org/a/1", Roles: []string{role}, Trees: []acme.IB1Tree{acme.IB1Client}}
+	m, err := w.engine.Operator().CreateMember(t.Context(), acme.Member{ID: member, Name: "Example Ltd", Country: "GB", Roles: []string{role}, Applications: []acme.Application{application}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := w.token(member, "ci", 24*time.Hour)
+	if m, err = w.engine.Operator().Member(t.Context(), member); err != nil {
+		t.Fatal(err)
+	}
+	m.Roles = []string{}
+	if _, err = w.engine.Operator().UpdateMember(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.ask(http.StatusOK, token, "GET", "/me", nil); !strings.Contains(string(got.body), `"roles":[]`) {
+		t.Errorf("%s", got.body)
+	}
+}
+
 // TestList: filters, and pages that lead to the end.
 func TestList(t *testing.T) {
 	t.Parallel()

@@ -45,7 +45,8 @@ func (a *API) me(q *request) error {
 		Applications []application     `json:"applications,omitempty"`
 	}{Member: string(m.ID), Name: m.Name, Status: string(m.Status), As: q.delegate.Who(), Scopes: q.delegate.Scopes(), Identifiers: m.Identifiers}
 	for _, x := range m.Applications {
-		v.Applications = append(v.Applications, application{x.URL, x.Name, m.RolesOf(x), x.Trees, x.Handle})
+		roles := append([]string{}, m.RolesOf(x)...) // a list, also when the member has lost them all
+		v.Applications = append(v.Applications, application{x.URL, x.Name, roles, x.Trees, x.Handle})
 	}
 	return q.json(http.StatusOK, v)
 }

@@ -64,7 +64,7 @@ func state(c acme.Certificate, now time.Time) string {
 	switch {
 	case c.Revocation != nil:
 		return "revoked"
-	case !now.Before(c.NotAfter):
+	case c.Ended(now):
 		return "expired"
 	}
 	return "valid"

@@ -9,3 +9,6 @@ func Routes() (all []string) {
 	}
 	return all
 }
+
+// State is how a certificate stands.
+var State = state

@@ -25,10 +25,11 @@ type IssuerStatus struct {
 	Certificate *x509.Certificate
 	Phase       ib1.Phase
 	// Key says whether it signs here, SignsUntil until when it may sign
-	// certificates, and List is the name of its revocation list.
+	// certificates, and Lists are the names of its revocation lists: one, unless
+	// the framework divides them.
 	Key        bool
 	SignsUntil time.Time
-	List       string
+	Lists      []string
 }
 
 // Status describes the trees that are served.
@@ -41,7 +42,7 @@ func (c *CA) Status() []TreeStatus {
 			cert := a.Certificate()
 			x.Issuers = append(x.Issuers, IssuerStatus{
 				Certificate: cert, Phase: s.framework.Phase(t.name, cert, c.cfg.Now()), Key: a.Signs(),
-				SignsUntil: s.framework.LastStart(t.name, cert), List: ib1.CRLName(t.name, cert),
+				SignsUntil: s.framework.LastStart(t.name, cert), Lists: a.ListNames(),
 			})
 		}
 		for _, a := range alarms {
