@@ -31,7 +31,6 @@ type bubble struct {
 	retryAfter time.Duration // of the profiles
 	proving    time.Duration // what a validation needs
 	plain      bool          // directories are sent without nonce and max-age
-	rollover   bool          // keys of accounts may be changed, which no configuration allows
 }
 
 // inBubble runs a test there.
@@ -60,7 +59,7 @@ func inBubble(t *testing.T, b bubble, test func(*testing.T, *site)) {
 			Profiles: map[acme.ProfileName]acme.Profile{auth.Name: auth, sign.Name: sign},
 			Directories: []acme.Directory{{
 				Name: "xroad", Path: "/xroad/directory", ExternalAccount: acme.ExternalAccountMandatory,
-				Profiles: []acme.ProfileName{auth.Name, sign.Name}, PlainContacts: true, FixedKeys: !b.rollover,
+				Profiles: []acme.ProfileName{auth.Name, sign.Name}, PlainContacts: true, FixedKeys: true,
 			}},
 		})
 		if err != nil {

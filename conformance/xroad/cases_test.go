@@ -131,6 +131,7 @@ directories:
   instances: {external_account: required, profiles: [test-auth, home-auth]}
   test: {external_account: required, profiles: [test-auth]}
   private: {external_account: required, profiles: [private-auth]}
+  changing: {external_account: required, fixed_keys: false, profiles: [changing-auth]}
   watched: {external_account: required, profiles: [watched-auth]}
   remote: {external_account: required, profiles: [remote-sign]}
   products: {host: ` + productsHost + `, path: /, external_account: required, profiles: [products-auth, gold-auth, products-sign, silver-sign]}
@@ -144,6 +145,7 @@ directories:
 		{"test-auth", "backend: xroad, xroad: {usage: auth, instance: EX-TEST}"},
 		{"home-auth", "backend: xroad, xroad: {usage: auth, instance: EX}"},
 		{"private-auth", "backend: xroad, identifiers: {single_label: true}, xroad: {usage: auth}"},
+		{"changing-auth", "backend: xroad, xroad: {usage: auth}"},
 		{"watched-auth", "backend: xroad, hold: 0s, approval: required, xroad: {usage: auth}"},
 		{"remote-sign", "backend: behind, hold: 1s, xroad: {usage: sign}"},
 		{"products-auth", "backend: xroad, xroad: {usage: auth}"},
