@@ -193,7 +193,7 @@ func (d *doctor) resolvers(ctx context.Context) {
 		servers = []string{""}
 	}
 	for _, server := range servers {
-		cfg := egress.ResolverConfig{Timeout: d.cfg.Validation.DNS.Timeout, TCPFirst: d.cfg.Validation.DNS.TCPFirst}
+		cfg := resolverConfig(d.cfg)
 		name := "those of this machine"
 		if server != "" {
 			cfg.Servers, name = []string{server}, server
@@ -203,7 +203,11 @@ func (d *doctor) resolvers(ctx context.Context) {
 			_, err = r.LookupAddrs(ctx, nobody)
 		}
 		if errors.Is(err, egress.ErrNoAnswer) || r == nil {
-			d.report(worst, check, "%s: %v; correct validation.resolvers, or /etc/resolv.conf", name, err)
+			also := ""
+			if cfg.TCPFirst {
+				also = ", or set validation.dns.tcp_first: false if they answer over UDP alone"
+			}
+			d.report(worst, check, "%s: %v; correct validation.resolvers, or /etc/resolv.conf%s", name, err, also)
 			continue
 		}
 		d.report(checkOK, check, "%s: answered", name)

@@ -109,10 +109,7 @@ func (d *directorySource) client(cfg *config.Config, first *url.URL) (*http.Clie
 	if err != nil {
 		return nil, err
 	}
-	v := cfg.Validation
-	resolver, err := egress.NewResolver(egress.ResolverConfig{
-		Servers: v.Resolvers, Timeout: v.DNS.Timeout, TCPFirst: v.DNS.TCPFirst, EDNSSize: uint16(v.DNS.EDNSSize), KeepCase: !v.DNS.RandomCase, DNSSEC: egress.DNSSEC(v.DNS.DNSSEC),
-	})
+	resolver, err := egress.NewResolver(resolverConfig(cfg))
 	if err != nil {
 		return nil, err
 	}

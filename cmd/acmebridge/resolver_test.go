@@ -10,6 +10,7 @@ import (
 
 	"acmebridge/acme"
 	"acmebridge/challenges"
+	"acmebridge/cmd/acmebridge/config"
 	"acmebridge/internal/egress/dnstest"
 )
 
@@ -82,6 +83,43 @@ func TestResolverSettings(t *testing.T) {
 			authenticated := len(out.Steps) > 0 && out.Steps[0].Authenticated
 			if authenticated != tt.signed {
 				t.Errorf("the steps say authenticated: %t; %v", authenticated, out.Steps)
+			}
+		})
+	}
+}
+
+// TestDoctorAsksAsTheServerDoes: a name server that lowers the case of names and
+// says nothing over TCP does for a server that is set so, and for doctor too.
+func TestDoctorAsksAsTheServerDoes(t *testing.T) {
+	t.Parallel()
+	names := dnstest.New(t, "example. 60 IN TXT x")
+	names.On("doctor.invalid", func(w dns.ResponseWriter, query, reply *dns.Msg) *dns.Msg {
+		if dnstest.OverTCP(w) || query.Question[0].Name != "doctor.invalid." {
+			return nil
+		}
+		return reply
+	})
+	for name, tt := range map[string]struct {
+		env          []string
+		result, says string
+	}{
+		"as it comes": {[]string{"TIMEOUT=200ms"}, checkFail, "over TCP: "},
+		"as it is":    {[]string{"TIMEOUT=3s", "TCP_FIRST=false", "RANDOM_CASE=false"}, checkOK, "answered"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			env := []string{"ACMEBRIDGE_VALIDATION_RESOLVERS=" + names.Addr()}
+			for _, e := range tt.env {
+				env = append(env, "ACMEBRIDGE_VALIDATION_DNS_"+e)
+			}
+			cfg, err := config.Load("", env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := doctor{cfg: cfg, now: time.Now}
+			d.resolvers(t.Context())
+			if len(d.all) != 1 || d.all[0].Result != tt.result || !strings.Contains(d.all[0].Found, tt.says) {
+				t.Errorf("%+v; want %s, %q", d.all, tt.result, tt.says)
 			}
 		})
 	}

@@ -269,11 +269,17 @@ func (p *parts) ownAddresses() []netip.AddrPort {
 
 // resolver asks the name servers of the configuration.
 func (p *parts) resolver() (*egress.Resolver, error) {
-	v := p.cfg.Validation
-	return egress.NewResolver(egress.ResolverConfig{
+	return egress.NewResolver(resolverConfig(p.cfg))
+}
+
+// resolverConfig is how names are asked for, the same everywhere: what doctor
+// finds is true of the server only when both ask in the same way.
+func resolverConfig(cfg *config.Config) egress.ResolverConfig {
+	v := cfg.Validation
+	return egress.ResolverConfig{
 		Servers: v.Resolvers, Timeout: v.DNS.Timeout, TCPFirst: v.DNS.TCPFirst, EDNSSize: uint16(v.DNS.EDNSSize),
 		KeepCase: !v.DNS.RandomCase, DNSSEC: egress.DNSSEC(v.DNS.DNSSEC),
-	})
+	}
 }
 
 // validators makes those that this program has. A profile that offers another

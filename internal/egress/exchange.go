@@ -147,7 +147,7 @@ func (r *Resolver) again(ctx context.Context, server netip.AddrPort, q *question
 	one := []*question{q}
 	_, err := r.overTCP(ctx, server, one, func() bool { return false })
 	if err != nil {
-		failAll(one, fmt.Errorf("over TCP: %w", err))
+		failAll(one, viaTCP(err))
 	}
 }
 
@@ -169,7 +169,7 @@ func (r *Resolver) overTCP(ctx context.Context, server netip.AddrPort, open []*q
 			return false, err
 		}
 		if err != nil {
-			failAll(left, err)
+			failAll(left, viaTCP(err))
 			return false, nil
 		}
 		answered, enough, err := r.converse(ctx, c, left, settled)
@@ -178,10 +178,14 @@ func (r *Resolver) overTCP(ctx context.Context, server netip.AddrPort, open []*q
 		}
 		// Some servers close after one answer; the rest is asked again.
 		if err != nil && answered == 0 {
-			failAll(left, err)
+			failAll(left, viaTCP(err))
 		}
 	}
 }
+
+// viaTCP tells the operator which way failed: name servers that answer the
+// other tools of a machine over UDP may be shut over TCP, which is asked first.
+func viaTCP(err error) error { return fmt.Errorf("over TCP: %w", err) }
 
 // converse puts the questions to c and reads answers until all are there.
 func (r *Resolver) converse(ctx context.Context, c *net.TCPConn, left []*question, settled func() bool) (answered int, enough bool, err error) {
