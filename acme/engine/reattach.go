@@ -195,6 +195,10 @@ func (e *Engine) takeOver(tx storage.Tx, by acme.OrderID, earlier storage.Submis
 	return tx.Submissions().Put(earlier)
 }
 
+// TookItsPlace is what the client of a superseded order reads, with the id of
+// the order that took its place. Operators are told by it that nothing went wrong.
+const TookItsPlace = "your order %s for the same names, with another key, took the place of this one before its certificate was there"
+
 // supersede ends an earlier order, and what is attached to it, in favour of a
 // later one with another key: one that its CA has not heard of, or whose request
 // the later one takes over.
@@ -206,7 +210,7 @@ func (e *Engine) supersede(tx storage.Tx, by acme.OrderID, earlier storage.Submi
 	if err := tx.Jobs().Delete(orderJob(first.ID)); err != nil {
 		return err
 	}
-	p := acme.Problemf(acme.Unauthorized, "your order %s for the same names, with another key, took the place of this one before its certificate was there", by)
+	p := acme.Problemf(acme.Unauthorized, TookItsPlace, by)
 	return e.endBadly(tx, first, p)
 }
 

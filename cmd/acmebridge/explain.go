@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"acmebridge/acme/engine"
 	"acmebridge/internal/admin"
 	"acmebridge/internal/egress"
 )
@@ -170,6 +171,9 @@ func attempts(n int) string { return counted(n, "attempt") }
 // advice says who has to do what next.
 func advice(x admin.Explanation) string {
 	id := x.Order.ID
+	if by := successor(x.Order); by != "" {
+		return fmt.Sprintf("nothing; order %[1]s has what was asked for here, and 'acmebridge order explain %[1]s' how that stands", show(by))
+	}
 	if says := adviceForXRoad(x); says != "" {
 		return says
 	}
@@ -229,6 +233,17 @@ at whether backend %s can be reached from this machine and is at work, and at th
   to go on:   acmebridge order retry %[1]s
   to end it:  acmebridge order abandon %[1]s --reason TEXT`, id)
 	}
+}
+
+// successor is the order that took the place of one that ended, if one did.
+func successor(o admin.Order) (id string) {
+	if o.Problem == nil {
+		return ""
+	}
+	if _, err := fmt.Sscanf(o.Problem.Detail, engine.TookItsPlace, &id); err != nil {
+		return ""
+	}
+	return id
 }
 
 // manyFailures is how many in a row are no passing trouble: with the pauses

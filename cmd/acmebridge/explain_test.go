@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"acmebridge/acme/engine"
 	"acmebridge/internal/admin"
 )
 
@@ -59,6 +61,7 @@ func TestAdvice(t *testing.T) {
 		job       *admin.Job
 		offline   bool
 		authz     []admin.Authorization
+		problem   string
 		want, not string
 	}{
 		"under way":              {status: "processing", job: &admin.Job{Kind: "poll", Failures: 10}, want: "What to do: nothing", not: "failure"},
@@ -68,10 +71,15 @@ func TestAdvice(t *testing.T) {
 		"a login refused, off":   {status: "processing", job: &admin.Job{Kind: "submit", Backend: "ca1", LastError: long, Credentials: true}, offline: true, want: "start the server"},
 		"silent DNS":             {status: "invalid", authz: silent, want: "validation.resolvers", not: "remove the cause"},
 		"a wrong answer":         {status: "invalid", authz: other, want: "its client has to remove the cause", not: "resolvers"},
+		"its place taken":        {status: "invalid", problem: fmt.Sprintf(engine.TookItsPlace, "o2"), want: "What to do: nothing; order o2", not: "remove the cause"},
+		"a refusal":              {status: "invalid", problem: "your order o2 is not wanted", want: "remove the cause", not: "order o2"},
 		"silent DNS, going on": {status: "pending", job: nil, want: "validation.resolvers", authz: []admin.Authorization{{Challenges: []admin.Challenge{
 			{Status: "processing", Trials: []admin.Trial{{Detail: "no DNS server answered in time"}}}}}}},
 	} {
 		x := admin.Explanation{Order: admin.Order{ID: "o1", Status: tt.status}, Job: tt.job, Offline: tt.offline, Authorizations: tt.authz}
+		if tt.problem != "" {
+			x.Order.Problem = &admin.Problem{Type: "unauthorized", Detail: tt.problem}
+		}
 		if tt.status == "pending" {
 			x.ValidationJobs = []admin.Job{{Kind: "validate"}}
 		}
