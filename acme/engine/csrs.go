@@ -103,7 +103,7 @@ func (e *Engine) submitCSR(ctx context.Context, r CSRRequest) (CSRAnswer, error)
 	case r.Submitted.Via != acme.ByOperator:
 		return CSRAnswer{}, acme.Problemf(acme.Unauthorized, "profile %s wants control of every name proved, which a CSR does not: order it over ACME", profile.Name)
 	case r.Submitted.Vouch == "":
-		return CSRAnswer{}, acme.Problemf(acme.Unauthorized, "profile %s wants control of every name proved, which a CSR does not: say why you answer for it, or have it ordered over ACME", profile.Name)
+		return CSRAnswer{}, acme.Problemf(acme.Unauthorized, "profile %s wants control of every name proved, which a CSR does not: say why you answer for it (csr submit --vouch), or have it ordered over ACME", profile.Name)
 	}
 	csr, p := acme.ParseCSR(r.CSR)
 	if p != nil {
@@ -153,7 +153,7 @@ func (e *Engine) chooseProfile(ctx context.Context, r *CSRRequest) (acme.Profile
 		case err != nil:
 			return err
 		case m == nil && r.Member != "":
-			return acme.Problemf(acme.Unauthorized, "member %.100q is not in the registry", r.Member)
+			return acme.Problemf(acme.Unauthorized, "member %.100q is not in the registry; 'member list' shows those that are, 'member create' adds one", r.Member)
 		case m == nil && r.Application != "":
 			return acme.Problemf(acme.Malformed, "an application is one of a member; name the member too")
 		case r.Profile == "" && r.Application != "":

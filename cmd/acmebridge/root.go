@@ -74,7 +74,7 @@ func whereToLook(err error) string {
 	if !errors.As(err, &answer) || answer.Status != http.StatusNotFound {
 		return ""
 	}
-	for _, l := range [][2]string{{"order ", "order"}, {"certificate ", "cert"}, {"member ", "member"}, {"account ", "account"}, {"external account key ", "eab"}} {
+	for _, l := range [][2]string{{"order ", "order"}, {"certificate ", "cert"}, {"member ", "member"}, {"account ", "account"}, {"external account key ", "eab"}, {"backend ", "backend"}} {
 		if strings.HasPrefix(answer.Text, l[0]) {
 			return "; see 'acmebridge " + l[1] + " list'"
 		}

@@ -60,6 +60,10 @@ func orderError(err error) error {
 
 // register returns the URL of the account, which is made when there is none.
 func (r *Renewer) register(ctx context.Context, client *acme.Client) (account string, err error) {
+	// A wrong address is told from a server that does not know the account.
+	if _, err := client.Discover(ctx); err != nil {
+		return "", fmt.Errorf("read the directory %s, which --directory names: %w", r.Directory, err)
+	}
 	a, err := client.GetReg(ctx, "")
 	if errors.Is(err, acme.ErrNoAccount) {
 		a, err = client.Register(ctx, &acme.Account{Contact: r.Contact, ExternalAccountBinding: r.ExternalAccount}, acme.AcceptTOS)
@@ -92,7 +96,7 @@ func (r *Renewer) prove(ctx context.Context, client *acme.Client, url string) (e
 	}
 	challenge := authz.Challenges[i]
 	if r.Answerer == nil {
-		return fmt.Errorf("control of %s has to be proved by http-01, and there is nowhere to answer; choose a webroot or an address to listen at", authz.Identifier.Value)
+		return fmt.Errorf("control of %s has to be proved by http-01, and there is nowhere to answer; choose a webroot (--webroot) or an address to listen at (--http01)", authz.Identifier.Value)
 	}
 	answer, err := client.HTTP01ChallengeResponse(challenge.Token)
 	if err != nil {

@@ -71,8 +71,9 @@ func (a advisor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// noOrder is what becomes of an order there: that it was tried is what counts.
-const noOrder = "find the account"
+// noOrder is what becomes of an order there, because it is no whole directory:
+// that it was tried is what counts.
+const noOrder = "read the directory"
 
 // TestWhenItIsTime: by the window of the server, and by age where there is none
 // or it makes no sense.
