@@ -133,7 +133,7 @@ func writeSubmission(w io.Writer, s admin.Submission, x admin.Explanation) {
 		fmt.Fprintf(w, "  its ticket  %s\n", clean(s.Ticket, 100))
 	}
 	if s.Quarantined > 0 {
-		fmt.Fprintf(w, "  quarantine  %d certificates that the CA sent and that are not delivered\n", s.Quarantined)
+		fmt.Fprintf(w, "  quarantine  %d certificates that the CA sent and that are not delivered; --json shows them\n", s.Quarantined)
 	}
 	if s.Misses > 0 {
 		fmt.Fprintf(w, "  looked for  %d times without finding it at the CA\n", s.Misses)

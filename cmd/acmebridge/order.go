@@ -144,7 +144,7 @@ func (p *program) orderExplainCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "explain ID", Short: "Tell the life of an order, and what to do next",
-		Example: "  acmebridge order explain ID", Args: exactly(1, "the id of an order"),
+		Example: "  acmebridge order explain ID\n  acmebridge order explain ID --json | jq -r .submission.quarantine", Args: exactly(1, "the id of an order"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
 				x, err := explanation(c, a, args[0])

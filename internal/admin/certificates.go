@@ -60,12 +60,16 @@ func (h *handler) certificate(ctx context.Context, id acme.CertificateID) (Certi
 		return Certificate{}, err
 	}
 	v := viewCertificate(c)
+	v.PEM = inPEM(append([][]byte{c.Leaf}, chain.Certificates...))
+	return v, nil
+}
+
+func inPEM(chain [][]byte) string {
 	var b strings.Builder
-	for _, der := range append([][]byte{c.Leaf}, chain.Certificates...) {
+	for _, der := range chain {
 		b.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 	}
-	v.PEM = b.String()
-	return v, nil
+	return b.String()
 }
 
 func (h *handler) listCertificates(r *http.Request) (any, error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
 	"net/http"
@@ -373,5 +374,30 @@ func TestExportAuthorizations(t *testing.T) {
 	want := []string{"authorization z1 of o1", "authorization z2 of o2", "authorization z3 of ", "authorization z4 of ", "job authz/z4 of "}
 	if !slices.Equal(got, want) {
 		t.Errorf("exported\n%q, want\n%q", got, want)
+	}
+}
+
+// TestQuarantine: what a CA issued otherwise than ordered stays valid there, so who
+// operates the server has to see it: also what was issued again meanwhile (SC-8).
+func TestQuarantine(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, database{}, false)
+	err := f.store.Update(t.Context(), func(tx storage.Tx) error {
+		sub := storage.Submission{ID: "s", Order: "o", Account: "a", Backend: "local", Quarantine: [][]byte{{2}}, Reissue: &storage.Reissue{Wrong: [][]byte{{1}}}}
+		return errors.Join(tx.Submissions().Put(sub), tx.Orders().Put(acme.Order{ID: "o", Account: "a", Directory: "default", Status: acme.OrderInvalid, Submission: "s"}))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range clients(t, f.handler) {
+		x, err := admin.Get[admin.Explanation](t.Context(), c, "/v1/orders/o")
+		if err != nil || x.Submission == nil {
+			t.Fatalf("%s: %+v, %v", name, x, err)
+		}
+		first, rest := pem.Decode([]byte(x.Submission.Quarantine))
+		second, _ := pem.Decode(rest)
+		if x.Submission.Quarantined != 2 || first == nil || second == nil || !slices.Equal(first.Bytes, []byte{1}) || !slices.Equal(second.Bytes, []byte{2}) {
+			t.Errorf("%s: %+v", name, x.Submission)
+		}
 	}
 }

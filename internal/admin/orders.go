@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,9 +114,12 @@ type Submission struct {
 	Evidence    string     `json:"evidence,omitempty"`
 	Misses      int        `json:"misses,omitempty"`
 	Quarantined int        `json:"quarantined,omitempty"`
-	KeyHash     string     `json:"key_hash"`
-	ApproveBy   *time.Time `json:"approve_by,omitempty"`
-	Approval    *Approval  `json:"approval,omitempty"`
+	// Quarantine is what the CA sent and nobody gets, in PEM: what came first comes
+	// first. What is in it need not be certificates.
+	Quarantine string     `json:"quarantine,omitempty"`
+	KeyHash    string     `json:"key_hash"`
+	ApproveBy  *time.Time `json:"approve_by,omitempty"`
+	Approval   *Approval  `json:"approval,omitempty"`
 }
 
 // Job is the wire form of due work.
@@ -276,14 +280,14 @@ func viewAuthorization(a acme.Authorization) Authorization {
 }
 
 func viewSubmission(s storage.Submission) Submission {
-	quarantined := len(s.Quarantine)
+	quarantined := s.Quarantine
 	if s.Reissue != nil {
-		quarantined += len(s.Reissue.Wrong)
+		quarantined = slices.Concat(s.Reissue.Wrong, s.Quarantine)
 	}
 	return Submission{
 		ID: string(s.ID), Key: s.Key, Batch: s.Batch, Order: string(s.Order), Account: string(s.Account), Backend: s.Backend,
 		CreatedAt: timeOf(s.CreatedAt), SentAt: timeOf(s.SentAt), Attempts: s.Attempts, Ticket: s.Ticket,
-		Deadline: timeOf(s.Deadline), Evidence: s.Evidence, Misses: s.Misses, Quarantined: quarantined,
+		Deadline: timeOf(s.Deadline), Evidence: s.Evidence, Misses: s.Misses, Quarantined: len(quarantined), Quarantine: inPEM(quarantined),
 		KeyHash: hex.EncodeToString(s.Contract.KeyHash[:]), ApproveBy: timeOf(s.ApproveBy), Approval: viewApproval(s.Approval),
 	}
 }
