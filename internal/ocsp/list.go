@@ -27,6 +27,7 @@ type List struct {
 
 	mu      sync.Mutex
 	looked  time.Time // when the file was last looked at
+	tried   time.Time // when it was last read
 	size    int64
 	at      time.Time // when it was last written
 	since   time.Time // thisUpdate of the list in hand
@@ -67,20 +68,26 @@ func (l *List) Status(_ context.Context, serial []byte) (Status, error) {
 	return Status{State: Good}, nil
 }
 
+// tryAgain is how often a file that could not be used is read again, although it
+// has not changed: who may read it, and what time it is, change without that.
+const tryAgain = time.Minute
+
 // look reads the file when it has changed. The entries of the list before stay
 // until one that can be used is there, or it ends.
 func (l *List) look() {
 	l.looked = l.now()
 	info, err := os.Stat(l.path)
 	if err == nil && info.Size() == l.size && info.ModTime().Equal(l.at) {
-		return
+		if since := l.looked.Sub(l.tried); l.err == nil || since >= 0 && since < tryAgain {
+			return
+		}
 	}
 	if err != nil {
 		l.size = -1 // it is read when it is back, also unchanged
 		l.err = fmt.Errorf("ocsp: look at the revocation list: %w", err)
 		return
 	}
-	l.size, l.at = info.Size(), info.ModTime()
+	l.size, l.at, l.tried = info.Size(), info.ModTime(), l.looked
 	if l.err = l.read(); l.err != nil {
 		l.err = fmt.Errorf("ocsp: use the revocation list %s: %w", l.path, l.err)
 	}

@@ -114,3 +114,33 @@ func TestList(t *testing.T) {
 	put(c.list(3, now.Add(time.Hour), nil, 7))
 	want("after the end", []byte{7}, ocsp.Revoked)
 }
+
+// TestListLater: a list that could not be used when it came is used once it can be,
+// though its file has not changed.
+func TestListLater(t *testing.T) {
+	t.Parallel()
+	c := newCA(t, "one")
+	path := filepath.Join(t.TempDir(), "list.crl")
+	now := time.Now()
+	put := func(data []byte) {
+		t.Helper()
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(c.list(1, now.Add(time.Hour), nil))
+	l, err := ocsp.NewList(path, c.cert, func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(c.list(2, now.Add(time.Hour), func(l *x509.RevocationList) { l.ThisUpdate = now.Add(10 * time.Minute) }, 7))
+	for _, step := range []struct {
+		after time.Duration
+		want  ocsp.State
+	}{{2 * time.Second, ocsp.Good}, {4 * time.Minute, ocsp.Good}, {2 * time.Minute, ocsp.Revoked}} {
+		now = now.Add(step.after)
+		if s, err := l.Status(t.Context(), []byte{7}); err != nil || s.State != step.want || (l.Trouble() == nil) != (step.want == ocsp.Revoked) {
+			t.Errorf("after %s: %v, %v; trouble: %v", step.after, s, err, l.Trouble())
+		}
+	}
+}
