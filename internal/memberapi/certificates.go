@@ -39,10 +39,13 @@ type revocation struct {
 	By     string    `json:"by"`
 }
 
+// serialHex writes whole octets, so that the text is that of other tools.
+func serialHex(n *big.Int) string { return hex.EncodeToString(n.Bytes()) }
+
 func (a *API) certificateWire(c acme.Certificate, chain []byte, name string) certificateObject {
 	serial := new(big.Int).SetBytes(c.Serial)
 	v := certificateObject{
-		ID: string(c.ID), Profile: string(c.Profile), Identifiers: make([]string, len(c.Identifiers)), Serial: serial.String(), SerialHex: serial.Text(16),
+		ID: string(c.ID), Profile: string(c.Profile), Identifiers: make([]string, len(c.Identifiers)), Serial: serial.String(), SerialHex: serialHex(serial),
 		NotBefore: c.NotBefore.UTC(), NotAfter: c.NotAfter.UTC(), State: state(c, a.cfg.Now()), Certificate: string(chain),
 	}
 	for i, id := range c.Identifiers {

@@ -12,3 +12,6 @@ func Routes() (all []string) {
 
 // State is how a certificate stands.
 var State = state
+
+// SerialHex is a serial number as the API writes it.
+var SerialHex = serialHex
