@@ -85,7 +85,7 @@ func (p *program) demoSteps() demoSteps { return demoSteps{out: p.stdout, begun:
 // step prints what was done, and what came of it.
 func (d *demoSteps) step(what, result string) {
 	d.n++
-	fmt.Fprintf(d.out, "%d. %-28s %s\n", d.n, what, result)
+	fmt.Fprintf(d.out, "%-31s %s\n", fmt.Sprintf("%d. %s", d.n, what), result)
 }
 
 // took prints how long all the steps took.

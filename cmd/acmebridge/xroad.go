@@ -110,6 +110,9 @@ func (p *program) addXRoadMember(ctx context.Context, a *admin.Client, id string
 		into    *admin.CreatedExternalKey
 	}{{f.authProfile, &keys.Auth}, {f.signProfile, &keys.Sign}} {
 		*k.into, err = admin.Post[admin.CreatedExternalKey](ctx, a, "/v1/external-keys", admin.NewExternalKey{Directory: f.directory, Member: id, Profiles: []string{k.profile}})
+		if _, there := known[id]; err != nil && !there {
+			return fmt.Errorf("make the key for profile %s: %w; the member was added to the registry all the same", k.profile, err)
+		}
 		if err != nil {
 			return fmt.Errorf("make the key for profile %s: %w", k.profile, err)
 		}

@@ -121,9 +121,9 @@ func (h *handler) revokeCertificate(r *http.Request) (any, error) {
 }
 
 // ParseSerial reads a serial number in hexadecimal, in capitals or not, with
-// or without colons, as openssl and browsers show it.
+// or without colons or 0x, as openssl, browsers and the member API show it.
 func ParseSerial(text string) ([]byte, error) {
-	digits := strings.ToLower(strings.ReplaceAll(text, ":", ""))
+	digits := strings.TrimPrefix(strings.ToLower(strings.ReplaceAll(text, ":", "")), "0x")
 	if len(digits)%2 == 1 {
 		digits = "0" + digits
 	}

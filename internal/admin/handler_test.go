@@ -324,8 +324,8 @@ func TestExport(t *testing.T) {
 func TestParseSerial(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][]byte{
-		"5A:00:12": {0x5a, 0, 0x12}, "5a0012": {0x5a, 0, 0x12}, "fe": {0, 0xfe}, "00fe": {0, 0xfe}, "0:fe": {0, 0xfe}, "1": {1}, "0001": {1},
-		"": nil, "xyz": nil, "1 2": nil, strings.Repeat("11", 30): nil,
+		"5A:00:12": {0x5a, 0, 0x12}, "5a0012": {0x5a, 0, 0x12}, "fe": {0, 0xfe}, "0xfe": {0, 0xfe}, "0X5a0012": {0x5a, 0, 0x12}, "00fe": {0, 0xfe}, "0:fe": {0, 0xfe}, "1": {1}, "0001": {1},
+		"": nil, "0x": nil, "0x0xfe": nil, "xyz": nil, "1 2": nil, strings.Repeat("11", 30): nil,
 	} {
 		got, err := admin.ParseSerial(text)
 		if !bytes.Equal(got, want) || (err == nil) != (want != nil) {

@@ -250,7 +250,11 @@ func (c *checker) validity() error {
 		}
 	}
 	if left := c.id.Leaf.NotAfter.Sub(c.e.Now); left < c.e.Remaining {
-		return fmt.Errorf("it ends on %s, in less than the %s asked for; renew it", c.id.Leaf.NotAfter.Format(time.RFC3339), c.e.Remaining)
+		asked := c.e.Remaining.String()
+		if day := 24 * time.Hour; c.e.Remaining%day == 0 {
+			asked = fmt.Sprintf("%dd", c.e.Remaining/day)
+		}
+		return fmt.Errorf("it ends on %s, in less than the %s asked for; renew it", c.id.Leaf.NotAfter.Format(time.RFC3339), asked)
 	}
 	return nil
 }

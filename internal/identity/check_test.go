@@ -87,7 +87,7 @@ func TestEachFaultIsNamed(t *testing.T) {
 		{"chain as server", identity.Failed, "unknown authority", func(_ *identity.Identity, e *identity.Expect) { e.Roots = []*x509.Certificate{other.root} }},
 		{"validity", identity.Failed, "has expired", func(_ *identity.Identity, e *identity.Expect) { e.Now = now.AddDate(1, 0, 1) }},
 		{"validity", identity.Failed, "only", func(_ *identity.Identity, e *identity.Expect) { e.Now = now.AddDate(0, -2, 0) }},
-		{"validity", identity.Failed, "less than", func(_ *identity.Identity, e *identity.Expect) { e.Remaining = 400 * 24 * time.Hour }},
+		{"validity", identity.Failed, "less than the 400d asked for", func(_ *identity.Identity, e *identity.Expect) { e.Remaining = 400 * 24 * time.Hour }},
 		{"validity", identity.Failed, "before the certificate", leaf(func(x *x509.Certificate) { x.NotAfter = now.AddDate(5, 0, 0) })},
 	} {
 		id := identity.Identity{Key: key, Leaf: c.leaf(t, key.Public(), nil), Intermediates: []*x509.Certificate{c.intermediate}}
