@@ -60,9 +60,11 @@ bought twice when the answer got lost or the CA takes its time.`,
 					return err
 				}
 				if asJSON {
-					return p.json(x)
+					if err := p.json(x); err != nil {
+						return err
+					}
 				}
-				return p.showSubmitted(x, out, wait)
+				return p.showSubmitted(x, out, wait, asJSON)
 			})
 		},
 	}
@@ -107,11 +109,16 @@ func awaitCSR(ctx context.Context, a *admin.Client, x *admin.SubmittedCSR, wait 
 	return nil
 }
 
-func (p *program) showSubmitted(x admin.SubmittedCSR, out string, wait time.Duration) error {
+// showSubmitted tells what became of a CSR, and writes the chain. When that was
+// printed as JSON there is nothing left for the standard output.
+func (p *program) showSubmitted(x admin.SubmittedCSR, out string, wait time.Duration, printed bool) error {
 	o := x.Order
 	switch {
 	case x.Certificate != nil:
 		fmt.Fprintf(p.stderr, "order %s is valid; its certificate has the serial number %s and ends %s\n", o.ID, x.Certificate.Serial, when(x.Certificate.NotAfter))
+		if printed && out == "" {
+			return nil
+		}
 		return p.write(out, public, func(w io.Writer) error { _, err := io.WriteString(w, x.Certificate.PEM); return err })
 	case o.Problem != nil:
 		return fmt.Errorf("order %s is %s: %s", o.ID, o.Status, show(o.Problem.Detail))
