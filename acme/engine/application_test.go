@@ -34,6 +34,8 @@ type frameworkCA struct {
 	lie func(*x509.Certificate)
 	// issuer, when set, is between cert and what is signed, and has the same key.
 	issuer *x509.Certificate
+	// rehearsing, when set, is called with every rehearsal.
+	rehearsing func()
 }
 
 // under puts an issuer of that life below the root.

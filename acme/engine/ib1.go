@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"acmebridge/acme"
+	"acmebridge/backends"
 	"acmebridge/internal/failpoint"
 	"acmebridge/storage"
 )
@@ -68,21 +69,22 @@ func (e *Engine) checkHosts(m acme.Member) error {
 
 // rehearse refuses a record that is to take the place of another one, or of none,
 // when no certificate could be made of what is new in it. What is not new is left
-// alone: nobody should have to mend an old name to take a role away.
-func (e *Engine) rehearse(before *acme.Member, after acme.Member) error {
+// alone: nobody should have to mend an old name to take a role away. What done
+// knows is not rehearsed again; it may be nil.
+func (e *Engine) rehearse(done rehearsals, before *acme.Member, after acme.Member) error {
 	type way struct {
 		backend string
 		tree    acme.IB1Tree
 	}
-	done := map[way]bool{}
+	passed := map[way]bool{}
 	for _, name := range sortedKeys(e.cfg.Profiles) {
 		p := e.cfg.Profiles[name]
 		w := way{p.Backend, p.IB1.Tree}
 		a := e.backends[p.Backend]
-		if !p.IB1.Tree.Member() || done[w] || a == nil || a.rehearser == nil {
+		if !p.IB1.Tree.Member() || passed[w] || a == nil || a.rehearser == nil {
 			continue
 		}
-		done[w] = true
+		passed[w] = true
 		for _, application := range after.Applications {
 			to, none := acme.HolderFor(&after, application.URL, p.IB1.Tree)
 			if none != nil {
@@ -93,12 +95,64 @@ func (e *Engine) rehearse(before *acme.Member, after acme.Member) error {
 					continue
 				}
 			}
-			if err := a.rehearser.Rehearse(to); err != nil {
+			if err := done.of(p.Backend, a.rehearser, to); err != nil {
 				return fmt.Errorf("member %s: application %s could get no %s certificate: %w", after.ID, application.URL, p.IB1.Tree, err)
 			}
 		}
 	}
 	return nil
+}
+
+// rehearsals are what came of those that were made before a commit: each takes a
+// while, and a list may have thousands, for which no other commit should wait.
+type rehearsals map[string]error
+
+func (r rehearsals) of(backend string, by backends.Rehearser, h acme.IB1Holder) error {
+	key := fmt.Sprintf("%q %q", backend, []string{string(h.Tree), h.Country, h.Organization, h.Member, h.Application, fmt.Sprintf("%q", h.Roles)})
+	if err, known := r[key]; known {
+		return err
+	}
+	err := by.Rehearse(h)
+	if r != nil {
+		r[key] = err
+	}
+	return err
+}
+
+// rehearseAll rehearses what a list would make of the registry as it is. What is
+// changed meanwhile is rehearsed by the commit.
+func (e *Engine) rehearseAll(ctx context.Context, list []acme.Member, fresh func(acme.Member) acme.Member) (rehearsals, error) {
+	const atOnce = 500
+	done := rehearsals{}
+	for part := range slices.Chunk(list, atOnce) {
+		stored := make([]*acme.Member, len(part))
+		err := e.view(ctx, func(tx storage.Tx) (err error) {
+			for i, m := range part {
+				if stored[i], err = loadMember(tx, m.ID); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		for i, m := range part {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			switch before := stored[i]; {
+			case before == nil:
+				m = fresh(m)
+			case before.SameContent(m):
+				continue
+			default:
+				m = before.WithContent(m, e.now())
+			}
+			_ = e.rehearse(done, stored[i], m) // the commit asks again, and refuses it
+		}
+	}
+	return done, nil
 }
 
 // parseIdentifiers reads what an order lists. One for an application lists what

@@ -76,7 +76,7 @@ func (o Operator) become(tx storage.Tx, stored *acme.Member, next acme.Member) e
 	if err := o.e.checkHosts(after); err != nil {
 		return err
 	}
-	if err := o.e.rehearse(&before, after); err != nil {
+	if err := o.e.rehearse(nil, &before, after); err != nil {
 		return err
 	}
 	if err := applicationsFree(tx, after); err != nil {

@@ -41,7 +41,7 @@ func (o Operator) CreateMember(ctx context.Context, m acme.Member) (acme.Member,
 			return fmt.Errorf("member %s: %w (%s, version %d)", m.ID, errMemberExists, other.Status, other.Version)
 		}
 		m = o.newMember(m)
-		if err := o.e.rehearse(nil, m); err != nil {
+		if err := o.e.rehearse(nil, nil, m); err != nil {
 			return err
 		}
 		if err := applicationsFree(tx, m); err != nil {
@@ -209,6 +209,10 @@ func (o Operator) ImportMembers(ctx context.Context, members []acme.Member, mode
 			return done, fmt.Errorf("entry %d: %w", i+1, err)
 		}
 	}
+	rehearsed, err := o.e.rehearseAll(ctx, checked, o.newMember)
+	if err != nil {
+		return done, err
+	}
 	var written []acme.Member
 	err = o.bringIn(ctx, "members", mode, func(tx storage.Tx) error {
 		done, written = Import{Refused: slices.Clone(malformed)}, nil
@@ -220,7 +224,7 @@ func (o Operator) ImportMembers(ctx context.Context, members []acme.Member, mode
 			switch {
 			case stored == nil:
 				m = o.newMember(m)
-				if err := o.e.rehearse(nil, m); err != nil {
+				if err := o.e.rehearse(rehearsed, nil, m); err != nil {
 					if !mode.SkipRefused {
 						return err
 					}
@@ -237,7 +241,7 @@ func (o Operator) ImportMembers(ctx context.Context, members []acme.Member, mode
 			default:
 				before := *stored
 				if m, err = o.checkContent(before.WithContent(m, o.e.now())); err == nil {
-					err = o.e.rehearse(&before, m)
+					err = o.e.rehearse(rehearsed, &before, m)
 				}
 				if err != nil {
 					if !mode.SkipRefused {

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,6 +17,9 @@ var errUnfit = errors.New("no certificate may hold that")
 // Rehearse implements backends.Rehearser as CAs do whose linter knows more than
 // we: the fake has two words that it will not have in a certificate.
 func (c *frameworkCA) Rehearse(h acme.IB1Holder) error {
+	if c.rehearsing != nil {
+		c.rehearsing()
+	}
 	if strings.Contains(h.Organization, "&amp;") || strings.Contains(h.Application, "..") {
 		return errUnfit
 	}
@@ -81,6 +85,43 @@ func TestUnfitHolders(t *testing.T) {
 		}
 		if _, err := o.PutApplication(ctx, member1, app("https://directory.example.org/a/9")); !errors.Is(err, errUnfit) {
 			t.Errorf("another application of it: %v", err)
+		}
+	})
+}
+
+// TestRehearsedBefore: a list of thousands is rehearsed before its commit, which
+// everybody else would wait for, and nothing in it twice.
+func TestRehearsedBefore(t *testing.T) {
+	w, ca := newFramework(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.end()
+		ctx, n := t.Context(), 0
+		ca.rehearsing = func() {
+			n++
+			// In a commit this would wait for its own end.
+			if err := w.store.Update(ctx, func(storage.Tx) error { return nil }); err != nil {
+				t.Error(err)
+			}
+		}
+		var list []acme.Member
+		for i := range 3 {
+			list = append(list, acme.Member{
+				ID: acme.MemberID(fmt.Sprintf("https://directory.example.org/m/%d", i+10)), Name: "Fish & Chips", Country: "GB", Roles: []string{reader},
+				Applications: []acme.Application{{URL: fmt.Sprintf("https://directory.example.org/a/%d", i+10), Roles: []string{reader}, Trees: []acme.IB1Tree{acme.IB1Client, acme.IB1Signing}}},
+			})
+		}
+		for _, name := range []string{"Fish & Chips", "Chips & Fish"} {
+			for i := range list {
+				list[i].Name = name
+			}
+			if _, err := r.Operator().ImportMembers(ctx, list, engine.ImportMode{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := r.Operator().ImportMembers(ctx, list, engine.ImportMode{}); err != nil || n != 12 {
+			t.Errorf("%d rehearsals of 3 new and 3 renamed members with two kinds of certificate, %v", n, err)
 		}
 	})
 }
