@@ -93,6 +93,9 @@ step_demo() {
 steps=("$@")
 [ ${#steps[@]} -gt 0 ] || steps=(install lint build report fuzz bench demo hsm clients test)
 for step in "${steps[@]}"; do
+	declare -F "step_$step" >/dev/null || { echo "there is no step $step; they are: $(declare -F | sed -n 's/^declare -f step_//p' | xargs)" >&2; exit 2; }
+done
+for step in "${steps[@]}"; do
 	echo "== $step"
 	"step_$step"
 done
