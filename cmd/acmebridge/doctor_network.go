@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"acmebridge/cmd/acmebridge/config"
 	"acmebridge/internal/egress"
 )
 
@@ -67,12 +68,22 @@ func (d *doctor) hosts() (all []string) {
 	return all
 }
 
+// setAddress is where the configuration has the server listen, and the setting
+// that says so.
+type setAddress struct{ key, address string }
+
+func listeners(cfg *config.Config) (all []setAddress) {
+	for _, l := range []setAddress{{"listen", cfg.Listen}, {"pki_listen", cfg.PKIListen}, {"admin_listen", cfg.AdminListen}} {
+		if l.address != "" {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
 // listeners are free while no server runs, and answer while one does.
 func (d *doctor) listeners(ctx context.Context) {
-	for _, l := range []struct{ key, address string }{{"listen", d.cfg.Listen}, {"pki_listen", d.cfg.PKIListen}, {"admin_listen", d.cfg.AdminListen}} {
-		if l.address == "" {
-			continue
-		}
+	for _, l := range listeners(d.cfg) {
 		if d.running != nil {
 			d.answers(ctx, l.key, l.address)
 			continue

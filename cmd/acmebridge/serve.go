@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
+	"os"
 	"os/signal"
 	"slices"
 	"syscall"
@@ -50,6 +52,9 @@ func (p *program) serve(ctx context.Context) (err error) {
 	signal.Ignore(syscall.SIGPIPE)
 	withoutCoreDumps()
 	log := newLogger(p.stderr, cfg.Log)
+	if err := mayListen(cfg); err != nil {
+		return err
+	}
 	parts, err := assemble(ctx, cfg, log, now, use{})
 	if err != nil {
 		return explainStart(err, cfg.DataDir)
@@ -76,6 +81,23 @@ func (p *program) serve(ctx context.Context) (err error) {
 		return err
 	}
 	log.Info("stopped", "event", "server.stopped")
+	return nil
+}
+
+// mayListen keeps a first start that is going to fail from making the database
+// and the keys of CAs: what decides about those, such as a passphrase, may not be
+// configured yet. Later starts may meet a server on the same data, and say that.
+func mayListen(cfg *config.Config) error {
+	if _, err := os.Stat(cfg.BoltPath()); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, l := range listeners(cfg) {
+		free, err := listen(l.key, l.address)
+		if err != nil {
+			return err
+		}
+		_ = free.Close() // it was only asked for
+	}
 	return nil
 }
 
