@@ -34,6 +34,10 @@ type Traits struct {
 	// TakesOver: the CA lets what it was asked for be brought to another key,
 	// without selling another certificate. Such a backend gets Request.TakesOver.
 	TakesOver bool
+	// CallTime is how long a call of the backend may take that sends a request,
+	// looks for one or fetches what came of it, where that is longer than the
+	// engine has for all: archives go to and fro, say.
+	CallTime time.Duration
 }
 
 // Request is everything a CA may need to know of an order.

@@ -53,7 +53,8 @@ type Config struct {
 	// Attempts at a challenge, Interval apart, that nobody answers; 3 and 5 s.
 	Attempts int
 	Interval time.Duration
-	// ValidationTimeout and CallTimeout bound one attempt and one call; 30 s.
+	// ValidationTimeout and CallTimeout bound one attempt and one call; 30 s. A
+	// backend may need longer for its calls: backends.Traits.
 	ValidationTimeout time.Duration
 	CallTimeout       time.Duration
 	// Lease is how long a job belongs to whom took it; 2 minutes.

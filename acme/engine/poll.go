@@ -29,7 +29,7 @@ func (e *Engine) stepPoll(ctx context.Context, j storage.Job) error {
 	if again := l.sub.Reissue; again != nil && !again.Done {
 		return e.reissue(ctx, l)
 	}
-	call, cancel := context.WithTimeout(ctx, e.cfg.CallTimeout)
+	call, cancel := context.WithTimeout(ctx, e.callTime(l.authority))
 	defer cancel()
 	result, err := l.ask(call)
 	if hit := failpoint.Hit(failpoint.PollRead); hit != nil {

@@ -102,7 +102,7 @@ func (e *Engine) sendReissue(ctx context.Context, l loaded, r backends.Request) 
 	case err != nil:
 		return err
 	}
-	call, cancel := context.WithTimeout(ctx, e.cfg.CallTimeout)
+	call, cancel := context.WithTimeout(ctx, e.callTime(l.authority))
 	defer cancel()
 	ticket, err := l.authority.reissuer.Reissue(call, r, backends.Ticket(l.sub.Ticket), wrongLeaf(l.sub))
 	if hit := failpoint.Hit(failpoint.Sent); hit != nil {
@@ -132,7 +132,7 @@ func (e *Engine) sendReissue(ctx context.Context, l loaded, r backends.Request) 
 // finds nothing proves nothing (SC-4); after two the CA is asked once more, because
 // that costs nothing, and never again.
 func (e *Engine) findReissue(ctx context.Context, l loaded, r backends.Request) error {
-	call, cancel := context.WithTimeout(ctx, e.cfg.CallTimeout)
+	call, cancel := context.WithTimeout(ctx, e.callTime(l.authority))
 	defer cancel()
 	ticket, found, err := l.authority.reissuer.FindReissue(call, r, backends.Ticket(l.sub.Ticket), wrongLeaf(l.sub))
 	if detail, refused := backends.RefusalDetail(err); refused {

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -276,6 +277,67 @@ func TestDeadline(t *testing.T) {
 			t.Errorf("the problem is %v", o.Problem)
 		}
 	})
+}
+
+// leisurely is a CA that takes its time for each call.
+type leisurely struct {
+	searchable
+	takes, may time.Duration
+}
+
+func (l leisurely) Traits() backends.Traits {
+	traits := l.searchable.Traits()
+	traits.CallTime = l.may
+	return traits
+}
+
+func (l leisurely) wait(ctx context.Context) error {
+	t := time.NewTimer(l.takes)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l leisurely) Submit(ctx context.Context, r backends.Request) (backends.Ticket, error) {
+	ticket, err := l.searchable.Submit(ctx, r)
+	return ticket, errors.Join(err, l.wait(ctx))
+}
+
+func (l leisurely) Poll(ctx context.Context, t backends.Ticket) (backends.Result, error) {
+	if err := l.wait(ctx); err != nil {
+		return backends.Result{}, err
+	}
+	return l.searchable.Poll(ctx, t)
+}
+
+// TestCallTime: a backend has the time for a call that it says it needs, also
+// when that is longer than a lease, and no more.
+func TestCallTime(t *testing.T) {
+	for _, c := range []struct{ takes, may time.Duration }{
+		{20 * time.Second, 0}, {140 * time.Second, 150 * time.Second}, {40 * time.Second, 0}, {160 * time.Second, 150 * time.Second},
+	} {
+		w := newWorld(t)
+		w.backend = leisurely{searchable{w.fake}, c.takes, c.may}
+		synctest.Test(t, func(t *testing.T) {
+			w.t = t
+			r := w.start()
+			defer r.end()
+			a, o := r.finalized("a.example.org")
+			time.Sleep(10 * time.Minute)
+			lost := c.takes > max(c.may, 30*time.Second)
+			if x := r.explain(o.ID); (x.Order.Status == acme.OrderValid) == lost || (w.fake.finds > 0) != lost {
+				t.Errorf("a call of %s where %s are allowed: the order is %s, after %d looks for it", c.takes, c.may, x.Order.Status, w.fake.finds)
+			}
+			if !lost {
+				r.wantStatus(a, o.ID, acme.OrderValid)
+			}
+			r.wantBought(1)
+		})
+	}
 }
 
 // broken is a backend with a bug that one order brings out.

@@ -117,7 +117,7 @@ func (e *Engine) stepSubmit(ctx context.Context, j storage.Job) error {
 	if r, err = l.request(); err != nil {
 		return err
 	}
-	call, cancel := context.WithTimeout(ctx, e.cfg.CallTimeout)
+	call, cancel := context.WithTimeout(ctx, e.callTime(l.authority))
 	defer cancel()
 	ticket, err := l.authority.backend.Submit(call, r)
 	if hit := failpoint.Hit(failpoint.Sent); hit != nil {
@@ -137,6 +137,12 @@ func (e *Engine) stepSubmit(ctx context.Context, j storage.Job) error {
 	default:
 		return e.doubt(ctx, all, fmt.Sprintf("submitted at %s, then: %v", l.sub.SentAt.Format(time.RFC3339), err), err)
 	}
+}
+
+// callTime is how long one call about an order may take. A step that outlives its
+// lease by that keeps its job all the same.
+func (e *Engine) callTime(a *authority) time.Duration {
+	return max(e.cfg.CallTimeout, a.traits.CallTime)
 }
 
 // lookBeforeSending looks at an order that was finalized a while ago, because
@@ -452,7 +458,7 @@ func (e *Engine) reconcile(ctx context.Context, l loaded, r backends.Request) er
 		}
 		return e.doubt(ctx, []loaded{l}, nonEmpty(l.sub.Evidence, "interrupted after "+l.sub.SentAt.Format(time.RFC3339)), nil)
 	}
-	call, cancel := context.WithTimeout(ctx, e.cfg.CallTimeout)
+	call, cancel := context.WithTimeout(ctx, e.callTime(l.authority))
 	defer cancel()
 	ticket, found, err := l.authority.finder.Find(call, r)
 	switch {

@@ -190,7 +190,7 @@ func (e *Engine) sendTogether(ctx context.Context, all []loaded) error {
 		}
 	}
 	l := all[0]
-	call, cancel := context.WithTimeout(ctx, e.cfg.CallTimeout)
+	call, cancel := context.WithTimeout(ctx, e.callTime(l.authority))
 	defer cancel()
 	tickets, err := l.authority.batcher.SubmitBatch(call, rs)
 	if hit := failpoint.Hit(failpoint.Sent); hit != nil {

@@ -116,9 +116,10 @@ func NewBackend(cfg BackendConfig) (*Backend, error) {
 }
 
 // Traits implements backends.Backend. The end of a certificate is the
-// profile's business.
+// profile's business. A call transfers one archive at most, and asks a little more.
 func (b *Backend) Traits() backends.Traits {
-	return backends.Traits{MaxValidity: b.cfg.MaxValidity, Private: true}
+	of := b.client.cfg
+	return backends.Traits{MaxValidity: b.cfg.MaxValidity, Private: true, CallTime: of.TransferTimeout + of.CallTimeout}
 }
 
 // Roots implements backends.Rooted.

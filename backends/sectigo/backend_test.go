@@ -327,6 +327,19 @@ func TestBalanceRunsOut(t *testing.T) {
 	}
 }
 
+// TestTimeForArchives: the engine leaves the time that an archive may take.
+func TestTimeForArchives(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sectigotest.Config{})
+	for want, client := range map[time.Duration]*sectigo.Client{
+		120 * time.Second: w.client, 10 * time.Minute: w.connect(t, func(c *sectigo.Config) { c.TransferTimeout = 10 * time.Minute }),
+	} {
+		if got := w.backend(t, client).Traits().CallTime; got <= want {
+			t.Errorf("%s for a call that transfers for up to %s", got, want)
+		}
+	}
+}
+
 // TestNoNamesNoPurchase: the CA would take the money and then call it broken.
 func TestNoNamesNoPurchase(t *testing.T) {
 	t.Parallel()
