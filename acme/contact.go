@@ -20,7 +20,10 @@ const mailto = "mailto:"
 // registered is not asked: members may live in names of their own. Nor are the
 // domains reserved for examples refused: nobody here writes to a contact by
 // itself, and a first try with admin@example.org should not fail over it.
-func CheckContacts(contacts []string) *Problem {
+func CheckContacts(contacts []string) *Problem { return checkContacts(contacts, false) }
+
+// checkContacts takes addresses at hosts of a single label where singleLabel says so.
+func checkContacts(contacts []string, singleLabel bool) *Problem {
 	if len(contacts) > maxContacts {
 		return Problemf(InvalidContact, "there are %d contacts; at most %d are kept", len(contacts), maxContacts)
 	}
@@ -29,27 +32,30 @@ func CheckContacts(contacts []string) *Problem {
 		if found && !strings.EqualFold(scheme+":", mailto) && isScheme(scheme) { // R8555-7.3-4
 			return Problemf(UnsupportedContact, "contacts of scheme %s are not supported; use %s", quote(scheme), mailto)
 		}
-		if why := contactFault(contact, address, found); why != "" { // R8555-7.3-5
+		if why := contactFault(contact, address, found, singleLabel); why != "" { // R8555-7.3-5
 			return Problemf(InvalidContact, "the contact %s is not usable: %s", quote(contact), why)
 		}
 	}
 	return nil
 }
 
-// CheckContacts is the function of that name by the directory's own rule.
+// CheckContacts is the function of that name by the directory's own rule. A
+// Security Server sends what its mail.yml has, and mail within an organization
+// may go to root@mailhost: who could not register would not know why.
 func (d Directory) CheckContacts(contacts []string) *Problem {
-	if d.PlainContacts {
-		contacts = slices.Clone(contacts)
-		for i, c := range contacts {
-			if c != "" && !strings.Contains(c, ":") {
-				contacts[i] = mailto + c
-			}
+	if !d.PlainContacts {
+		return CheckContacts(contacts)
+	}
+	contacts = slices.Clone(contacts)
+	for i, c := range contacts {
+		if c != "" && !strings.Contains(c, ":") {
+			contacts[i] = mailto + c
 		}
 	}
-	return CheckContacts(contacts)
+	return checkContacts(contacts, true)
 }
 
-func contactFault(contact, address string, hasScheme bool) string {
+func contactFault(contact, address string, hasScheme, singleLabel bool) string {
 	switch {
 	case contact == "":
 		return "it is empty"
@@ -77,7 +83,7 @@ func contactFault(contact, address string, hasScheme bool) string {
 	if why := nameFault(domain); why != "" {
 		return "its domain is not a DNS name: " + why
 	}
-	if !strings.ContainsRune(domain, '.') {
+	if !singleLabel && !strings.ContainsRune(domain, '.') {
 		return "its domain has a single label, which mail does not reach"
 	}
 	return ""

@@ -62,20 +62,27 @@ func TestCheckContacts(t *testing.T) {
 }
 
 // TestPlainContacts: a directory for X-Road takes the address as it stands in
-// mail.yml, and nothing else that CheckContacts refuses.
+// mail.yml, at a host of a single label as well, and nothing else that
+// CheckContacts refuses (R8555-7.3-4).
 func TestPlainContacts(t *testing.T) {
 	t.Parallel()
 	plain := Directory{PlainContacts: true}
-	sent := []string{"person@mail.net", "mailto:person@mail.net"}
+	sent := []string{"person@mail.net", "mailto:person@mail.net", "root@mailhost", "mailto:root@localhost"}
 	if p := plain.CheckContacts(sent); p != nil || sent[0] != "person@mail.net" {
 		t.Errorf("%q: %v", sent, p)
 	}
 	if p := (Directory{}).CheckContacts(sent); p == nil || p.Type != InvalidContact {
 		t.Errorf("without the rule: %v, want invalidContact", p)
 	}
-	for _, bad := range []string{"", "mail.net", "a@mail.net,b@mail.net", "tel:+1-201-555-0123", "person@mail"} {
-		if p := plain.CheckContacts([]string{bad}); p == nil {
-			t.Errorf("%q is accepted", bad)
+	if p := (Directory{}).CheckContacts([]string{"mailto:root@mailhost"}); p == nil || p.Type != InvalidContact {
+		t.Errorf("a single label without the rule: %v, want invalidContact", p)
+	}
+	for bad, want := range map[string]ProblemType{
+		"": InvalidContact, "mail.net": InvalidContact, "a@mail.net,b@mail.net": InvalidContact, "person@": InvalidContact,
+		"a@192.0.2.1": InvalidContact, "tel:+1-201-555-0123": UnsupportedContact,
+	} {
+		if p := plain.CheckContacts([]string{bad}); p == nil || p.Type != want {
+			t.Errorf("%q: %v, want %s", bad, p, want)
 		}
 	}
 }

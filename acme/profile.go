@@ -23,8 +23,8 @@ type Directory struct {
 	// TermsOfService is the URL of the terms that must be agreed to, if any.
 	TermsOfService string
 	Website        string
-	// PlainContacts admits contacts that are a mail address without mailto:, which
-	// is how X-Road Security Servers send them.
+	// PlainContacts admits contacts that are a mail address without mailto:, or at
+	// a host of a single label, as X-Road Security Servers send them.
 	PlainContacts bool
 	// FixedKeys refuses keyChange. X-Road Security Servers forget the key that
 	// they have changed to, and would leave an account behind with each try.

@@ -123,7 +123,7 @@ type Directory struct {
 	TermsOfService   string                   `key:"terms_of_service" doc:"URL of terms that a new account must agree to. Empty: none."`
 	Website          string                   `key:"website" doc:"URL that tells people about this server."`
 	// PlainContacts and FixedKeys are never nil in a loaded configuration.
-	PlainContacts *bool `key:"plain_contacts" doc:"Take contacts that are a mail address without mailto:, as X-Road Security Servers send them. Absent: true in directories with a profile for X-Road, false in others."`
+	PlainContacts *bool `key:"plain_contacts" doc:"Take contacts that are a mail address without mailto:, as X-Road Security Servers send them, and addresses at a host of a single label. Absent: true in directories with a profile for X-Road, false in others."`
 	FixedKeys     *bool `key:"fixed_keys" doc:"Refuse to change the keys of accounts. X-Road Security Servers do not store the key that they have changed to, and make another account every hour where they may change it. Absent: true in directories with a profile for X-Road, false in others."`
 }
 
