@@ -114,14 +114,19 @@ func publicKey(parameters, point []byte) (*ecdsa.PublicKey, error) {
 	if rest, err := asn1.Unmarshal(parameters, &oid); err != nil || len(rest) > 0 {
 		return nil, errors.New("its curve is not given by name")
 	}
-	var plain []byte
-	if rest, err := asn1.Unmarshal(point, &plain); err == nil && len(rest) == 0 {
-		point = plain
-	}
 	for _, known := range curves {
-		if known.oid.Equal(oid) {
-			return ecdsa.ParseUncompressedPublicKey(known.curve, point)
+		if !known.oid.Equal(oid) {
+			continue
 		}
+		// By its length: one bare point in 256 begins like an OCTET STRING.
+		var plain []byte
+		if bare := 1 + 2*((known.curve.Params().BitSize+7)/8); len(point) != bare {
+			if rest, err := asn1.Unmarshal(point, &plain); err != nil || len(rest) > 0 {
+				return nil, errors.New("its public half is no point")
+			}
+			point = plain
+		}
+		return ecdsa.ParseUncompressedPublicKey(known.curve, point)
 	}
 	return nil, fmt.Errorf("its curve %s is neither P-256 nor P-384", oid)
 }
