@@ -22,6 +22,9 @@ const (
 	// surveyPages bounds how many orders a look reads: a key may ask once in a
 	// second, and orders wait for the first look.
 	surveyPages = 4
+	// surveyAsks bounds, for the same reason, how many certificates it asks for their
+	// product.
+	surveyAsks = 5
 	// overdue is how old an order is when somebody should look what it waits for.
 	overdue = 3 * 24 * time.Hour
 	// about is how near to the cut-off a certificate may be either.
@@ -106,11 +109,9 @@ func statuses() []string {
 // newest looks at the latest certificate of the product: where it leads to, and what
 // it is for.
 func (b *Backend) newest(ctx context.Context, orders []Certificate, s *backends.Survey) error {
-	var latest Certificate
-	for _, row := range orders {
-		if strings.EqualFold(row.Status, "ISSUED") && (row.Product == "" || row.Product == b.cfg.Product) && (latest.ID == "" || row.Created.After(latest.Created.Time)) {
-			latest = row
-		}
+	latest, err := b.latest(ctx, orders)
+	if err != nil {
+		return err
 	}
 	if latest.ID == "" {
 		s.Unseen = append(s.Unseen, aboutIssued)
@@ -141,6 +142,33 @@ func (b *Backend) newest(ctx context.Context, orders []Certificate, s *backends.
 		})
 	}
 	return nil
+}
+
+// latest is the latest certificate that is known to be of the product; it has no id
+// when none is. The list need not say of what product a certificate is, so it is
+// asked for by itself then. One that does not say so either is passed over: it may
+// be for signing code, and what it is for would be taken for a change (SC-19).
+func (b *Backend) latest(ctx context.Context, orders []Certificate) (Certificate, error) {
+	issued := slices.DeleteFunc(slices.Clone(orders), func(row Certificate) bool { return !strings.EqualFold(row.Status, "ISSUED") })
+	slices.SortStableFunc(issued, func(x, y Certificate) int { return y.Created.Compare(x.Created.Time) })
+	asked := 0
+	for _, row := range issued {
+		if row.Product == "" {
+			if asked == surveyAsks {
+				break
+			}
+			asked++
+			got, err := b.client.Certificate(ctx, row.ID)
+			if err != nil {
+				return Certificate{}, err
+			}
+			row.Product = got.Product
+		}
+		if row.Product == b.cfg.Product {
+			return row, nil
+		}
+	}
+	return Certificate{}, nil
 }
 
 // noRoot is the root of what leads to none of the configured ones.

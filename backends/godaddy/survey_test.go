@@ -108,6 +108,59 @@ func TestSurveyFails(t *testing.T) {
 	}
 }
 
+// TestSurveyOfTheProduct: a certificate of another product shows nothing of this one.
+// Where the list does not say which is which, each is asked for by itself, and one
+// that does not say so either is no source of facts (SC-19).
+func TestSurveyOfTheProduct(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		cfg   godaddytest.Config
+		facts int
+		asks  int
+	}{
+		"the list says it":  {cfg: godaddytest.Config{}, facts: 2},
+		"each one says it":  {cfg: godaddytest.Config{HideProduct: true}, facts: 2, asks: 2},
+		"nothing ever does": {cfg: godaddytest.Config{HideProducts: true}, asks: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, test.cfg)
+			b := w.backend(t, w.client(t))
+			w.sold(t, w.request(t))
+			before, err := b.Survey(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			// What signs code has other usages.
+			w.ca.Advance(time.Hour)
+			w.ca.SetServerOnlyFrom(begin)
+			r := w.request(t)
+			if _, err := w.ca.Sold(r.CSR, "OV_CS", r.Contract.CommonName); err != nil {
+				t.Fatal(err)
+			}
+			asked := w.ca.Count("info")
+			s, err := b.Survey(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if drift := backends.Drift(before.Facts, s); len(s.Findings) != 0 || len(drift) != 0 || len(s.Facts) != test.facts {
+				t.Errorf("%+v, and changed is %q", s, drift)
+			}
+			if n := w.ca.Count("info") - asked; n != test.asks {
+				t.Errorf("%d were asked for their product", n)
+			}
+		})
+	}
+	// However many do not say it, a look asks only a few.
+	w := newWorld(t, godaddytest.Config{HideProducts: true})
+	for range 8 {
+		w.sold(t, w.request(t))
+	}
+	if s, err := w.backend(t, w.client(t)).Survey(t.Context()); err != nil || len(s.Facts) != 0 || w.ca.Count("info") > 5 {
+		t.Errorf("%+v, %v after %d", s, err, w.ca.Count("info"))
+	}
+}
+
 // TestSurveyDrift: nobody announces that certificates lose a usage, but the newest
 // one shows it (SC-19). That they do so on the configured day is no drift.
 func TestSurveyDrift(t *testing.T) {

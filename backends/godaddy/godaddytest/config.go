@@ -28,6 +28,9 @@ type Config struct {
 	RenewWithin time.Duration
 	// ShowCSR has orders show the CSR that they are for.
 	ShowCSR bool
+	// HideProduct has the list leave out of what product an order is, and
+	// HideProducts an order that is looked at by itself too.
+	HideProduct, HideProducts bool
 	// PerMinute is how many requests are taken in a minute, 60; negative is no
 	// limit.
 	PerMinute int

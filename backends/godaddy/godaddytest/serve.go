@@ -313,6 +313,9 @@ func (ca *CA) info(c *standin.Call) {
 		if ca.cfg.ShowCSR {
 			v["csr"] = o.wish.CSR
 		}
+		if ca.cfg.HideProducts {
+			delete(v, "productType")
+		}
 		c.JSON(http.StatusOK, v)
 	}
 }
@@ -382,7 +385,11 @@ func (ca *CA) list(c *standin.Call) {
 	rows := []map[string]any{}
 	for _, o := range slices.Backward(ca.orders) {
 		if !ca.Time().Before(o.created.Add(ca.cfg.Visibility)) {
-			rows = append(rows, ca.show(o))
+			row := ca.show(o)
+			if ca.cfg.HideProduct || ca.cfg.HideProducts {
+				delete(row, "productType")
+			}
+			rows = append(rows, row)
 		}
 	}
 	size := max(min(number("limit", 50), 100), 1)
