@@ -85,6 +85,9 @@ func New(cfg Config) (*API, error) {
 	for _, row := range routes {
 		a.mux.Handle(row.method+" "+cfg.Path+row.path, a.serve(row))
 	}
+	for path, methods := range methodsByPath() {
+		a.mux.Handle(cfg.Path+path, a.serve(route{open: true, handle: func(_ *API, q *request) error { return q.wrongMethod(methods) }}))
+	}
 	a.mux.Handle("/", a.serve(route{open: true, handle: func(*API, *request) error { return acme.NotFound() }}))
 	return a, nil
 }

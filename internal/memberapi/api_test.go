@@ -495,8 +495,30 @@ func TestAuthority(t *testing.T) {
 	if files["bundle.pem"] != string(bundle.body) || files["root-ca.pem"]+files["intermediate.pem"] != string(bundle.body) || files["root-ca.pem"] == "" {
 		t.Errorf("the archive has %v", files)
 	}
-	for _, bad := range []string{"members", "members.exe", "gold.pem", "client.pem"} {
+	if dotted := w.ask(http.StatusOK, "", "GET", "/ca/members.v2.pem.pem", nil); !bytes.Equal(dotted.body, bundle.body) {
+		t.Errorf("of a profile with dots in its name: %s", dotted.body)
+	}
+	for _, bad := range []string{"members", "members.v2.pem", "members.exe", "gold.pem", "client.pem"} {
 		w.ask(http.StatusNotFound, "", "GET", "/ca/"+bad, nil)
+	}
+}
+
+// TestMethods: a path that is there says what it takes (RFC 9110, section 15.5.6),
+// whoever asks.
+func TestMethods(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, c := range []struct{ method, path, allow string }{
+		{"POST", "/me", "GET, HEAD"},
+		{"DELETE", "/certificates", "POST, GET, HEAD"},
+		{"PATCH", "/certificates/x", "GET, HEAD"},
+		{"GET", "/certificates/x/revoke", "POST"},
+		{"OPTIONS", "/ca/members.pem", "GET, HEAD"},
+		{"PUT", "/applications/x/certificates/client/sign", "POST"},
+	} {
+		if got := w.ask(http.StatusMethodNotAllowed, "", c.method, c.path, nil).header.Get("Allow"); got != c.allow {
+			t.Errorf("%s %s: Allow is %q, want %q", c.method, c.path, got, c.allow)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/http"
+	"path"
 	"strings"
 
 	"acmebridge/acme"
@@ -54,7 +55,9 @@ func (a *API) me(q *request) error {
 // authority sends the CA certificates of a kind of certificate, or of a profile:
 // all of them in PEM, root first, or as an archive of files.
 func (a *API) authority(q *request) error {
-	kind, extension, _ := strings.Cut(q.r.PathValue("file"), ".")
+	file := q.r.PathValue("file")
+	extension := path.Ext(file) // profiles may have dots in their names
+	kind := strings.TrimSuffix(file, extension)
 	profile, ok := a.profileOf(acme.IB1Tree(kind))
 	if !ok {
 		profile = acme.ProfileName(kind)
@@ -70,10 +73,10 @@ func (a *API) authority(q *request) error {
 	}
 	q.w.Header().Set("Cache-Control", "public, max-age=300")
 	switch extension {
-	case "pem":
+	case ".pem":
 		q.attach("directory-" + kind + "-certificates.pem")
 		q.send(http.StatusOK, "application/pem-certificate-chain", files[2].content)
-	case "zip":
+	case ".zip":
 		body, err := archive(files)
 		if err != nil {
 			return err

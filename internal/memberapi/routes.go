@@ -37,6 +37,28 @@ var routes = []route{
 	{"GET", "/orders/{id}", false, (*API).order},
 }
 
+// methodsByPath is what each path of the table takes, as an Allow header has it.
+func methodsByPath() map[string]string {
+	all := map[string]string{}
+	for _, row := range routes {
+		methods := row.method
+		if row.method == http.MethodGet {
+			methods += ", " + http.MethodHead
+		}
+		if before := all[row.path]; before != "" {
+			methods = before + ", " + methods
+		}
+		all[row.path] = methods
+	}
+	return all
+}
+
+// wrongMethod refuses a method that a path does not take (RFC 9110, section 15.5.6).
+func (q *request) wrongMethod(methods string) error {
+	q.w.Header().Set("Allow", methods)
+	return acme.Problemf(acme.Malformed, "this resource takes %s only", methods).WithStatus(http.StatusMethodNotAllowed)
+}
+
 // request is a request and the place for its answer.
 type request struct {
 	w http.ResponseWriter

@@ -92,14 +92,15 @@ func newWorld(t *testing.T, change ...func(*memberapi.Config)) *world {
 		Identifiers: acme.IdentifierPolicy{Max: 100}, Subject: acme.SubjectCommonName, Validity: 90 * 24 * time.Hour, OrderLifetime: 24 * time.Hour,
 		AuthorizationLifetime: time.Hour, IssuanceDeadline: 24 * time.Hour,
 	}
-	watched, proved := base, base
+	watched, proved, dotted := base, base, base
+	dotted.Name = "members.v2.pem"
 	watched.Name, watched.Backend, watched.Approval = "watched", "slow", acme.ApprovalPolicy{Required: true, Within: time.Hour}
 	proved.Name, proved.Authorization = "proved", acme.AuthorizeByChallenge
 	var err error
 	w.engine, err = engine.New(engine.Config{
 		Store: w.store, Backends: cas, Sealer: plainSealer{}, Holder: rand.Text(), Log: log, Now: w.now,
-		Directories: []acme.Directory{{Name: "default", Path: "/directory", Profiles: []acme.ProfileName{"members", "watched", "proved"}}},
-		Profiles:    map[acme.ProfileName]acme.Profile{"members": base, "watched": watched, "proved": proved},
+		Directories: []acme.Directory{{Name: "default", Path: "/directory", Profiles: []acme.ProfileName{"members", "watched", "proved", "members.v2.pem"}}},
+		Profiles:    map[acme.ProfileName]acme.Profile{"members": base, "watched": watched, "proved": proved, "members.v2.pem": dotted},
 	})
 	if err != nil {
 		t.Fatal(err)
