@@ -780,7 +780,7 @@ func TestNotices(t *testing.T) {
 		if got := notices(); !slices.Equal(got, []acme.CertificateID{first.ID, other.ID}) {
 			t.Errorf("before the end: %v", got)
 		}
-		r.certificateOf(r.obtain(a, "ib1-client", bareCSR(t, newKey(t)), app1)) // under another name
+		second := r.certificateOf(r.obtain(a, "ib1-client", bareCSR(t, newKey(t)), app1)) // under another name
 		if got := notices(); !slices.Equal(got, []acme.CertificateID{other.ID}) {
 			t.Errorf("with a new one: %v", got)
 		}
@@ -789,6 +789,48 @@ func TestNotices(t *testing.T) {
 		}
 		if got := notices(); len(got) != 0 {
 			t.Errorf("revoked: %v", got)
+		}
+		revoke := func(id acme.CertificateID) {
+			if err := r.Operator().RevokeCertificate(t.Context(), id, acme.KeyCompromise); err != nil {
+				t.Fatal(err)
+			}
+		}
+		revoke(second.ID)
+		if got := notices(); !slices.Equal(got, []acme.CertificateID{first.ID}) {
+			t.Errorf("with the new one revoked: %v", got)
+		}
+		replace := func(c acme.Certificate) acme.Order {
+			o, err := r.NewOrder(t.Context(), a, engine.OrderRequest{Identifiers: dns(handle1), Profile: "ib1-client", Replaces: certIDOf(c)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return o
+		}
+		finalize := func(o acme.Order) acme.Certificate {
+			o, _, err := r.Finalize(t.Context(), a, o.ID, bareCSR(t, newKey(t)))
+			return r.certificateOf(o, err)
+		}
+		third := finalize(replace(first))
+		if got := notices(); len(got) != 0 {
+			t.Errorf("replaced: %v", got)
+		}
+		revoke(third.ID)
+		if got := notices(); !slices.Equal(got, []acme.CertificateID{first.ID}) {
+			t.Errorf("with the replacement revoked: %v", got)
+		}
+		on := replace(third)
+		if got := notices(); len(got) != 0 {
+			t.Errorf("with another on its way: %v", got)
+		}
+		revoke(finalize(on).ID)
+		if got := notices(); !slices.Equal(got, []acme.CertificateID{first.ID}) {
+			t.Errorf("with that revoked as well: %v", got)
+		}
+		if _, err := r.Operator().RemoveMember(t.Context(), member1, engine.Measures{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := notices(); len(got) != 0 {
+			t.Errorf("of a member that was removed: %v", got)
 		}
 	})
 }
