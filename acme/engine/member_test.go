@@ -507,6 +507,20 @@ func TestImportMembers(t *testing.T) {
 		if m, err = operator.Member(ctx, "m1"); err != nil || m.Version != 1 || len(m.Identifiers) != 1 {
 			t.Errorf("what was refused was taken: %+v, %v", m, err)
 		}
+		// What others have changed since it was read is not written over; who was
+		// removed is passed over at any version.
+		list = []acme.Member{{ID: "m1", Name: "read", Version: 1}, {ID: "m2", Name: "read", Version: 3}, {ID: "m3"}, {ID: "m8", Name: "thought new"}, {ID: "m10"}, {ID: "m11", Version: 2}}
+		if _, err := operator.ImportMembers(ctx, list, engine.ImportMode{Versioned: true}); !errors.Is(err, engine.ErrStale) {
+			t.Errorf("a stale list: %v", err)
+		}
+		got, err = operator.ImportMembers(ctx, list, engine.ImportMode{Versioned: true, SkipRefused: true})
+		if err != nil || !slices.Equal(got.Stale, []acme.MemberID{"m2", "m8", "m11"}) || !slices.Equal(got.Changed, []acme.MemberID{"m1"}) ||
+			!slices.Equal(got.Created, []acme.MemberID{"m10"}) || !slices.Equal(got.Removed, []acme.MemberID{"m3"}) || len(got.Refused) > 0 {
+			t.Errorf("%+v, %v", got, err)
+		}
+		if m, err = operator.Member(ctx, "m2"); err != nil || m.Name != "new" || m.Version != 4 {
+			t.Errorf("a stale member was written: %+v, %v", m, err)
+		}
 	})
 }
 

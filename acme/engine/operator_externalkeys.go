@@ -46,14 +46,7 @@ func (o Operator) CreateExternalKey(ctx context.Context, n NewExternalKey) (k ac
 		return k, nil, err
 	}
 	err = o.e.commit(ctx, func(tx storage.Tx) error {
-		m, err := loadMember(tx, k.Member)
-		if err != nil {
-			return err
-		}
-		if m != nil && m.Status == acme.MemberRemoved {
-			return fmt.Errorf("member %s was removed for good, so no key can bind an account to it; give the key to another member", k.Member)
-		}
-		if err := o.mayBindTo(m, k); err != nil {
+		if err := o.mayBind(tx, n); err != nil {
 			return err
 		}
 		return tx.ExternalKeys().Put(k)
@@ -65,21 +58,42 @@ func (o Operator) CreateExternalKey(ctx context.Context, n NewExternalKey) (k ac
 	return k, macKey, nil
 }
 
+// CheckExternalKey says why CreateExternalKey would refuse a key, and makes none:
+// for whoever makes several and would be left with some of them.
+func (o Operator) CheckExternalKey(ctx context.Context, n NewExternalKey) error {
+	if err := o.checkExternalKey(n); err != nil {
+		return err
+	}
+	return o.e.view(ctx, func(tx storage.Tx) error { return o.mayBind(tx, n) })
+}
+
+// mayBind refuses a key that could bind no account, as the registry is now.
+func (o Operator) mayBind(tx storage.Tx, n NewExternalKey) error {
+	m, err := loadMember(tx, n.Member)
+	if err != nil {
+		return err
+	}
+	if m != nil && m.Status == acme.MemberRemoved {
+		return fmt.Errorf("member %s was removed for good, so no key can bind an account to it; give the key to another member", n.Member)
+	}
+	return o.mayBindTo(m, n)
+}
+
 // mayBindTo refuses a key for an application that could have no certificate: who
 // gets the key would hear of it when it is too late to ask.
-func (o Operator) mayBindTo(m *acme.Member, k acme.ExternalAccountKey) error {
-	if k.Application == "" {
+func (o Operator) mayBindTo(m *acme.Member, n NewExternalKey) error {
+	if n.Application == "" {
 		return nil
 	}
 	if m == nil {
-		return fmt.Errorf("member %s is not in the registry, so it has no application; 'member create' and 'application add' come first", k.Member)
+		return fmt.Errorf("member %s is not in the registry, so it has no application; 'member create' and 'application add' come first", n.Member)
 	}
-	if _, ok := m.Application(k.Application); !ok {
-		return fmt.Errorf("member %s has no application %s; 'application add' adds it", k.Member, k.Application)
+	if _, ok := m.Application(n.Application); !ok {
+		return fmt.Errorf("member %s has no application %s; 'application add' adds it", n.Member, n.Application)
 	}
-	open := k.Profiles
+	open := n.Profiles
 	if len(open) == 0 {
-		open = o.e.directories[k.Directory].Profiles
+		open = o.e.directories[n.Directory].Profiles
 	}
 	var refused *acme.Problem
 	for _, name := range open {
@@ -87,14 +101,14 @@ func (o Operator) mayBindTo(m *acme.Member, k acme.ExternalAccountKey) error {
 		if tree == "" {
 			continue
 		}
-		if _, refused = acme.HolderFor(m, k.Application, tree); refused == nil {
+		if _, refused = acme.HolderFor(m, n.Application, tree); refused == nil {
 			return nil
 		}
 	}
 	if refused != nil {
 		return refused
 	}
-	return fmt.Errorf("a key for an application needs a profile for one, and neither directory %s nor the key has any", k.Directory)
+	return fmt.Errorf("a key for an application needs a profile for one, and neither directory %s nor the key has any", n.Directory)
 }
 
 // ExternalKeyWarning says what keeps the accounts of a key from ordering as

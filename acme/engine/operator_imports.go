@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"acmebridge/acme"
 	"acmebridge/internal/failpoint"
 	"acmebridge/storage"
 )
@@ -17,6 +18,10 @@ type ImportMode struct {
 	// SkipRefused leaves members out that the registry does not take, and brings
 	// in the others; without it the list is taken as a whole or not at all.
 	SkipRefused bool
+	// Versioned says that each member has the version that it was made from, 0
+	// for one that was not there. One that has changed since keeps what it has:
+	// the answer is ErrStale, or with SkipRefused it is in Import.Stale.
+	Versioned bool
 	// Signer is a name of the key that signed the list, empty when nobody has to
 	// have signed it, and IssuedAt is when that was, zero when it does not say.
 	Signer   string
@@ -85,4 +90,17 @@ func (m ImportMode) follows(tx storage.Tx, kind string, now time.Time) error {
 		return nil
 	}
 	return putMeta(tx, name, imported{IssuedAt: issued})
+}
+
+// current refuses an entry that was made from another version than the one that
+// is stored. One that was removed is passed over whatever it is at.
+func (m ImportMode) current(stored *acme.Member, entry acme.Member) error {
+	at := 0
+	if stored != nil {
+		at = stored.Version
+	}
+	if !m.Versioned || at == entry.Version || stored != nil && stored.Status == acme.MemberRemoved {
+		return nil
+	}
+	return stale(entry.ID, at, entry.Version)
 }

@@ -69,7 +69,7 @@ func (o Operator) UpdateMember(ctx context.Context, m acme.Member) (acme.Member,
 		case stored.Status == acme.MemberRemoved:
 			return fmt.Errorf("member %s was removed, for good", m.ID)
 		case stored.Version != m.Version:
-			return fmt.Errorf("member %s is at version %d, not %d: %w; read it again", m.ID, stored.Version, m.Version, ErrStale)
+			return stale(m.ID, stored.Version, m.Version)
 		}
 		if err := o.become(tx, stored, m); err != nil {
 			return err
@@ -179,6 +179,9 @@ type Import struct {
 	Removed []acme.MemberID
 	// Refused were left out, with ImportMode.SkipRefused.
 	Refused []Refused
+	// Stale have changed since they were read, and were left out, with
+	// ImportMode.Versioned and SkipRefused.
+	Stale []acme.MemberID
 }
 
 // Refused is an entry of a list that the registry does not take, and why.
@@ -220,6 +223,13 @@ func (o Operator) ImportMembers(ctx context.Context, members []acme.Member, mode
 			stored, err := loadMember(tx, m.ID)
 			if err != nil {
 				return err
+			}
+			if err := mode.current(stored, m); err != nil {
+				if !mode.SkipRefused {
+					return err
+				}
+				done.Stale = append(done.Stale, m.ID)
+				continue
 			}
 			switch {
 			case stored == nil:
@@ -276,6 +286,10 @@ func (o Operator) ImportMembers(ctx context.Context, members []acme.Member, mode
 	}
 	o.e.nudge()
 	return done, nil
+}
+
+func stale(id acme.MemberID, at, from int) error {
+	return fmt.Errorf("member %s is at version %d, not %d: %w; read it again", id, at, from, ErrStale)
 }
 
 // change changes the record of a member in one commit.

@@ -163,23 +163,31 @@ func (p *program) memberUpdateCommand() *cobra.Command {
 		Example: "  acmebridge member update m1 --identifier a.example.org --identifier .b.example.org\n  acmebridge member update m1 --name \"New name\" --version 3", Args: exactly(1, theMember),
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.operate(c.Context(), reads, func(a *admin.Client) error {
-				m, err := admin.Get[admin.Member](c.Context(), a, memberPath(args[0]))
-				if err != nil {
+				var m admin.Member
+				once := func() (err error) {
+					if m, err = admin.Get[admin.Member](c.Context(), a, memberPath(args[0])); err != nil {
+						return err
+					}
+					next := admin.UpdateMember{MemberContent: m.MemberContent, Version: m.Version}
+					for flag, take := range map[string]func(){
+						"name": func() { next.Name = given.Name }, "identifier": func() { next.Identifiers = given.Identifiers },
+						"profile": func() { next.Profiles = given.Profiles }, "attribute": func() { next.Attributes = given.Attributes },
+						"open-orders": func() { next.OpenOrders = given.OpenOrders }, "certificates": func() { next.Certificates = given.Certificates },
+						"country": func() { next.Country = given.Country }, "role": func() { next.Roles = given.Roles },
+						"version": func() { next.Version = version },
+					} {
+						if c.Flags().Changed(flag) {
+							take()
+						}
+					}
+					m, err = admin.Post[admin.Member](c.Context(), a, memberPath(args[0]), next)
 					return err
 				}
-				next := admin.UpdateMember{MemberContent: m.MemberContent, Version: m.Version}
-				for flag, take := range map[string]func(){
-					"name": func() { next.Name = given.Name }, "identifier": func() { next.Identifiers = given.Identifiers },
-					"profile": func() { next.Profiles = given.Profiles }, "attribute": func() { next.Attributes = given.Attributes },
-					"open-orders": func() { next.OpenOrders = given.OpenOrders }, "certificates": func() { next.Certificates = given.Certificates },
-					"country": func() { next.Country = given.Country }, "role": func() { next.Roles = given.Roles },
-					"version": func() { next.Version = version },
-				} {
-					if c.Flags().Changed(flag) {
-						take()
-					}
+				again := change
+				if c.Flags().Changed("version") { // then others' changes are to be heard of
+					again = func(once func() error) error { return once() }
 				}
-				if m, err = admin.Post[admin.Member](c.Context(), a, memberPath(args[0]), next); err != nil {
+				if err := again(once); err != nil {
 					return err
 				}
 				if asJSON {

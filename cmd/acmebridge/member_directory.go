@@ -150,21 +150,38 @@ func get(ctx context.Context, client *http.Client, at *url.URL) (p roster.Page, 
 	return roster.Read(text)
 }
 
-// directoryMembers are the entries of an import: what the directory says, and for the rest
-// what the registry has. Members that the directory does not have any more are
-// told of, and not removed: whether somebody has left is for a person to say.
-func (p *program) directoryMembers(c *cobra.Command, a *admin.Client, d *directorySource, found []roster.Member) ([]admin.MemberContent, error) {
+// importDirectory brings in what the directory says. Members that it does not
+// have any more are told of, and not removed: whether somebody has left is for a
+// person to say.
+func (p *program) importDirectory(ctx context.Context, a *admin.Client, d *directorySource, found []roster.Member, mode admin.ImportMode, asJSON bool) error {
+	mode.Versioned = true
+	var gone []string
+	err := change(func() (err error) {
+		var members []admin.UpdateMember
+		if members, gone, err = d.members(ctx, a, found); err != nil {
+			return err
+		}
+		return p.importTo(ctx, a, "/v1/member-import", members, mode, asJSON)
+	})
+	for _, id := range gone {
+		fmt.Fprintf(p.stderr, "member %s is not in the directory any more; 'member remove %s --revoke' ends its membership here\n", show(id), show(id))
+	}
+	return err
+}
+
+// members are the entries of an import: what the directory says, and for the rest
+// what the registry has. Those that are gone are only in the registry.
+func (d *directorySource) members(ctx context.Context, a *admin.Client, found []roster.Member) (members []admin.UpdateMember, gone []string, err error) {
 	have := map[string]admin.Member{}
-	stored, err := collect[admin.Member](c.Context(), a, "/v1/members", nil, nil)
+	stored, err := collect[admin.Member](ctx, a, "/v1/members", nil, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, m := range stored {
 		have[m.ID] = m
 	}
-	var members []admin.MemberContent
 	for _, f := range found {
-		m := have[f.ID].MemberContent
+		m := admin.UpdateMember{MemberContent: have[f.ID].MemberContent, Version: have[f.ID].Version}
 		m.ID, m.Name, m.Country, m.Roles = f.ID, f.Name, f.Country, f.Roles
 		known := m.Applications
 		m.Applications = []admin.Application{}
@@ -181,8 +198,8 @@ func (p *program) directoryMembers(c *cobra.Command, a *admin.Client, d *directo
 	}
 	for _, m := range stored {
 		if _, missing := have[m.ID]; missing && len(m.Applications) > 0 && m.Status != "removed" {
-			fmt.Fprintf(p.stderr, "member %s is not in the directory any more; 'member remove %s --revoke' ends its membership here\n", show(m.ID), show(m.ID))
+			gone = append(gone, m.ID)
 		}
 	}
-	return members, nil
+	return members, gone, nil
 }

@@ -43,9 +43,7 @@ func (p *program) memberImportCommand() *cobra.Command {
 			p.warnUndated(mode)
 			return p.operate(c.Context(), writes, func(a *admin.Client) error {
 				if found != nil {
-					if members, err = p.directoryMembers(c, a, &directory, found); err != nil {
-						return err
-					}
+					return p.importDirectory(c.Context(), a, &directory, found, mode, asJSON)
 				}
 				return p.importTo(c.Context(), a, "/v1/member-import", members, mode, asJSON)
 			})

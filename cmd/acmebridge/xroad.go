@@ -79,38 +79,35 @@ its key over, comes as a new account. The ends of the keys are shown this once.`
 }
 
 func (p *program) addXRoadMember(ctx context.Context, a *admin.Client, id string, f xroadAdd) error {
-	known, err := xroadMembers(ctx, a, func(m admin.Member) bool { return m.ID == id })
+	keys := xroadKeys{Member: id}
+	wanted := []struct {
+		profile string
+		into    *admin.CreatedExternalKey
+	}{{f.authProfile, &keys.Auth}, {f.signProfile, &keys.Sign}}
+	key := func(profile string) admin.NewExternalKey {
+		return admin.NewExternalKey{Directory: f.directory, Member: id, Profiles: []string{profile}}
+	}
+	for _, k := range wanted { // before anything is stored: half of this is of no use
+		if _, err := admin.Post[admin.Done](ctx, a, "/v1/external-keys/check", key(k.profile)); err != nil {
+			return fmt.Errorf("make the key for profile %s: %w", k.profile, err)
+		}
+	}
+	var m admin.UpdateMember
+	var added bool
+	err := change(func() (err error) {
+		if m, err = f.member(ctx, a, id); err != nil {
+			return err
+		}
+		added = m.Version == 0
+		_, err = admin.Post[admin.Import](ctx, a, admin.ImportMode{Versioned: true}.Path("/v1/member-import"), []admin.UpdateMember{m})
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	content := admin.MemberContent{ID: id}
-	if m, ok := known[id]; ok {
-		if m.Status != string(acme.MemberActive) {
-			return fmt.Errorf("member %s is %s; it gets no keys", show(id), m.Status)
-		}
-		content = m.MemberContent
-	}
-	if f.name != "" {
-		content.Name = f.name
-	}
-	for _, s := range f.servers {
-		if !slices.Contains(content.Identifiers, s) {
-			content.Identifiers = append(content.Identifiers, s)
-		}
-	}
-	if len(content.Identifiers) == 0 {
-		return usage.Errorf("name the Security Server with --server; the registry knows of none that member %s could have certificates for", show(id))
-	}
-	if _, err := admin.Post[admin.Import](ctx, a, "/v1/member-import", []admin.MemberContent{content}); err != nil {
-		return err
-	}
-	keys := xroadKeys{Member: id}
-	for _, k := range []struct {
-		profile string
-		into    *admin.CreatedExternalKey
-	}{{f.authProfile, &keys.Auth}, {f.signProfile, &keys.Sign}} {
-		*k.into, err = admin.Post[admin.CreatedExternalKey](ctx, a, "/v1/external-keys", admin.NewExternalKey{Directory: f.directory, Member: id, Profiles: []string{k.profile}})
-		if _, there := known[id]; err != nil && !there {
+	for _, k := range wanted {
+		*k.into, err = admin.Post[admin.CreatedExternalKey](ctx, a, "/v1/external-keys", key(k.profile))
+		if err != nil && added {
 			return fmt.Errorf("make the key for profile %s: %w; the member was added to the registry all the same", k.profile, err)
 		}
 		if err != nil {
@@ -121,9 +118,37 @@ func (p *program) addXRoadMember(ctx context.Context, a *admin.Client, id string
 	if f.asJSON {
 		return p.json(keys)
 	}
-	fmt.Fprintf(p.stderr, "member %s may have certificates for %s\n", show(id), show(strings.Join(content.Identifiers, ", ")))
+	fmt.Fprintf(p.stderr, "member %s may have certificates for %s\n", show(id), show(strings.Join(m.Identifiers, ", ")))
 	_, err = io.WriteString(p.stdout, keys.ACMEYML)
 	return err
+}
+
+// member is the record that a member of that id gets, by what the registry has
+// of it now.
+func (f xroadAdd) member(ctx context.Context, a *admin.Client, id string) (admin.UpdateMember, error) {
+	m := admin.UpdateMember{MemberContent: admin.MemberContent{ID: id}}
+	known, err := xroadMembers(ctx, a, func(m admin.Member) bool { return m.ID == id })
+	if err != nil {
+		return m, err
+	}
+	if stored, ok := known[id]; ok {
+		if stored.Status != string(acme.MemberActive) {
+			return m, fmt.Errorf("member %s is %s; it gets no keys", show(id), stored.Status)
+		}
+		m.MemberContent, m.Version = stored.MemberContent, stored.Version
+	}
+	if f.name != "" {
+		m.Name = f.name
+	}
+	for _, s := range f.servers {
+		if !slices.Contains(m.Identifiers, s) {
+			m.Identifiers = append(m.Identifiers, s)
+		}
+	}
+	if len(m.Identifiers) == 0 {
+		return m, usage.Errorf("name the Security Server with --server; the registry knows of none that member %s could have certificates for", show(id))
+	}
+	return m, nil
 }
 
 // acmeYML is the block of one member. Names are quoted: X-Road drops a file that

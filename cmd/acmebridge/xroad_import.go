@@ -143,23 +143,22 @@ func (f xroadImport) apply(ctx context.Context, a *admin.Client, shared globalco
 		Refused: []admin.Refused{},
 	}
 	chosen := func(class string) bool { return len(f.classes) == 0 || slices.Contains(f.classes, class) }
-	known, err := xroadMembers(ctx, a, func(m admin.Member) bool {
+	inside := func(m admin.Member) bool {
 		return strings.HasPrefix(m.ID, shared.Instance+":") && chosen(strings.Split(m.ID, ":")[1])
-	})
+	}
+	known, err := xroadMembers(ctx, a, inside)
 	if err != nil {
 		return done, err
 	}
-	var list []admin.MemberContent
+	left := maps.Clone(known)
+	var list []globalconf.Member
 	for _, m := range shared.Members {
-		if !chosen(m.Class) {
-			continue
+		if chosen(m.Class) {
+			id := xroadID(shared, m)
+			delete(left, id)
+			list = append(list, m)
+			done.Skipped = append(done.Skipped, unusable(m)...)
 		}
-		id := xroadID(shared, m)
-		before := known[id]
-		delete(known, id)
-		content, skipped := xroadContent(id, m, before.MemberContent)
-		done.Skipped = append(done.Skipped, skipped...)
-		list = append(list, content)
 	}
 	if len(list) == 0 {
 		return done, fmt.Errorf("the global configuration of instance %s names no member%s; nothing was changed", shared.Instance, ofClasses(f.classes))
@@ -167,25 +166,49 @@ func (f xroadImport) apply(ctx context.Context, a *admin.Client, shared globalco
 	for _, m := range shared.Refused {
 		if chosen(m.Class) {
 			id := xroadID(shared, m)
-			delete(known, id) // whoever wrote it there
+			delete(left, id) // whoever wrote it there
 			done.Refused = append(done.Refused, admin.Refused{Member: id, Reason: "a colon or slash in its class or code, where these separate the parts of an identifier"})
 		}
 	}
-	pages, refused, err := membersByPage(list)
+	done.Missing = missing(left)
+	stale, err := f.bring(ctx, a, shared, list, known, &done)
+	for again := 1; err == nil && len(stale) > 0 && again < changes; again++ {
+		if known, err = xroadMembers(ctx, a, inside); err != nil {
+			return done, err
+		}
+		list = slices.DeleteFunc(list, func(m globalconf.Member) bool { return !slices.Contains(stale, xroadID(shared, m)) })
+		stale, err = f.bring(ctx, a, shared, list, known, &done)
+	}
+	for _, id := range stale {
+		done.Refused = append(done.Refused, admin.Refused{Member: id, Reason: fmt.Sprintf("others have changed it %d times while this was at work", changes)})
+	}
+	return done, err
+}
+
+// bring makes records of members and what is known of them, and has them written.
+// Stale are those that others have changed in between.
+func (f xroadImport) bring(ctx context.Context, a *admin.Client, shared globalconf.Shared, list []globalconf.Member, known map[string]admin.Member, done *xroadImported) (stale []string, err error) {
+	var records []admin.UpdateMember
+	for _, m := range list {
+		id := xroadID(shared, m)
+		before := known[id]
+		records = append(records, admin.UpdateMember{MemberContent: xroadContent(id, m, before.MemberContent), Version: before.Version})
+	}
+	pages, refused, err := membersByPage(records)
 	if err != nil {
-		return done, err
+		return nil, err
 	}
 	done.Refused = append(done.Refused, refused...)
-	mode := admin.ImportMode{DryRun: f.dryRun, SkipRefused: true}
+	mode := admin.ImportMode{DryRun: f.dryRun, SkipRefused: true, Versioned: true}
 	for _, page := range pages {
 		part, err := admin.Post[admin.Import](ctx, a, mode.Path("/v1/member-import"), page)
 		if err != nil {
-			return done, err
+			return nil, err
 		}
 		done.took(part)
+		stale = append(stale, part.Stale...)
 	}
-	done.Missing = missing(known)
-	return done, nil
+	return stale, nil
 }
 
 func xroadID(shared globalconf.Shared, m globalconf.Member) string {
@@ -197,9 +220,9 @@ const pageOfMembers = 500
 
 // membersByPage cuts a list into what the server takes in one piece (SL-29).
 // Refused are members that are too much by themselves.
-func membersByPage(list []admin.MemberContent) (pages [][]admin.MemberContent, refused []admin.Refused, err error) {
+func membersByPage(list []admin.UpdateMember) (pages [][]admin.UpdateMember, refused []admin.Refused, err error) {
 	const brackets = len("[]\n")
-	var page []admin.MemberContent
+	var page []admin.UpdateMember
 	size := brackets
 	for _, m := range list {
 		text, err := json.Marshal(m)
@@ -250,60 +273,6 @@ func missing(known map[string]admin.Member) []string {
 		}
 	}
 	return ids
-}
-
-// xroadContent is the record of a member: what the configuration says, and what
-// people said before that it knows nothing of.
-func xroadContent(id string, m globalconf.Member, before admin.MemberContent) (content admin.MemberContent, skipped []string) {
-	content = before
-	content.ID, content.Name = id, forPeople(m.Name)
-	content.Attributes = map[string]string{}
-	for key, value := range before.Attributes {
-		if !strings.HasPrefix(key, xroadServer) {
-			content.Attributes[key] = value
-		}
-	}
-	content.Identifiers = nil
-	for _, name := range before.Identifiers {
-		if _, imported := before.Attributes[xroadServer+name]; !imported {
-			content.Identifiers = append(content.Identifiers, name)
-		}
-	}
-	for _, s := range m.Servers {
-		name := strings.ToLower(s.Address)
-		if name == "" {
-			continue
-		}
-		if strings.HasPrefix(name, ".") || strings.Contains(name, "*") || acme.CheckIdentifierPattern(name) != nil {
-			skipped = append(skipped, fmt.Sprintf("%s of server %s", s.Address, s.Code))
-			continue
-		}
-		if _, given := content.Attributes[xroadServer+name]; !given && slices.Contains(content.Identifiers, name) {
-			continue // by a person, before the server was registered
-		}
-		role := "client of " + s.Code
-		if s.Owned {
-			role = "owner of " + s.Code
-		}
-		content.Attributes[xroadServer+name] = forPeople(role)
-		if !slices.Contains(content.Identifiers, name) {
-			content.Identifiers = append(content.Identifiers, name)
-		}
-	}
-	if len(content.Attributes) == 0 {
-		content.Attributes = nil
-	}
-	slices.Sort(content.Identifiers)
-	return content, skipped
-}
-
-// forPeople shortens a text that nothing depends on to what the registry takes.
-func forPeople(text string) string {
-	const longest = 250
-	if len(text) <= longest {
-		return text
-	}
-	return strings.ToValidUTF8(text[:longest], "") + "…"
 }
 
 func ofClasses(classes []string) string {

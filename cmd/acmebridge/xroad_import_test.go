@@ -13,14 +13,14 @@ import (
 // who is too much alone is told of (SL-29).
 func TestMembersByPage(t *testing.T) {
 	t.Parallel()
-	member := func(id string, names int) admin.MemberContent {
-		m := admin.MemberContent{ID: id}
+	member := func(id string, names int) admin.UpdateMember {
+		m := admin.UpdateMember{MemberContent: admin.MemberContent{ID: id}}
 		for n := range names {
 			m.Identifiers = append(m.Identifiers, fmt.Sprintf("%s.%d.example.org", strings.Repeat("n", 50), n))
 		}
 		return m
 	}
-	list := []admin.MemberContent{member("large", 10000), member("too large", 20000)}
+	list := []admin.UpdateMember{member("large", 10000), member("too large", 20000)}
 	for n := range 1200 {
 		list = append(list, member(fmt.Sprint(n), n%50))
 	}

@@ -54,6 +54,13 @@ type Error struct {
 // Error returns the handler's sentence.
 func (e *Error) Error() string { return e.Text }
 
+// Stale reports whether a change was refused because somebody else has changed
+// the record since it was read: it can be made again, from what there is now.
+func Stale(err error) bool {
+	var answer *Error
+	return errors.As(err, &answer) && answer.Status == http.StatusPreconditionFailed
+}
+
 // do makes one request; the caller closes the body.
 func (c *Client) do(ctx context.Context, method, path string, in any) (*http.Response, error) {
 	var body io.Reader

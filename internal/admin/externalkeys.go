@@ -51,6 +51,13 @@ func (h *handler) mountExternalKeys(mux *http.ServeMux) {
 		return page(r, h.Operator.ExternalKeys, h.viewExternalKey)
 	}))
 	mux.HandleFunc("POST /v1/external-keys", h.answer(h.createExternalKey))
+	mux.HandleFunc("POST /v1/external-keys/check", h.answer(func(r *http.Request) (any, error) {
+		body, err := read[NewExternalKey](r)
+		if err != nil {
+			return nil, err
+		}
+		return Done{}, h.Operator.CheckExternalKey(r.Context(), body.key())
+	}))
 	mux.HandleFunc("GET /v1/external-keys/{id}", h.answer(func(r *http.Request) (any, error) {
 		k, err := h.Operator.ExternalKey(r.Context(), acme.KeyID(r.PathValue("id")))
 		return h.viewExternalKey(k), err
@@ -66,17 +73,7 @@ func (h *handler) createExternalKey(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := engine.NewExternalKey{
-		Directory: acme.DirectoryName(body.Directory), Member: acme.MemberID(body.Member),
-		Identifiers: body.Identifiers, Application: body.Application, Uses: body.Uses,
-	}
-	for _, p := range body.Profiles {
-		n.Profiles = append(n.Profiles, acme.ProfileName(p))
-	}
-	if body.Expires != nil {
-		n.Expires = *body.Expires
-	}
-	k, mac, err := h.Operator.CreateExternalKey(r.Context(), n)
+	k, mac, err := h.Operator.CreateExternalKey(r.Context(), body.key())
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +84,20 @@ func (h *handler) createExternalKey(r *http.Request) (any, error) {
 		warning = "whether its member may order could not be looked up: " + err.Error()
 	}
 	return CreatedExternalKey{ExternalKey: h.viewExternalKey(k), HMACKey: base64.RawURLEncoding.EncodeToString(mac), Warning: warning}, nil
+}
+
+func (k NewExternalKey) key() engine.NewExternalKey {
+	n := engine.NewExternalKey{
+		Directory: acme.DirectoryName(k.Directory), Member: acme.MemberID(k.Member),
+		Identifiers: k.Identifiers, Application: k.Application, Uses: k.Uses,
+	}
+	for _, p := range k.Profiles {
+		n.Profiles = append(n.Profiles, acme.ProfileName(p))
+	}
+	if k.Expires != nil {
+		n.Expires = *k.Expires
+	}
+	return n
 }
 
 func (h *handler) viewExternalKey(k acme.ExternalAccountKey) ExternalKey {

@@ -155,6 +155,8 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	case errors.Is(err, engine.ErrNoSuch), errors.Is(err, storage.ErrNotFound):
 		status = http.StatusNotFound
+	case errors.Is(err, engine.ErrStale):
+		status = http.StatusPreconditionFailed
 	case errors.Is(err, errBadRequest):
 		status = http.StatusBadRequest
 	case errors.Is(err, storage.ErrUnknown), errors.Is(err, storage.ErrClosed), errors.Is(err, storage.ErrDamaged):

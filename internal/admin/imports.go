@@ -16,6 +16,11 @@ type ImportMode struct {
 	// SkipRefused leaves members out that the registry does not take, and the
 	// answer names them. It is for members only.
 	SkipRefused bool
+	// Versioned says that each member has the version that it was made from, 0
+	// for one that was not there, see UpdateMember. One that has changed since is
+	// not written: the answer is an error, of which Stale is true, or with
+	// SkipRefused it is in Import.Stale. It is for members only.
+	Versioned bool
 	// Signer names the key that signed the list, and IssuedAt is when; empty and
 	// zero when nobody has to have signed it, or it does not say when.
 	Signer   string
@@ -30,6 +35,9 @@ func (m ImportMode) Path(path string) string {
 	}
 	if m.SkipRefused {
 		query.Set("skip_refused", "true")
+	}
+	if m.Versioned {
+		query.Set("versioned", "true")
 	}
 	if m.Signer != "" {
 		query.Set("signer", m.Signer)
@@ -47,7 +55,7 @@ const maxSigner = 128
 
 func importMode(r *http.Request) (mode engine.ImportMode, err error) {
 	query := r.URL.Query()
-	for name, into := range map[string]*bool{"dry_run": &mode.DryRun, "skip_refused": &mode.SkipRefused} {
+	for name, into := range map[string]*bool{"dry_run": &mode.DryRun, "skip_refused": &mode.SkipRefused, "versioned": &mode.Versioned} {
 		if text := query.Get(name); text != "" {
 			if *into, err = strconv.ParseBool(text); err != nil {
 				return mode, badRequest("%s is true or false", name)

@@ -60,7 +60,8 @@ type MemberProgress struct {
 	Done       bool       `json:"done"`
 }
 
-// UpdateMember is the body of a request to replace what is said of a member.
+// UpdateMember is the body of a request to replace what is said of a member, and
+// an entry of an import with ImportMode.Versioned.
 type UpdateMember struct {
 	MemberContent
 	// Version is the one that the change was made to.
@@ -85,6 +86,9 @@ type Import struct {
 	Narrowed []string `json:"narrowed,omitempty"`
 	// Refused were left out, with ImportMode.SkipRefused.
 	Refused []Refused `json:"refused,omitempty"`
+	// Stale have changed since they were read, and were left out, with
+	// ImportMode.Versioned and SkipRefused.
+	Stale []string `json:"stale,omitempty"`
 }
 
 // Refused is a member of a list that the registry does not take.
@@ -119,9 +123,7 @@ func (h *handler) mountMembers(mux *http.ServeMux) {
 			return nil, err
 		}
 		body.ID = r.PathValue("id")
-		m := body.member()
-		m.Version = body.Version
-		m, err = h.Operator.UpdateMember(r.Context(), m)
+		m, err := h.Operator.UpdateMember(r.Context(), body.member())
 		return viewMember(m), err
 	}))
 	mux.HandleFunc("POST /v1/members/{id}/freeze", h.stopMember(h.Operator.FreezeMember))
@@ -159,20 +161,26 @@ func (h *handler) stopMember(stop func(context.Context, acme.MemberID, engine.Me
 }
 
 func (h *handler) importMembers(r *http.Request) (any, error) {
-	body, err := read[[]MemberContent](r)
+	mode, err := importMode(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := read[[]UpdateMember](r)
 	if err != nil {
 		return nil, err
 	}
 	members := make([]acme.Member, len(body))
 	for i, c := range body {
+		if c.Version != 0 && !mode.Versioned {
+			return nil, badRequest("entry %d has a version, which only an import with versioned=true looks at", i+1)
+		}
 		members[i] = c.member()
-	}
-	mode, err := importMode(r)
-	if err != nil {
-		return nil, err
 	}
 	done, err := h.Operator.ImportMembers(r.Context(), members, mode)
 	in := Import{Created: texts(done.Created), Changed: texts(done.Changed), Unchanged: texts(done.Unchanged), Removed: texts(done.Removed), Narrowed: texts(done.Narrowed)}
+	if len(done.Stale) > 0 {
+		in.Stale = texts(done.Stale)
+	}
 	for _, x := range done.Refused {
 		why := x.Why.Error()
 		var p *acme.Problem
@@ -208,6 +216,12 @@ func (c MemberContent) member() acme.Member {
 	for _, p := range c.Profiles {
 		m.Profiles = append(m.Profiles, acme.ProfileName(p))
 	}
+	return m
+}
+
+func (u UpdateMember) member() acme.Member {
+	m := u.MemberContent.member()
+	m.Version = u.Version
 	return m
 }
 

@@ -28,7 +28,7 @@ func TestMembers(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, m, err)
 		}
 		var failed *admin.Error
-		if _, err := admin.Post[admin.Member](ctx, c, path, admin.UpdateMember{MemberContent: content, Version: 1}); !errors.As(err, &failed) || failed.Status != 409 {
+		if _, err := admin.Post[admin.Member](ctx, c, path, admin.UpdateMember{MemberContent: content, Version: 1}); !admin.Stale(err) {
 			t.Errorf("%s: an old version: %v", name, err)
 		}
 		m, err = admin.Post[admin.Member](ctx, c, path+"/freeze", admin.StopMember{Reason: "fees", Revoke: true})
