@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -100,6 +101,10 @@ func TestUnknownOutcome(t *testing.T) {
 				x := r.explain(o.ID)
 				if parked := x.Job != nil && x.Job.Parked != ""; parked != test.parked {
 					t.Errorf("parked %t, want %t: %+v", parked, test.parked, x.Job)
+				}
+				told := slices.ContainsFunc(o.History, func(e acme.Event) bool { return strings.Contains(e.What, "its reply had been lost") })
+				if found := strings.HasPrefix(test.name, "reply lost") && !test.parked; told != found {
+					t.Errorf("the history tells of a lost reply: %t, want %t: %v", told, found, o.History)
 				}
 				if test.parked && x.Submission.Evidence == "" {
 					t.Error("parked without evidence")

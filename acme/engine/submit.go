@@ -304,7 +304,7 @@ func (e *Engine) ticketed(ctx context.Context, all []loaded, tickets []backends.
 	err := e.commit(ctx, func(tx storage.Tx) error {
 		lost = nil
 		for i, l := range all {
-			gone, err := e.ticket(tx, l, tickets[i])
+			gone, err := e.ticket(tx, l, tickets[i], w)
 			if err != nil {
 				return err
 			}
@@ -327,7 +327,7 @@ func (e *Engine) ticketed(ctx context.Context, all []loaded, tickets []backends.
 }
 
 // ticket stores one of them. lost says that nobody waits for it any more.
-func (e *Engine) ticket(tx storage.Tx, l loaded, t backends.Ticket) (lost bool, err error) {
+func (e *Engine) ticket(tx storage.Tx, l loaded, t backends.Ticket, w failpoint.Write) (lost bool, err error) {
 	sub := l.sub
 	sub.Ticket, sub.Evidence = string(t), ""
 	stored, err := e.ours(tx, l.job)
@@ -348,7 +348,11 @@ func (e *Engine) ticket(tx storage.Tx, l loaded, t backends.Ticket) (lost bool, 
 	if err != nil {
 		return false, err
 	}
-	o.Note(e.now(), "the CA has accepted the request")
+	note := "the CA has accepted the request"
+	if w == failpoint.Reconcile {
+		note = "the CA has the request: its reply had been lost, and it was looked up and not sent again"
+	}
+	o.Note(e.now(), note)
 	if err := putOrder(tx, o); err != nil {
 		return false, err
 	}

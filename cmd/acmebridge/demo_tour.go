@@ -209,6 +209,9 @@ func describe(w io.Writer, c *x509.Certificate) {
 			usages = append(usages, "TLS client")
 		}
 	}
+	if c.KeyUsage&x509.KeyUsageContentCommitment != 0 {
+		usages = append(usages, "signatures that commit")
+	}
 	names := c.DNSNames
 	for _, u := range c.URIs {
 		names = append(names, u.String())

@@ -63,8 +63,13 @@ func FaultKinds(further []FaultKind) []string {
 	return names
 }
 
-func (s *Server) knownFault(kind string) bool {
-	return slices.ContainsFunc(slices.Concat(faultKinds, s.cfg.Faults), func(k FaultKind) bool { return k.Name == kind })
+// faultNames are those of all kinds.
+func (s *Server) faultNames() []string {
+	var names []string
+	for _, k := range slices.Concat(faultKinds, s.cfg.Faults) {
+		names = append(names, k.Name)
+	}
+	return names
 }
 
 // Duration is a time.Duration that JSON writes as "1m30s".

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -197,10 +198,10 @@ func (s *Server) Counts() map[string]int {
 // Break adds a fault.
 func (s *Server) Break(f Fault) error {
 	switch {
-	case !s.knownFault(f.Kind):
-		return fmt.Errorf("%s: there is no fault %q", s.cfg.Name, f.Kind)
+	case !slices.Contains(s.faultNames(), f.Kind):
+		return fmt.Errorf("%s: there is no fault %q; there are %s", s.cfg.Name, f.Kind, strings.Join(s.faultNames(), ", "))
 	case f.Endpoint != "" && !slices.Contains(Names(s.cfg.Endpoints), f.Endpoint):
-		return fmt.Errorf("%s: there is no endpoint %q", s.cfg.Name, f.Endpoint)
+		return fmt.Errorf("%s: there is no endpoint %q; there are %s", s.cfg.Name, f.Endpoint, strings.Join(Names(s.cfg.Endpoints), ", "))
 	case (f.Kind == "status" || f.Kind == "status-after") && (f.Status < 300 || f.Status > 599):
 		return fmt.Errorf("%s: a fault of kind %s needs a status from 300 to 599", s.cfg.Name, f.Kind)
 	case f.Skip < 0 || f.Count < 0 || f.Probability < 0 || f.Probability > 1 || f.Delay < 0:
