@@ -69,9 +69,15 @@ func (e *Engine) checkHosts(m acme.Member) error {
 
 // rehearse refuses a record that is to take the place of another one, or of none,
 // when no certificate could be made of what is new in it. What is not new is left
-// alone: nobody should have to mend an old name to take a role away. What done
-// knows is not rehearsed again; it may be nil.
+// alone: nobody should have to mend an old name to take a role away. A frozen
+// member is looked at as it will be once it is thawed. What done knows is not
+// rehearsed again; it may be nil.
 func (e *Engine) rehearse(done rehearsals, before *acme.Member, after acme.Member) error {
+	after = thawed(after)
+	if before != nil {
+		was := thawed(*before)
+		before = &was
+	}
 	type way struct {
 		backend string
 		tree    acme.IB1Tree
@@ -101,6 +107,13 @@ func (e *Engine) rehearse(done rehearsals, before *acme.Member, after acme.Membe
 		}
 	}
 	return nil
+}
+
+func thawed(m acme.Member) acme.Member {
+	if m.Status == acme.MemberFrozen {
+		m.Status = acme.MemberActive
+	}
+	return m
 }
 
 // rehearsals are what came of those that were made before a commit: each takes a

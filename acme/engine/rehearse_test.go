@@ -89,6 +89,47 @@ func TestUnfitHolders(t *testing.T) {
 	})
 }
 
+// TestUnfitWhileFrozen: what is entered for a frozen member is what it gets its
+// certificates of once it is thawed. What it had before is left alone.
+func TestUnfitWhileFrozen(t *testing.T) {
+	w, _ := newFramework(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		r := w.start()
+		defer r.end()
+		ctx, o := t.Context(), r.Operator()
+		m := r.application([]string{reader, writer}, acme.IB1Client)
+		frozen, err := o.FreezeMember(ctx, member1, engine.Measures{Reason: "fees"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		renamed := frozen
+		renamed.Name = "Example &amp; Company"
+		app := acme.Application{URL: "https://directory.example.org/a..1", Roles: []string{reader}, Trees: []acme.IB1Tree{acme.IB1Client}}
+		for way, enter := range map[string]func() error{
+			"changed":     func() error { _, err := o.UpdateMember(ctx, renamed); return err },
+			"imported":    func() error { _, err := o.ImportMembers(ctx, []acme.Member{renamed}, engine.ImportMode{}); return err },
+			"application": func() error { _, err := o.PutApplication(ctx, member1, app); return err },
+		} {
+			if err := enter(); !errors.Is(err, errUnfit) {
+				t.Errorf("%s: %v", way, err)
+			}
+		}
+		if err := w.store.Update(ctx, func(tx storage.Tx) error {
+			m, err := tx.Members().Get(member1)
+			m.Name = renamed.Name
+			return errors.Join(err, tx.Members().Put(m))
+		}); err != nil {
+			t.Fatal(err)
+		}
+		narrowed := m.Applications[0]
+		narrowed.Roles = []string{reader}
+		if got, err := o.PutApplication(ctx, member1, narrowed); err != nil || got.Status != acme.MemberFrozen || len(got.Applications[0].Roles) != 1 {
+			t.Errorf("a role cannot be taken away: %v", err)
+		}
+	})
+}
+
 // TestRehearsedBefore: a list of thousands is rehearsed before its commit, which
 // everybody else would wait for, and nothing in it twice.
 func TestRehearsedBefore(t *testing.T) {
