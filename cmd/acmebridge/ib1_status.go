@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"acmebridge/backends/ib1"
+	"acmebridge/backends/ib1/online"
 	"acmebridge/cmd/internal/usage"
 	"acmebridge/internal/admin"
 	"acmebridge/storage"
@@ -28,9 +29,12 @@ func (p *parts) frameworks(ctx context.Context) ([]admin.FrameworkTree, error) {
 				x := admin.FrameworkIssuer{
 					Serial: i.Certificate.SerialNumber.String(), Phase: string(i.Phase), Key: i.Key, SignsUntil: timeOrNil(i.SignsUntil), Ends: timeOrNil(i.Certificate.NotAfter),
 				}
-				list, err := p.oldest(ctx, i.Lists)
+				list, missing, err := p.oldest(ctx, i.Lists)
 				if err != nil {
 					return nil, err
+				}
+				if missing != "" && !p.use.offline { // who only looks has no keys
+					t.Actions = append(t.Actions, missingListAction(s.Tree, i, missing, p.now())...)
 				}
 				if list != nil {
 					x.List = &admin.FrameworkList{Name: list.Name, Number: list.Number, At: timeOrNil(list.At), Next: timeOrNil(list.Next)}
@@ -53,18 +57,33 @@ func (p *parts) frameworks(ctx context.Context) ([]admin.FrameworkTree, error) {
 	return all, nil
 }
 
-// oldest is the one of these lists that ends first; nil while one is missing.
-func (p *parts) oldest(ctx context.Context, names []string) (first *storage.Publication, err error) {
+// oldest is the one of these lists that ends first; nil while one is missing,
+// whose name that is.
+func (p *parts) oldest(ctx context.Context, names []string) (first *storage.Publication, missing string, err error) {
 	for _, name := range names {
 		list, there, err := p.engine.Publication(ctx, name)
-		if err != nil || !there {
-			return nil, err
+		if err != nil {
+			return nil, "", err
+		}
+		if !there {
+			return nil, name, nil
 		}
 		if first == nil || list.Next.Before(first.Next) {
 			first = &list
 		}
 	}
-	return first, nil
+	return first, "", nil
+}
+
+// missingListAction is what is to be done about a list that nobody here makes and
+// nobody has brought. The server makes those whose keys it has when it starts.
+func missingListAction(tree ib1.Tree, i online.IssuerStatus, name string, now time.Time) []admin.FrameworkAction {
+	if i.Key || i.Phase == ib1.NotYet || i.Phase == ib1.Expired {
+		return nil
+	}
+	return []admin.FrameworkAction{{Urgent: true, Due: timeOrNil(now), Text: fmt.Sprintf(
+		"there is no revocation list %s of issuer %s of the %s tree, whose key is not here, so who checks lists refuses its certificates: sign one where the key is, with 'ib1 crl sign', and import it with 'ib1 crl import --tree %s'",
+		name, i.Certificate.SerialNumber, tree, tree)}}
 }
 
 // listNotice is how long before its end a list should long have been followed by
