@@ -38,6 +38,16 @@ type Reissuer interface {
 	FindReissue(ctx context.Context, r Request, t Ticket, wrong []byte) (again Ticket, found bool, err error)
 }
 
+// Canceler is a backend whose CA can be told that nobody wants a request any more.
+type Canceler interface {
+	// Cancel asks the CA to give up what it has not issued yet, and gives it a
+	// person's reason. Nil means that the CA has given it up: no certificate comes
+	// of it any more, and Poll says so from then on. An error means that it may
+	// still come, and says why: it is issued, say, or the CA does not let go of
+	// it. Cancelling again what was cancelled is no error.
+	Cancel(ctx context.Context, r Request, t Ticket, reason string) error
+}
+
 // Batcher is a backend that can ask for several certificates with one call. It
 // is a Finder too. The engine decides which requests go together.
 type Batcher interface {

@@ -153,6 +153,8 @@ type authority struct {
 	// batcher is nil where each request goes alone; company is for where not.
 	batcher backends.Batcher
 	company company
+	// canceler is nil for a CA that cannot be told to give a request up.
+	canceler backends.Canceler
 	// continuer is nil for a CA that has the whole request with Submit.
 	continuer backends.Continuer
 	revoker   backends.Revoker
@@ -246,6 +248,7 @@ func newAuthority(name string, b backends.Backend) (*authority, error) {
 	a.rehearser, _ = b.(backends.Rehearser)
 	a.finder, _ = b.(backends.Finder)
 	a.reissuer, _ = b.(backends.Reissuer)
+	a.canceler, _ = b.(backends.Canceler)
 	a.continuer, _ = b.(backends.Continuer)
 	if batcher, ok := b.(backends.Batcher); ok && a.finder != nil && a.continuer == nil {
 		if size, wait := batcher.Batching(); size > 1 {

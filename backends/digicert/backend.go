@@ -74,6 +74,7 @@ var (
 	_ backends.Backend  = (*Backend)(nil)
 	_ backends.Finder   = (*Backend)(nil)
 	_ backends.Reissuer = (*Backend)(nil)
+	_ backends.Canceler = (*Backend)(nil)
 	_ backends.Revoker  = (*Backend)(nil)
 	_ backends.Rooted   = (*Backend)(nil)
 	_ backends.Checker  = (*Backend)(nil)

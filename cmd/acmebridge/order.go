@@ -192,7 +192,14 @@ func (p *program) orderAbandonCommand() *cobra.Command {
 	var body admin.Abandon
 	c := &cobra.Command{
 		Use: "abandon ID --reason TEXT", Short: "End an order that cannot be finished; its client is told the reason",
-		Example: `  acmebridge order abandon ID --reason "the CA has withdrawn this product"`, Args: exactly(1, "the id of an order"),
+		Long: `End an order that cannot be finished; its client is told the reason.
+
+What the CA has of it stays there, and what it issues is paid for and never used. With
+--cancel the CA is asked first to give it up, and the order ends only when the CA has;
+otherwise nothing changes. Not every CA can be asked (digicert can), and none gives up what
+it has issued.`,
+		Example: `  acmebridge order abandon ID --reason "the CA has withdrawn this product"
+  acmebridge order abandon ID --cancel --reason "the member has left"`, Args: exactly(1, "the id of an order"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if strings.TrimSpace(body.Reason) == "" {
 				return usage.Errorf("give a reason with --reason; the client is told")
@@ -208,6 +215,7 @@ func (p *program) orderAbandonCommand() *cobra.Command {
 			})
 		},
 	}
-	c.Flags().StringVar(&body.Reason, "reason", "", "what the client is told")
+	c.Flags().StringVar(&body.Reason, "reason", "", "what the client is told, and with --cancel the CA")
+	c.Flags().BoolVar(&body.Cancel, "cancel", false, "have the CA give it up first; nothing changes when it does not")
 	return c
 }

@@ -165,6 +165,8 @@ type Retry struct {
 // Abandon is the body of a request to end an order.
 type Abandon struct {
 	Reason string `json:"reason"`
+	// Cancel has the CA asked first to give the order up.
+	Cancel bool `json:"cancel,omitempty"`
 }
 
 // Done says what became of a request that changes something.
@@ -215,7 +217,14 @@ func (h *handler) abandonOrder(r *http.Request) (any, error) {
 	if strings.TrimSpace(body.Reason) == "" {
 		return nil, badRequest("give a reason; the client is told")
 	}
-	if err := h.Operator.Abandon(r.Context(), acme.OrderID(r.PathValue("id")), body.Reason); err != nil {
+	end := h.Operator.Abandon
+	if body.Cancel {
+		if h.Offline {
+			return nil, badRequest("no server is running here, and only that speaks with the CA: start it, or end the order without --cancel")
+		}
+		end = h.Operator.Cancel
+	}
+	if err := end(r.Context(), acme.OrderID(r.PathValue("id")), body.Reason); err != nil {
 		return nil, err
 	}
 	return Done{}, nil
