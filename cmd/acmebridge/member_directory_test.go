@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"acmebridge/cmd/acmebridge/config"
+	"acmebridge/internal/admin"
 )
 
 // TestDirectoryFetch: a directory is read part by part, from the one host that was
@@ -56,5 +57,14 @@ func TestDirectoryFetch(t *testing.T) {
 		if _, err := d.fetch(context.Background(), config.Default()); err == nil {
 			t.Errorf("%+v was read", d)
 		}
+	}
+}
+
+// TestDirectoryFits: the server takes the largest directory that is read, in one
+// piece, with what the registry adds to it.
+func TestDirectoryFits(t *testing.T) {
+	t.Parallel()
+	if most := directoryPages * importSize; most+most/5 > admin.MaxMemberImport {
+		t.Errorf("a directory may have %d bytes, and the server takes %d", most, admin.MaxMemberImport)
 	}
 }

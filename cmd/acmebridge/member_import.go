@@ -97,7 +97,7 @@ const memberExample = `  - id: vasp-17
     attributes: {class: exchange}
   - id: vasp-18`
 
-// importSize bounds a list: it is what the server takes in one piece (SL-29).
+// importSize bounds a file, a part of a directory and a page of a list (SL-29).
 const importSize = 1 << 20
 
 // fileUnless wants a file, unless there is an URL.

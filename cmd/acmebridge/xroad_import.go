@@ -218,7 +218,7 @@ func xroadID(shared globalconf.Shared, m globalconf.Member) string {
 // pageOfMembers is how many members go to the server at a time.
 const pageOfMembers = 500
 
-// membersByPage cuts a list into what the server takes in one piece (SL-29).
+// membersByPage cuts a list into pieces that no commit takes long over (SL-29).
 // Refused are members that are too much by themselves.
 func membersByPage(list []admin.UpdateMember) (pages [][]admin.UpdateMember, refused []admin.Refused, err error) {
 	const brackets = len("[]\n")

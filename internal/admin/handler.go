@@ -115,7 +115,10 @@ func limitBody(next http.Handler) http.Handler {
 			return
 		}
 		limit := int64(body)
-		if r.URL.Path == uploads || r.URL.Path == applicationUploads {
+		switch r.URL.Path {
+		case uploads:
+			limit = MaxMemberImport
+		case applicationUploads:
 			limit = upload
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, limit)

@@ -100,6 +100,13 @@ type Refused struct {
 // uploads is the path that may carry more than others.
 const uploads = "/v1/member-import"
 
+// MaxMemberImport bounds a list of members. It has room for a whole directory of a
+// framework, of a hundred parts of a MiB each, and what the registry adds to it:
+// a list is brought in as a whole or not at all, and an application may move in it
+// from one member to another, so it cannot come in pages. Whoever may send it runs
+// the server.
+const MaxMemberImport = 128 << 20
+
 func (h *handler) mountMembers(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/members", h.answer(func(r *http.Request) (any, error) { return page(r, h.Operator.Members, viewMember) }))
 	mux.HandleFunc("POST /v1/members", h.answer(func(r *http.Request) (any, error) {

@@ -47,10 +47,11 @@ func TestMembers(t *testing.T) {
 		if m, err = admin.Get[admin.Member](ctx, c, path); err != nil || m.Status != "removed" || m.Progress == nil {
 			t.Errorf("%s: %+v, %v", name, m, err)
 		}
-		// A list may be larger than other requests (SL-29).
+		// A list may be larger than other requests, and than a part of a directory
+		// (SL-29).
 		var list []admin.MemberContent
 		for n := range 6000 {
-			list = append(list, admin.MemberContent{ID: fmt.Sprintf("%s-%04d", name, n), Name: strings.Repeat("n", 20)})
+			list = append(list, admin.MemberContent{ID: fmt.Sprintf("%s-%04d", name, n), Name: strings.Repeat("n", 200)})
 		}
 		done, err := admin.Post[admin.Import](ctx, c, "/v1/member-import", append(list, content))
 		if err != nil || len(done.Created) != len(list) || len(done.Removed) != 1 || done.Changed == nil {
