@@ -66,6 +66,7 @@ type Backend struct {
 var (
 	_ backends.Backend  = (*Backend)(nil)
 	_ backends.Finder   = (*Backend)(nil)
+	_ backends.Canceler = (*Backend)(nil)
 	_ backends.Revoker  = (*Backend)(nil)
 	_ backends.Rooted   = (*Backend)(nil)
 	_ backends.Checker  = (*Backend)(nil)

@@ -165,6 +165,12 @@ func (c *Client) Revoke(ctx context.Context, id, reason string) error {
 	return err
 }
 
+// Cancel ends an order that is not issued.
+func (c *Client) Cancel(ctx context.Context, id string) error {
+	_, err := c.web.Do(ctx, caclient.Call{Op: "cancel certificate " + id, Method: http.MethodPost, Path: "v1/certificates/" + id + "/cancel"})
+	return err
+}
+
 // Customer finds out by which id the account of a shopper has its certificates.
 func (c *Client) Customer(ctx context.Context, shopper int64) (string, error) {
 	var got struct {

@@ -196,7 +196,7 @@ func (p *program) orderAbandonCommand() *cobra.Command {
 
 What the CA has of it stays there, and what it issues is paid for and never used. With
 --cancel the CA is asked first to give it up, and the order ends only when the CA has;
-otherwise nothing changes. Not every CA can be asked (digicert can), and none gives up what
+otherwise nothing changes. Not every CA can be asked (digicert and godaddy can), and none gives up what
 it has issued.`,
 		Example: `  acmebridge order abandon ID --reason "the CA has withdrawn this product"
   acmebridge order abandon ID --cancel --reason "the member has left"`, Args: exactly(1, "the id of an order"),

@@ -22,6 +22,6 @@
 //
 // # The journal
 //
-// Its kinds are request, purchase, renewal, reissue, certificate and revocation. API secrets are
+// Its kinds are request, purchase, renewal, reissue, cancel, certificate and revocation. API secrets are
 // never in it.
 package godaddytest

@@ -25,6 +25,7 @@ func (ca *CA) endpoints() []standin.Endpoint {
 		{Name: "renew", Method: post, Pattern: "v1/certificates/{id}/renew", Serve: ca.renew},
 		{Name: "reissue", Method: post, Pattern: "v1/certificates/{id}/reissue", Serve: ca.reissue},
 		{Name: "revoke", Method: post, Pattern: "v1/certificates/{id}/revoke", Serve: ca.revoke},
+		{Name: "cancel", Method: post, Pattern: "v1/certificates/{id}/cancel", Serve: ca.cancel},
 		{Name: "shopper", Method: get, Pattern: "v1/shoppers/{id}", Serve: ca.shopper},
 		{Name: "list", Method: get, Pattern: "v2/customers/{id}/certificates", Serve: ca.list},
 	}
@@ -356,6 +357,19 @@ func (ca *CA) revoke(c *standin.Call) {
 	default:
 		o.status = "REVOKED"
 		ca.Log(standin.Event{Kind: "revocation", Order: o.id, Serial: o.cert.SerialNumber.String(), Reason: given.Reason})
+		c.Status(http.StatusNoContent)
+	}
+}
+
+func (ca *CA) cancel(c *standin.Call) {
+	o := ca.find(c)
+	switch {
+	case o == nil:
+	case o.status != "PENDING_ISSUANCE":
+		fail(c, http.StatusConflict, "INVALID_STATUS", "it is "+o.status)
+	default:
+		o.status = "CANCELED"
+		ca.Log(standin.Event{Kind: "cancel", Order: o.id, CommonName: o.wish.CommonName})
 		c.Status(http.StatusNoContent)
 	}
 }
