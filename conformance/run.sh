@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Passes when everything that this project promises about itself is true. It
 # installs what it needs: Debian packages with apt-get, Go modules through the
-# module proxy. About ten minutes on two cores, less when repeated.
+# module proxy. About fifteen minutes on two cores, less when repeated.
 #
 #	bash conformance/run.sh            everything
 #	bash conformance/run.sh lint fuzz  only these steps
