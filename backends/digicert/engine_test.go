@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -22,39 +21,10 @@ import (
 	"acmebridge/backends/digicert/digicerttest"
 	"acmebridge/challenges"
 	"acmebridge/internal/secret"
+	"acmebridge/internal/standin"
 	"acmebridge/storage"
 	"acmebridge/storage/memory"
 )
-
-// pipes is a listener without sockets: inside of a bubble of testing/synctest
-// nothing may wait for the world outside, or its clock stands still.
-type pipes struct {
-	waiting chan net.Conn
-	closed  chan struct{}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.waiting:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-func (p *pipes) Close() error   { close(p.closed); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
-
-func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	ours, theirs := net.Pipe()
-	select {
-	case p.waiting <- theirs:
-		return ours, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-p.closed:
-		return nil, errors.New("connection refused")
-	}
-}
 
 // bridge is an engine in front of the stand-in, in a bubble: days of waiting
 // take no time.
@@ -63,7 +33,7 @@ type bridge struct {
 	ca      *digicerttest.CA
 	store   storage.Store
 	profile acme.Profile
-	pipes   *pipes
+	pipes   *standin.Pipes
 }
 
 func newBridge(t *testing.T, cfg digicerttest.Config) *bridge {
@@ -72,7 +42,7 @@ func newBridge(t *testing.T, cfg digicerttest.Config) *bridge {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bridge{t: t, ca: ca, store: memory.New(), pipes: &pipes{waiting: make(chan net.Conn), closed: make(chan struct{})}}
+	b := &bridge{t: t, ca: ca, store: memory.New(), pipes: standin.NewPipes()}
 	b.profile = acme.Profile{
 		Name: "x9", Backend: "ca", Authorization: acme.AuthorizeByChallenge, Challenges: []acme.ChallengeType{acme.HTTP01},
 		Identifiers: acme.IdentifierPolicy{Max: 250}, Usages: []acme.Usage{acme.ServerAuth, acme.ClientAuth}, Subject: acme.SubjectByCA,
@@ -90,7 +60,7 @@ func newBridge(t *testing.T, cfg digicerttest.Config) *bridge {
 func (b *bridge) life(do func(*engine.Engine)) {
 	b.t.Helper()
 	client, err := digicert.New(digicert.Config{
-		URL: "http://127.0.0.1:1/services/v2", Dial: b.pipes.dial,
+		URL: "http://127.0.0.1:1/services/v2", Dial: b.pipes.Dial,
 		Key: func() (secret.Secret, error) { return secret.New([]byte(apiKey)), nil },
 	})
 	if err != nil {

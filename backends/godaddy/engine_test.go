@@ -6,8 +6,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"errors"
-	"net"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -19,38 +17,9 @@ import (
 	"acmebridge/backends/godaddy"
 	"acmebridge/backends/godaddy/godaddytest"
 	"acmebridge/challenges"
+	"acmebridge/internal/standin"
 	"acmebridge/storage/memory"
 )
-
-// pipes is a listener without sockets: inside of a bubble of testing/synctest
-// nothing may wait for the world outside, or its clock stands still.
-type pipes struct {
-	waiting chan net.Conn
-	closed  chan struct{}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.waiting:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-func (p *pipes) Close() error   { close(p.closed); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
-
-func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	ours, theirs := net.Pipe()
-	select {
-	case p.waiting <- theirs:
-		return ours, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-p.closed:
-		return nil, errors.New("connection refused")
-	}
-}
 
 type everybody struct{}
 
@@ -75,7 +44,7 @@ func TestAnotherKeyMeanwhile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		at := &pipes{waiting: make(chan net.Conn), closed: make(chan struct{})}
+		at := standin.NewPipes()
 		server := &http.Server{Handler: ca.Handler(), ReadHeaderTimeout: time.Hour}
 		go func() { _ = server.Serve(at) }()
 		t.Cleanup(func() { _ = server.Close() })
@@ -88,7 +57,7 @@ func TestAnotherKeyMeanwhile(t *testing.T) {
 		}
 		life := func(do func(*engine.Engine)) {
 			t.Helper()
-			client, err := godaddy.New(godaddy.Config{URL: "http://127.0.0.1:1", Dial: at.dial, Login: login(apiKey, apiSecret)})
+			client, err := godaddy.New(godaddy.Config{URL: "http://127.0.0.1:1", Dial: at.Dial, Login: login(apiKey, apiSecret)})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -9,7 +9,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"net"
 	"net/http"
 	"path/filepath"
 	"runtime"
@@ -24,6 +23,7 @@ import (
 	"acmebridge/backends/sectigo/sectigotest"
 	"acmebridge/challenges"
 	"acmebridge/internal/secret"
+	"acmebridge/internal/standin"
 	"acmebridge/storage"
 	"acmebridge/storage/bolt"
 )
@@ -45,11 +45,11 @@ func newFleet(b *testing.B) *fleet {
 		b.Fatal(err)
 	}
 	f := &fleet{b: b, ca: ca}
-	p := &pipes{waiting: make(chan net.Conn), closed: make(chan struct{})}
+	p := standin.NewPipes()
 	server := &http.Server{Handler: ca.Handler(), ReadHeaderTimeout: time.Hour}
 	go func() { _ = server.Serve(p) }()
 	client, err := sectigo.New(sectigo.Config{
-		URL: "http://127.0.0.1:1", Username: username, Password: secret.New([]byte(password)), Dial: p.dial, Now: ca.Now,
+		URL: "http://127.0.0.1:1", Username: username, Password: secret.New([]byte(password)), Dial: p.Dial, Now: ca.Now,
 	})
 	if err != nil {
 		b.Fatal(err)

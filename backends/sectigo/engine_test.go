@@ -23,52 +23,10 @@ import (
 	"acmebridge/backends/sectigo/sectigotest"
 	"acmebridge/challenges"
 	"acmebridge/internal/secret"
+	"acmebridge/internal/standin"
 	"acmebridge/storage"
 	"acmebridge/storage/memory"
 )
-
-// pipes is a listener without sockets: inside of a bubble of testing/synctest
-// nothing may wait for the world outside, or its clock stands still.
-type pipes struct {
-	waiting chan net.Conn
-	closed  chan struct{}
-}
-
-// Accept returns nothing any more once it is closed, also when somebody waits.
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case <-p.closed:
-		return nil, net.ErrClosed
-	default:
-	}
-	select {
-	case c := <-p.waiting:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-func (p *pipes) Close() error { close(p.closed); return nil }
-func (p *pipes) Addr() net.Addr {
-	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
-}
-
-func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	select {
-	case <-p.closed:
-		return nil, errors.New("connection refused")
-	default:
-	}
-	ours, theirs := net.Pipe()
-	select {
-	case p.waiting <- theirs:
-		return ours, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-p.closed:
-		return nil, errors.New("connection refused")
-	}
-}
 
 // bridge is an engine in front of the stand-in, in a bubble: hours of waiting
 // take no time.
@@ -78,7 +36,7 @@ type bridge struct {
 	store   storage.Store
 	profile acme.Profile
 	batch   int // how many orders go in one upload
-	pipes   atomic.Pointer[pipes]
+	pipes   atomic.Pointer[standin.Pipes]
 	server  *http.Server
 }
 
@@ -109,7 +67,7 @@ func (b *bridge) cut() {
 
 // serve lets a CA answer.
 func (b *bridge) serve(ca *sectigotest.CA) {
-	p := &pipes{waiting: make(chan net.Conn), closed: make(chan struct{})}
+	p := standin.NewPipes()
 	b.ca, b.server = ca, &http.Server{Handler: ca.Handler(), ReadHeaderTimeout: time.Hour}
 	b.pipes.Store(p)
 	go func(s *http.Server) { _ = s.Serve(p) }(b.server)
@@ -117,7 +75,7 @@ func (b *bridge) serve(ca *sectigotest.CA) {
 
 // dial connects to the CA that answers now.
 func (b *bridge) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	return b.pipes.Load().dial(ctx, network, address)
+	return b.pipes.Load().Dial(ctx, network, address)
 }
 
 // life runs an engine, with a client and a backend of its own as after a

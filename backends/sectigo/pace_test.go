@@ -2,7 +2,6 @@ package sectigo_test
 
 import (
 	"errors"
-	"net"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -12,6 +11,7 @@ import (
 	"acmebridge/backends/sectigo"
 	"acmebridge/backends/sectigo/sectigotest"
 	"acmebridge/internal/secret"
+	"acmebridge/internal/standin"
 )
 
 // TestPauseOfTheClient: a CA that asks one request for a pause has it from all
@@ -71,7 +71,7 @@ func TestPace(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		network := &pipes{waiting: make(chan net.Conn), closed: make(chan struct{})}
+		network := standin.NewPipes()
 		server := &http.Server{Handler: ca.Handler()}
 		served := make(chan struct{})
 		go func() {
@@ -81,7 +81,7 @@ func TestPace(t *testing.T) {
 		since := time.Now()
 		client, err := sectigo.New(sectigo.Config{
 			URL: "http://127.0.0.1:1", Username: username, Password: secret.New([]byte(password)), Pace: 500 * time.Millisecond,
-			Now: func() time.Time { return begin.Add(time.Since(since)) }, Dial: network.dial,
+			Now: func() time.Time { return begin.Add(time.Since(since)) }, Dial: network.Dial,
 		})
 		if err != nil {
 			t.Fatal(err)
